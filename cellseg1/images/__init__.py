@@ -1,0 +1,34 @@
+"""File to `Image` (array, axes, pixel size, channel names) to model input; tiles.
+
+Never imports torch or Qt.  Decoding libraries are imported when they are first needed.
+"""
+
+from __future__ import annotations
+
+from cellseg1.images.convert import InputRule, pick_channels, to_model_input
+from cellseg1.images.image import Image, ImageInfo
+from cellseg1.images.read import IMAGE_SUFFIXES, read_image
+from cellseg1.images.tiles import (
+    TileRule,
+    make_tiles,
+    resize_image,
+    resize_mask,
+    resize_to_short_edge,
+    tile_starts,
+)
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Image",
+    "ImageInfo",
+    "InputRule",
+    "TileRule",
+    "make_tiles",
+    "pick_channels",
+    "read_image",
+    "resize_image",
+    "resize_mask",
+    "resize_to_short_edge",
+    "tile_starts",
+    "to_model_input",
+]

@@ -1,0 +1,104 @@
+"""Naming, guessing and ordering the axes of an array."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cellseg1.images.image import AXES_ORDER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_GUESSED_CHANNELS = 5
+"""An unnamed axis of at most this many entries is taken for channels, a longer one for focal planes."""
+
+
+def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[str, bool]:
+    """Name the axes of an array that comes without names.
+
+    The rules, in this order:
+
+    - two axes are ``YX``;
+    - a last axis of 3, or of 4 in an 8-bit image, holds colour samples (``S``; the fourth is alpha);
+    - another last axis of at most `MAX_GUESSED_CHANNELS` holds channels (``C``);
+    - of one axis before ``YX``: at most `MAX_GUESSED_CHANNELS` entries are channels, more are focal planes (``Z``);
+    - of two axes before ``YX``: the later one, else the earlier one, is the channels if it is that short; the
+      other is ``Z``; if neither is short they are ``TZ``;
+    - three axes before ``YX`` are ``TZC``.
+
+    Parameters
+    ----------
+    shape
+        1 to 6 lengths.
+    dtype
+        Type of the values.
+
+    Returns
+    -------
+    tuple[str, bool]
+        One letter per axis (empty when `shape` cannot be an image), and whether this was a guess.
+    """
+    if len(shape) == 2:
+        return "YX", False
+    if len(shape) < 2:
+        return "", True
+    last = shape[-1]
+    # A short last axis only means channels when the axis before it can be the width of an image.
+    if shape[-2] > MAX_GUESSED_CHANNELS and last <= MAX_GUESSED_CHANNELS:
+        colour = last == 3 or (last == 4 and dtype == np.uint8)
+        return _guess_stack(shape[:-3], may_have_channels=False, tail="YXS" if colour else "YXC")
+    return _guess_stack(shape[:-2], may_have_channels=True, tail="YX")
+
+
+def _guess_stack(lengths: tuple[int, ...], *, may_have_channels: bool, tail: str) -> tuple[str, bool]:
+    """Name the axes before the plane."""
+    short = [length <= MAX_GUESSED_CHANNELS and may_have_channels for length in lengths]
+    match len(lengths):
+        case 0:
+            return tail, True
+        case 1:
+            head = "C" if short[0] else "Z"
+        case 2 if may_have_channels and short[1]:
+            head = "ZC"
+        case 2 if may_have_channels and short[0]:
+            head = "CZ"
+        case 2:
+            head = "TZ"
+        case 3 if may_have_channels:
+            head = "TZC"
+        case _:
+            return "", True
+    return head + tail, True
+
+
+def order_axes(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:
+    """Drop axes of length 1 (never ``Y`` or ``X``) and bring the others into the order ``TZCYXS``.
+
+    Parameters
+    ----------
+    array
+        Any number of dimensions, one per letter of `axes`.
+    axes
+        Distinct letters among ``TZCYXS``, with ``Y`` and ``X``.
+    """
+    keep = [i for i, letter in enumerate(axes) if letter in "YX" or array.shape[i] != 1]
+    array = array.reshape([array.shape[i] for i in keep])
+    axes = "".join(axes[i] for i in keep)
+    order = sorted(range(len(axes)), key=lambda i: AXES_ORDER.index(axes[i]))
+    return array.transpose(order), "".join(axes[i] for i in order)
+
+
+def describe_guess(shape: tuple[int, ...], axes: str) -> str:
+    """Return the sentence that tells the user which axes were guessed."""
+    words = {
+        "T": "time points",
+        "Z": "focal planes",
+        "C": "channels",
+        "Y": "rows",
+        "X": "columns",
+        "S": "colour samples",
+    }
+    parts = ", ".join(f"{length} {words[letter]}" for length, letter in zip(shape, axes, strict=True))
+    return f"The file does not name its axes; they were guessed: {parts}."

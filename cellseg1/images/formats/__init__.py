@@ -1,0 +1,1 @@
+"""One decoder per file format; `cellseg1.images.read` chooses among them by the file's content."""

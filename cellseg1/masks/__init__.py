@@ -1,0 +1,53 @@
+"""Label images: numbering, editing, reading and writing mask files, pairing them with images, checking them.
+
+Never imports torch or Qt.
+"""
+
+from __future__ import annotations
+
+from cellseg1.masks.check import cell_areas, look_at_masks, median_cell_diameter
+from cellseg1.masks.edit import (
+    Box,
+    Selector,
+    box_of,
+    clean,
+    delete,
+    erase,
+    fill_holes,
+    merge,
+    paint,
+    split,
+    union,
+)
+from cellseg1.masks.ids import components, relabel_sequential, remap_colours
+from cellseg1.masks.pairing import Pairing, list_images, natural_key, pair_by_name, plain_stem
+from cellseg1.masks.read import Mask, read_mask
+from cellseg1.masks.write import write_label_image
+
+__all__ = [
+    "Box",
+    "Mask",
+    "Pairing",
+    "Selector",
+    "box_of",
+    "cell_areas",
+    "clean",
+    "components",
+    "delete",
+    "erase",
+    "fill_holes",
+    "list_images",
+    "look_at_masks",
+    "median_cell_diameter",
+    "merge",
+    "natural_key",
+    "paint",
+    "pair_by_name",
+    "plain_stem",
+    "read_mask",
+    "relabel_sequential",
+    "remap_colours",
+    "split",
+    "union",
+    "write_label_image",
+]

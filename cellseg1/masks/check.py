@@ -1,0 +1,146 @@
+"""A look at the training masks before time is spent on them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cellseg1.errors import MaskError
+from cellseg1.masks.ids import equal_pieces
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cellseg1.masks.ids import Labels
+
+FEW_CELLS = 10
+TINY_CELL_PIXELS = 20
+"""Cells below this area are too small to learn from; the training skips those below 100 pixels."""
+LARGE_CELL_SHARE = 0.5
+EMPTY_SHARE = 0.25
+"""A square without any cell that covers more of the area than this, while cells are dense elsewhere, is suspicious."""
+DENSE_SHARE = 0.15
+
+
+def cell_areas(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the areas in pixels of the cells that exist, in the order of their ids."""
+    areas = np.bincount(labels.ravel())[1:]
+    return areas[areas > 0].astype(np.int64)
+
+
+def median_cell_diameter(labels: NDArray[np.int32]) -> float:
+    """Return the median diameter in pixels of circles of the cells' areas; 0.0 when there is no cell."""
+    areas = cell_areas(labels)
+    return float(np.median(2 * np.sqrt(areas / math.pi))) if areas.size else 0.0
+
+
+def look_at_masks(
+    image_shape: tuple[int, ...], labels: NDArray[np.int32], region: NDArray[np.bool_] | None = None
+) -> list[str]:
+    """Say what in a training mask is probably a mistake.
+
+    Parameters
+    ----------
+    image_shape
+        Height and width first.
+    labels
+        (H, W) int32.
+    region
+        (H, W), true where every cell is annotated; None: everywhere.
+
+    Returns
+    -------
+    list[str]
+        Warnings, the most serious first; empty when nothing is suspicious.
+
+    Raises
+    ------
+    MaskError
+        When image, labels and region differ in size.
+    """
+    if tuple(image_shape[:2]) != labels.shape or (region is not None and region.shape != labels.shape):
+        raise MaskError(
+            f"The image has {image_shape[1]} x {image_shape[0]} pixels and its mask "
+            f"{labels.shape[1]} x {labels.shape[0]}. Choose the mask that belongs to the image."
+        )
+    seen = labels if region is None else np.where(region, labels, np.int32(0))
+    area = labels.size if region is None else int(np.count_nonzero(region))
+    areas = np.bincount(seen.ravel())
+    areas[0] = 0
+    cells = np.flatnonzero(areas)
+    if cells.size == 0:
+        return ["No cell is annotated: there is nothing to learn from."]
+    return [
+        *_count_and_size(areas, cells, area),
+        *_pieces(seen, cells),
+        *_empty_part(seen, region, areas, area),
+    ]
+
+
+def _count_and_size(areas: NDArray[np.int64], cells: NDArray[np.int64], area: int) -> list[str]:
+    found: list[str] = []
+    sizes = areas[cells]
+    if cells.size < FEW_CELLS:
+        what = "1 cell is" if cells.size == 1 else f"{cells.size} cells are"
+        found.append(f"Only {what} annotated; {FEW_CELLS} or more give a much better model.")
+    largest = int(cells[sizes.argmax()])
+    share = areas[largest] / area
+    if share > LARGE_CELL_SHARE:
+        found.append(f"Cell {largest} covers {share:.0%} of the annotated area; is the background painted as a cell?")
+    tiny = cells[sizes < TINY_CELL_PIXELS]
+    if tiny.size:
+        found.append(
+            f"{_cells(tiny)} smaller than {TINY_CELL_PIXELS} pixels; such specks are often slips of the brush."
+        )
+    if cells.size >= FEW_CELLS and np.ptp(sizes) <= 0.01 * sizes.mean():
+        found.append("All cells have the same area; are these stamped shapes and not outlines of cells?")
+    return found
+
+
+def _pieces(labels: Labels, cells: NDArray[np.int64]) -> list[str]:
+    pieces = equal_pieces(labels)
+    first = np.zeros(int(pieces.max()) + 1, np.int64)
+    first[pieces.ravel()] = labels.ravel()
+    counts = np.bincount(first[1:], minlength=int(cells[-1]) + 1)
+    several = np.flatnonzero(counts > 1)
+    if several.size == 0:
+        return []
+    return [f"{_cells(several)} in several separate pieces; two cells may share one id, or the brush slipped."]
+
+
+def _empty_part(labels: Labels, region: NDArray[np.bool_] | None, areas: NDArray[np.int64], area: int) -> list[str]:
+    """Compare the largest empty square with how dense the rest is."""
+    filled = int(areas.sum())
+    side = _largest_empty_square(labels, region)
+    empty = side * side
+    rest = area - empty
+    if area == 0 or rest <= 0 or empty / area <= EMPTY_SHARE or filled / rest < DENSE_SHARE:
+        return []
+    return [
+        (
+            f"A part of {side} x {side} pixels ({empty / area:.0%} of the area) has no annotated cell while the "
+            "rest is dense; if there are cells, annotate them or mark the region that is complete."
+        )
+    ]
+
+
+def _largest_empty_square(labels: Labels, region: NDArray[np.bool_] | None) -> int:
+    """Side in pixels of the largest square of the region that holds no cell."""
+    from scipy import ndimage
+
+    free = labels == 0
+    if region is not None:
+        free &= region
+    padded = np.pad(free, 1)
+    distance = ndimage.distance_transform_cdt(padded, metric="chessboard")
+    return max(0, 2 * int(distance.max()) - 1)
+
+
+def _cells(ids: NDArray[np.int64]) -> str:
+    """Name at most five cells as the subject of a sentence: "Cell 3 is", "Cells 1, 2 and 9 more are"."""
+    if ids.size == 1:
+        return f"Cell {ids[0]} is"
+    shown = ", ".join(str(number) for number in ids[:5])
+    return f"Cells {shown} are" if ids.size <= 5 else f"Cells {shown} and {ids.size - 5} more are"

@@ -1,0 +1,71 @@
+"""Writing label images that other programs read back without losing an id."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cellseg1.errors import MaskError
+from cellseg1.files import write_bytes, write_with
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+_MAX_16_BIT = 65535
+
+
+def write_label_image(path: str | os.PathLike[str], labels: NDArray[Any]) -> None:
+    """Write labels as ``.png`` (16 bit) or ``.tif``/``.tiff`` (16 bit, above 65,535 cells 32 bit; zlib-compressed).
+
+    Parameters
+    ----------
+    path
+        The suffix chooses the format.  An existing file is replaced in one step; its folder is made when missing.
+    labels
+        (H, W), or for TIFF (Z, H, W), integer, no negative value.
+
+    Raises
+    ------
+    MaskError
+        On negative or fractional ids, another suffix, or a PNG with an id above 65,535.
+    OutputError
+        When the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".tif", ".tiff"):
+        raise MaskError(f"Cannot write the label image {path}: choose a name that ends in .png or .tif.")
+    if labels.dtype.kind not in "bui" or labels.ndim not in (2, 3) or (labels.ndim == 3 and suffix == ".png"):
+        raise MaskError(
+            f"Cannot write {path}: labels of type {labels.dtype} and shape {labels.shape} are no label image."
+        )
+    highest = int(labels.max(initial=0))
+    if labels.dtype.kind == "i" and int(labels.min(initial=0)) < 0:
+        raise MaskError(f"Cannot write {path}: the labels hold negative ids.")
+    if highest > _MAX_16_BIT and suffix == ".png":
+        raise MaskError(
+            f"Cannot write {path}: PNG holds ids up to 65,535 and these go to {highest:,}. Choose .tif instead."
+        )
+    if highest > np.iinfo(np.uint32).max:
+        raise MaskError(f"Cannot write {path}: the id {highest:,} is too large. Number the cells 1, 2, 3 ... first.")
+    small = labels.astype(np.uint16 if highest <= _MAX_16_BIT else np.uint32)
+    if suffix == ".png":
+        from PIL import Image
+
+        with Image.fromarray(small) as picture:
+            write_with(path, lambda stream: picture.save(stream, format="PNG"))
+    else:
+        import tifffile
+
+        options: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib"}
+        if small.ndim == 3:
+            options["metadata"] = {"axes": "ZYX"}
+        # Through memory (compressed, so it is small): tifffile wants the name of a file, and a temporary one has none.
+        packed = io.BytesIO()
+        tifffile.imwrite(packed, small, **options)
+        write_bytes(path, packed.getvalue())

@@ -1,0 +1,322 @@
+"""The prediction job: a model and image files in, label images out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellseg1._version import __version__
+from cellseg1.errors import CellSeg1Error, ImageError, OutputError, StoppedError
+from cellseg1.files import check_writable, free_folder, write_bytes, write_with
+from cellseg1.images import pick_channels, read_image, resize_image, resize_mask, to_model_input
+from cellseg1.masks import list_images, write_label_image
+from cellseg1.model import Model
+from cellseg1.prediction.candidates import Candidates
+from cellseg1.prediction.decode import find_candidates
+from cellseg1.prediction.overlay import overlay_picture
+from cellseg1.prediction.select import Selection, SelectSettings, select
+from cellseg1.settings import Settings
+
+#: A PNG label image cannot hold larger ids.
+_PNG_LIMIT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class PredictProgress:
+    """Where a prediction is: image `index` (from 0) of `count`, and the share of it that is done."""
+
+    index: int
+    count: int
+    name: str
+    share: float
+    seconds: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedPlane:
+    """Result of one plane: where its label image is, or why there is none."""
+
+    image: str
+    labels: str
+    cells: int
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictResult:
+    """Result of a run: its folder, its planes (also those that failed), and whether it was stopped before the end."""
+
+    folder: Path
+    planes: tuple[PredictedPlane, ...]
+    stopped: bool
+
+    @property
+    def failures(self) -> tuple[PredictedPlane, ...]:
+        """The planes without a result."""
+        return tuple(plane for plane in self.planes if plane.error)
+
+
+def select_settings(settings: Settings) -> SelectSettings:
+    """Translate settings into those of `cellseg1.prediction.select`."""
+    return SelectSettings(
+        pred_iou_thresh=settings.pred_iou_thresh,
+        stability_score_thresh=settings.stability_score_thresh,
+        box_nms_thresh=settings.box_nms_thresh,
+        crop_nms_thresh=settings.crop_nms_thresh,
+        max_mask_region_area_ratio=settings.max_mask_region_area_ratio,
+        min_mask_region_area=settings.min_mask_region_area,
+        overlap_boxes="inclusive" if settings.box_overlap == "upstream" else "exact",
+        assemble=settings.assemble,
+        second_nms=settings.second_nms,
+        min_cell_area=settings.min_area,
+        max_cell_area=settings.max_area,
+    )
+
+
+def predict_candidates(
+    model: Model,
+    pixels: NDArray[np.uint8],
+    *,
+    progress: Callable[[float], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Candidates:
+    """Find all proposals in one image given as model input (H, W, 3) uint8.
+
+    With `resize_size` the image is resized first and the proposals are those of the resized image.
+
+    Raises
+    ------
+    StoppedError
+        When `stop` said so.
+    """
+    size = model.settings.resize_size
+    if size is not None:
+        pixels = np.asarray(resize_image(pixels, size), dtype=np.uint8)
+    found = find_candidates(model.backbone, pixels, model.settings, scale=model.scale, progress=progress, stop=stop)
+    if found is None:
+        raise StoppedError("The prediction was stopped.")
+    return found
+
+
+def predict_pixels(model: Model, pixels: NDArray[np.uint8]) -> Selection:
+    """Segment one image given as model input (H, W, 3) uint8; see `predict` for files."""
+    return select(predict_candidates(model, pixels), select_settings(model.settings))
+
+
+def label_image(selection: Selection, shape: tuple[int, int], settings: Settings) -> NDArray[np.int32]:
+    """Return the label image at the size of the original image, or as it is where the recipe wants that (P5)."""
+    labels = selection.labels
+    if settings.output_size == "upstream" or labels.shape == shape:
+        return labels
+    return np.asarray(resize_mask(labels, shape), dtype=np.int32)
+
+
+def predict(
+    model: Model,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    progress: Callable[[PredictProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    say: Callable[[str], None] | None = None,
+    overlays: bool = True,
+    keep_candidates: bool = True,
+    suffix: str = ".png",
+) -> PredictResult:
+    """Segment image files and folders of them.
+
+    Writes into `out` (or, when that folder has something in it, a new one beside it) for every plane a label image
+    ``NAME.png`` (``NAME.tif`` above 65,535 cells), an overlay picture and the proposals, and ``run.json``.  An image
+    that cannot be used is listed and the rest goes on.  What is done when `stop` says so is kept.
+
+    Raises
+    ------
+    CellSeg1Error
+        When nothing can be done at all: a file is missing, two results would share a name, the folder cannot be
+        written, or the only image is not usable.
+    """
+    tell = say or (lambda _sentence: None)
+    paths = collect_inputs(inputs)
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file; give a folder for the results.")
+    folder = free_folder(out.resolve().parent, out.name)
+    if folder.name != out.name:
+        tell(f"{out.name} has results in it, which are kept; the new ones are in {folder.name}.")
+    check_writable(folder)
+    run = _Run(model, folder, len(paths), progress, tell, overlays, keep_candidates, suffix)
+    stopped = False
+    for index, path in enumerate(paths):
+        stopped = stop is not None and stop()
+        if stopped:
+            break
+        try:
+            run.one_image(index, path, stop)
+        except StoppedError:
+            stopped = True
+            break
+        except OutputError:
+            # A full disk does not get better with the next image; what is complete stays.
+            run.write_record(stopped=True)
+            raise
+        except CellSeg1Error as error:
+            if len(paths) == 1:
+                _remove_if_empty(folder)
+                raise
+            run.failed(path, str(error))
+            tell(str(error))
+    run.write_record(stopped=stopped)
+    return PredictResult(folder, tuple(run.planes), stopped)
+
+
+def collect_inputs(inputs: Sequence[Path]) -> list[Path]:
+    """Expand folders, and refuse what cannot work before any time is spent.
+
+    Raises
+    ------
+    ImageError
+        When a file does not exist, there is nothing to do, or two images would write the same result.
+    """
+    paths: list[Path] = []
+    for entry in inputs:
+        if entry.is_dir():
+            found = list_images(entry)
+            if not found:
+                raise ImageError(f"There are no images in the folder {entry}; choose another folder.")
+            paths.extend(found)
+        elif entry.exists():
+            paths.append(entry)
+        else:
+            raise ImageError(f"There is no file {entry}; check its name.")
+    if not paths:
+        raise ImageError("There is no image to segment; give image files or a folder.")
+    seen: dict[str, Path] = {}
+    for path in paths:
+        # Windows and macOS do not tell upper from lower case.
+        other = seen.setdefault(result_name(path).casefold(), path)
+        if other is not path:
+            raise ImageError(
+                f"{other} and {path} would both be saved as {result_name(path)}; "
+                "rename one, or predict them separately."
+            )
+    return paths
+
+
+def result_name(path: Path) -> str:
+    """Name of an image's results: the file's name without its suffix (both parts of ``.nii.gz``)."""
+    return path.name[: -len(".nii.gz")] if path.name.lower().endswith(".nii.gz") else path.stem
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+class _Run:
+    """One run in its folder."""
+
+    def __init__(
+        self,
+        model: Model,
+        folder: Path,
+        count: int,
+        progress: Callable[[PredictProgress], None] | None,
+        tell: Callable[[str], None],
+        overlays: bool,
+        keep_candidates: bool,
+        suffix: str,
+    ) -> None:
+        self.model = model
+        self.folder = folder
+        self.count = count
+        self.progress = progress
+        self.tell = tell
+        self.overlays = overlays
+        self.keep_candidates = keep_candidates
+        self.suffix = suffix
+        self.planes: list[PredictedPlane] = []
+        self.started = time.monotonic()
+
+    def one_image(self, index: int, path: Path, stop: Callable[[], bool] | None) -> None:
+        """Segment all planes of one file."""
+        image = read_image(path)
+        for note in image.info.notes:
+            self.tell(f"{path.name}: {note}")
+        several = image.n_z * image.n_t > 1
+        for number in range(image.n_z * image.n_t):
+            t, z = divmod(number, image.n_z)
+            name = result_name(path) + (f"_t{t:03d}_z{z:03d}" if several else "")
+            started = time.monotonic()
+            plane = image.plane(z=z, t=t)
+            if number == 0:
+                _chosen, remark = pick_channels(plane, names=image.info.channel_names)
+                if remark:
+                    self.tell(f"{path.name}: {remark}")
+            pixels = to_model_input(plane, self.model.input_rule, colour=image.is_colour or None)
+
+            def report(share: float, done: int = number) -> None:
+                self._report(index, path.name, (done + share) / (image.n_z * image.n_t))
+
+            candidates = predict_candidates(self.model, pixels, progress=report, stop=stop)
+            selection = select(candidates, select_settings(self.model.settings))
+            labels = label_image(selection, (plane.shape[0], plane.shape[1]), self.model.settings)
+            written = self._write(name, pixels, labels, candidates)
+            cells = int(labels.max(initial=0))
+            self.planes.append(PredictedPlane(path.name, written, cells, round(time.monotonic() - started, 3)))
+
+    def _write(self, name: str, pixels: NDArray[np.uint8], labels: NDArray[np.int32], candidates: Candidates) -> str:
+        suffix = self.suffix
+        if suffix == ".png" and int(labels.max(initial=0)) > _PNG_LIMIT:
+            suffix = ".tif"
+            self.tell(f"{name}: more than 65,535 cells do not fit into a PNG; saved as TIFF.")
+        if self.keep_candidates:
+            candidates.save(self.folder / "candidates" / f"{name}.npz")
+        if self.overlays:
+            shown = pixels
+            if labels.shape != pixels.shape[:2]:
+                shown = np.asarray(resize_image(pixels, (labels.shape[0], labels.shape[1])), dtype=np.uint8)
+            write_picture(self.folder / "overlays" / f"{name}.png", overlay_picture(shown, labels))
+        # The label image last: where it exists, everything of this plane exists.
+        write_label_image(self.folder / f"{name}{suffix}", labels)
+        return f"{name}{suffix}"
+
+    def failed(self, path: Path, reason: str) -> None:
+        """Note an image without result."""
+        self.planes.append(PredictedPlane(path.name, "", 0, 0.0, reason))
+
+    def _report(self, index: int, name: str, share: float) -> None:
+        if self.progress is None:
+            return
+        spent = time.monotonic() - self.started
+        done = index + share
+        left = spent / done * (self.count - done) if done > 0 else 0.0
+        self.progress(PredictProgress(index, self.count, name, share, spent, left))
+
+    def write_record(self, *, stopped: bool) -> None:
+        """Write ``run.json``: with what, from what, and what came out."""
+        card = self.model.card
+        record: dict[str, Any] = {
+            "schema": 1,
+            "program_version": __version__,
+            "model": {"recipe": card.recipe, "backbone": card.backbone, "created": card.created},
+            "settings": self.model.settings.to_dict(),
+            "scale": self.model.scale,
+            "stopped": stopped,
+            "planes": [asdict(plane) for plane in self.planes],
+        }
+        write_bytes(self.folder / "run.json", json.dumps(record, indent=1, ensure_ascii=False).encode())
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write an RGB picture (H, W, 3) as PNG, atomically."""
+    from PIL import Image
+
+    write_with(path, lambda stream: Image.fromarray(pixels).save(stream, format="PNG"))

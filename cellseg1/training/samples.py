@@ -1,0 +1,318 @@
+"""From annotated images to the samples of an epoch: tiles, augmentation, prompts, targets.
+
+The randomness of a sample depends only on (seed, epoch, index), never on which process makes it or in which order,
+so an interrupted training goes on with the very samples it would have had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cellseg1.images import make_tiles, resize_image, resize_mask, resize_to_short_edge
+from cellseg1.settings import Settings
+from cellseg1.training.points import TilePoints, near_border, sample_points
+
+Labels = NDArray[np.int32]
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingImage:
+    """One annotated image, as model input.
+
+    Attributes
+    ----------
+    pixels
+        (H, W, 3) uint8.
+    labels
+        (H, W) int32, 0 = background.
+    annotated
+        (H, W) bool, or None when the whole image is annotated; see *Region* in CONTEXT.md.
+    """
+
+    name: str
+    sha256: str
+    pixels: Pixels
+    labels: Labels
+    annotated: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one training step sees of one tile.
+
+    Attributes
+    ----------
+    pixels
+        (S, S, 3) uint8, S = `sam_image_size`.
+    labels
+        (S, S) int32.
+    annotated
+        (S, S) bool or None.
+    xy
+        (N, 2) int64, prompts in pixels.
+    cell
+        (N,) int32, the wanted label, 0 for background.
+    """
+
+    pixels: Pixels
+    labels: Labels
+    annotated: NDArray[np.bool_] | None
+    xy: NDArray[np.int64]
+    cell: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    pixels: Pixels
+    labels: Labels
+    annotated: NDArray[np.bool_] | None
+
+
+class SampleSource:
+    """All tiles of the training images; makes sample number `index` of epoch `epoch`."""
+
+    def __init__(self, images: Sequence[TrainingImage], settings: Settings) -> None:
+        self.settings = settings
+        self._tiles: list[_Tile] = []
+        for image in images:
+            self._tiles.extend(_cut(_resized(image, settings), settings))
+        self._repeats = _repeats(len(self._tiles), settings)
+        self._transform: Any = None
+
+    @property
+    def tile_count(self) -> int:
+        """Number of different tiles."""
+        return len(self._tiles)
+
+    def __len__(self) -> int:
+        """Samples per epoch."""
+        return len(self._tiles) * self._repeats if self.settings.duplicate_rule == "upstream" else self._repeats
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Indices of the epoch's samples in the order they are used."""
+        return np.random.default_rng((self.settings.seed, epoch)).permutation(len(self)).astype(np.int64)
+
+    def batches(self) -> int:
+        """Batches per epoch."""
+        return math.ceil(len(self) / self.settings.batch_size)
+
+    def get(self, epoch: int, index: int) -> Sample | None:
+        """Make one sample; None when all its points left the frame (only with `empty_tile` = upstream)."""
+        settings = self.settings
+        tile = self._tiles[index % len(self._tiles)]
+        rng = np.random.default_rng((settings.seed, epoch, index))
+        points = sample_points(tile.labels, settings, rng, tile.annotated)
+        if settings.data_augmentation:
+            sample = self._augmented(tile, points, rng)
+            if sample is not None and (len(sample.xy) or settings.empty_tile == "upstream"):
+                return sample
+            if settings.empty_tile == "upstream":
+                return None
+        return _plain(tile, points, settings.sam_image_size)
+
+    def _augmented(self, tile: _Tile, points: TilePoints, rng: np.random.Generator) -> Sample | None:
+        if self._transform is None:
+            self._transform = make_transform(self.settings)
+        masks = [tile.labels] if tile.annotated is None else [tile.labels, tile.annotated.astype(np.uint8)]
+        with seeded_globals(int(rng.integers(2**32))):
+            result = self._transform(
+                image=tile.pixels,
+                masks=masks,
+                # albumentations truncates integer keypoints in ShiftScaleRotate; floats keep their fraction.
+                keypoints=points.xy.astype(np.float64),
+                idx=list(range(len(points.xy))),
+            )
+        order = np.array(result["idx"], dtype=np.int64)
+        if len(order) == 0:
+            return None
+        xy = np.array(result["keypoints"], dtype=np.float64).reshape(-1, 2).astype(np.int64)
+        labels = np.asarray(result["masks"][0], dtype=np.int32)
+        annotated = None if tile.annotated is None else np.asarray(result["masks"][1]) > 0
+        xy, cell = _surviving(xy, points.cell[order], labels, annotated, self.settings)
+        return Sample(np.asarray(result["image"], dtype=np.uint8), labels, annotated, xy, cell)
+
+
+def _surviving(
+    xy: NDArray[np.int64],
+    was: NDArray[np.int32],
+    labels: Labels,
+    annotated: NDArray[np.bool_] | None,
+    settings: Settings,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Drop points whose cell left the frame or became too small; relabel or drop those that moved (T8)."""
+    from scipy.ndimage import find_objects
+
+    now = labels[xy[:, 1], xy[:, 0]]
+    areas = np.bincount(labels.ravel())
+    boxes = find_objects(labels)
+    keep = np.ones(len(xy), bool)
+    for index, (before, after) in enumerate(zip(was, now, strict=True)):
+        if before == 0:
+            keep[index] = after == 0 or settings.moved_points == "upstream"
+            continue
+        keep[index] = not (
+            after == 0
+            or areas[after] <= settings.min_cell_area
+            or near_border(boxes[after - 1], settings.edge_distance, labels.shape)
+            or (settings.moved_points == "repaired" and after != before)
+        )
+    if annotated is not None:
+        keep &= annotated[xy[:, 1], xy[:, 0]]
+    cell = np.where(was == 0, 0, now).astype(np.int32)
+    return xy[keep], cell[keep]
+
+
+def _plain(tile: _Tile, points: TilePoints, size: int) -> Sample:
+    """Stretch the tile as it is, points with it, to the network's input (T5: image and targets alike)."""
+    height, width = tile.labels.shape
+    factor = np.array([size / width, size / height])
+    xy = np.clip((points.xy + 0.5) * factor, 0, size - 1).astype(np.int64)
+    pixels = cv2.resize(tile.pixels, (size, size), interpolation=cv2.INTER_LINEAR)
+    labels = np.asarray(cv2.resize(tile.labels, (size, size), interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.int32)
+    annotated = None
+    if tile.annotated is not None:
+        known = cv2.resize(tile.annotated.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+        annotated = np.asarray(known) > 0
+    # Shrinking can move the edge of a thin cell past its point.
+    cell = np.where(points.cell > 0, labels[xy[:, 1], xy[:, 0]], 0).astype(np.int32)
+    keep = (cell > 0) | (points.cell == 0)
+    return Sample(np.asarray(pixels, dtype=np.uint8), labels, annotated, xy[keep], cell[keep])
+
+
+def make_transform(settings: Settings) -> Any:
+    """Build the published augmentation with albumentations 1.3.1: light, flip, crop, shift-scale-rotate, resize."""
+    import albumentations as A
+
+    size = settings.sam_image_size
+    steps = [
+        A.RandomBrightnessContrast(
+            brightness_limit=settings.bright_limit, contrast_limit=settings.contrast_limit, p=settings.bright_prob
+        ),
+        A.Flip(p=settings.flip_prob),
+        A.RandomResizedCrop(
+            height=size,
+            width=size,
+            scale=settings.crop_scale,
+            ratio=settings.crop_ratio,
+            interpolation=cv2.INTER_LINEAR_EXACT,
+            p=settings.crop_prob,
+        ),
+        A.ShiftScaleRotate(
+            scale_limit=settings.scale_limit,
+            border_mode=cv2.BORDER_CONSTANT,
+            interpolation=cv2.INTER_LINEAR,
+            p=settings.rotate_prob,
+        ),
+        A.Resize(height=size, width=size),
+    ]
+    return A.Compose(steps, keypoint_params=A.KeypointParams(format="xy", label_fields=["idx"]))
+
+
+@contextlib.contextmanager
+def seeded_globals(seed: int) -> Iterator[None]:
+    """Seed the global generators that albumentations draws from, and put them back afterwards."""
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002 - albumentations 1.3.1 uses the global generator
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def _resized(image: TrainingImage, settings: Settings) -> TrainingImage:
+    """Apply `resize_size`; upstream reads it as (width, height) here (T9)."""
+    if settings.resize_size is None:
+        return image
+    size = settings.resize_size if settings.resize_order == "repaired" else settings.resize_size[::-1]
+    return _to_size(image, (size[0], size[1]))
+
+
+def _to_size(image: TrainingImage, size: tuple[int, int]) -> TrainingImage:
+    annotated = image.annotated
+    if annotated is not None:
+        annotated = resize_mask(annotated.astype(np.int32), size) > 0
+    return TrainingImage(
+        image.name,
+        image.sha256,
+        np.asarray(resize_image(image.pixels, size), dtype=np.uint8),
+        np.asarray(resize_mask(image.labels, size), dtype=np.int32),
+        annotated,
+    )
+
+
+def rescaled(image: TrainingImage, factor: float) -> TrainingImage:
+    """Return the image enlarged or reduced by `factor`; its content keeps its aspect to within a pixel."""
+    if factor == 1.0:
+        return image
+    height, width = image.labels.shape
+    size = (max(1, round(height * factor)), max(1, round(width * factor)))
+    if factor >= 1:
+        return _to_size(image, size)
+    annotated = image.annotated
+    return TrainingImage(
+        image.name,
+        image.sha256,
+        # Averaging keeps fine texture from turning into noise when an image is reduced.
+        np.asarray(cv2.resize(image.pixels, size[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8),
+        np.asarray(resize_mask(image.labels, size), dtype=np.int32),
+        None if annotated is None else resize_mask(annotated.astype(np.int32), size) > 0,
+    )
+
+
+def _cut(image: TrainingImage, settings: Settings) -> list[_Tile]:
+    """Cut one image into tiles; tiles without anything annotated are left out."""
+    pixels, labels, annotated = image.pixels, image.labels, image.annotated
+    size = settings.patch_size
+    if size is None:
+        return [_Tile(pixels, labels, annotated)]
+    rule: Literal["upstream", "even"] = "upstream" if settings.tile_starts == "upstream" else "even"
+    if min(labels.shape) < size:
+        if settings.tile_starts == "upstream":
+            pixels = np.asarray(resize_to_short_edge(pixels, size), dtype=np.uint8)
+            labels = np.asarray(resize_to_short_edge(labels, size, labels=True), dtype=np.int32)
+            if annotated is not None:
+                annotated = resize_to_short_edge(annotated.astype(np.int32), size, labels=True) > 0
+        else:
+            pixels, labels, annotated = _padded(pixels, labels, annotated, size)
+    tiles = []
+    for rows, columns in make_tiles(labels.shape, size, rule):
+        known = None if annotated is None else annotated[rows, columns]
+        if known is not None and not known.any():
+            continue
+        part = labels[rows, columns]
+        if known is not None:
+            part = np.where(known, part, 0).astype(np.int32)
+            known = None if known.all() else known
+        tiles.append(_Tile(np.ascontiguousarray(pixels[rows, columns]), np.ascontiguousarray(part), known))
+    return tiles
+
+
+def _padded(
+    pixels: Pixels, labels: Labels, annotated: NDArray[np.bool_] | None, size: int
+) -> tuple[Pixels, Labels, NDArray[np.bool_]]:
+    """Extend a small image with black that counts as not annotated, instead of enlarging its cells."""
+    height, width = labels.shape
+    margin = ((0, max(0, size - height)), (0, max(0, size - width)))
+    known = np.ones(labels.shape, bool) if annotated is None else annotated
+    return np.pad(pixels, (*margin, (0, 0))), np.pad(labels, margin), np.pad(known, margin)
+
+
+def _repeats(tiles: int, settings: Settings) -> int:
+    """How often the tiles are repeated (upstream rule, T11), or the number of samples per epoch (repaired)."""
+    wanted = settings.duplicate_data
+    if settings.duplicate_rule == "upstream":
+        return wanted // tiles + 1 if tiles and 0 < tiles < wanted else 1
+    return max(wanted, tiles)
