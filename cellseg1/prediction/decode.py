@@ -135,7 +135,7 @@ def view_pixels(image: Pixels, view: View) -> Tensor:
         part = np.asarray(
             Image.fromarray(part).resize((view.size[1], view.size[0]), Image.Resampling.BILINEAR), dtype=np.uint8
         )
-    return torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].float()
+    return torch.from_numpy(np.array(part)).permute(2, 0, 1)[None].float()
 
 
 def _decode_view(

@@ -122,7 +122,7 @@ def _look(rng: Rng, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         x = (x - low) / max(float(high - low), 0.05)
     if rng.random() < 0.4:
         x = x * rng.uniform(0.6, 1.1) + rng.uniform(0, 0.15)
-    return (np.clip(x, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.clip(x, 0, 1) * 255, dtype=np.uint8)
 
 
 def _with_prompts(rng: Rng, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> Crop:
