@@ -47,10 +47,9 @@ def sample_points(
     At least one point, except where neither a usable cell nor any background exists.
     """
     full_tile = settings.full_tile == "upstream"
-    numbered, names = _number(labels, lowest_is_background=full_tile and annotated is None)
     known = np.ones(labels.shape, bool) if annotated is None else annotated
-    if annotated is not None:
-        numbered = np.where(known, numbered, 0)
+    inside = labels if annotated is None else np.where(annotated, labels, 0).astype(np.int32)
+    numbered, names = _number(inside, lowest_is_background=full_tile)
     count = len(names)
     wanted_cells = min(settings.max_point_num, math.ceil(count * settings.pos_rate))
     wanted_background = min(settings.max_point_num, math.ceil(count * settings.neg_rate))

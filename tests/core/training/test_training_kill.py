@@ -1,0 +1,112 @@
+"""A training killed at random moments and resumed ends with the model of one that was left alone."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.numpy import load_file
+
+from cellseg1.bundled import resource_path
+from cellseg1.lora import load_card
+
+STEPS = 20  # 5 epochs of 4 batches
+SETTINGS = [
+    f"--set={pair}"
+    for pair in (
+        "epoch_max=5",
+        "duplicate_data=8",
+        "batch_size=2",
+        "gradient_accumulation_step=3",
+        "patch_size=128",
+        "sam_image_size=128",
+        "checkpoint_seconds=0.2",
+    )
+]
+
+
+def command(out, *more):
+    sample = resource_path("sample_project") / "train"
+    name = "nuclei_a.png"
+    return [
+        *(sys.executable, "-m", "cellseg1", "train", "--json", "-q", "--threads", "1", "--device", "cpu"),
+        *("--image", str(sample / "images" / name), "--mask", str(sample / "masks" / name), "--out", str(out)),
+        *SETTINGS,
+        *more,
+    ]
+
+
+def step_of(checkpoint):
+    """Step of a checkpoint, 0 when there is none yet."""
+    from cellseg1.training.checkpoint import read_checkpoint
+
+    return read_checkpoint(checkpoint)["step"] if checkpoint.exists() else 0
+
+
+def kill_after(out, least, *more):
+    """Start a training and kill it (SIGKILL) once its checkpoint has passed step `least`."""
+    process = subprocess.Popen(command(out, *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    deadline = time.monotonic() + 240
+    try:
+        while time.monotonic() < deadline and process.poll() is None:
+            if step_of(checkpoint) >= least:
+                break
+            time.sleep(0.02)
+        assert process.poll() is None, process.communicate()[0].decode()
+        time.sleep(random.uniform(0, 0.3))  # noqa: S311 - any moment
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.communicate()
+    return step_of(checkpoint)
+
+
+def same_card(path, other):
+    """Cards without the times."""
+    cards = [load_card(file).to_dict() for file in (path, other)]
+    for card in cards:
+        card.pop("created")
+        card["settings"].pop("checkpoint_seconds")
+    return cards[0] == cards[1]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "model.cs1"
+    subprocess.run(command(out), check=True, capture_output=True, timeout=400)
+    return out
+
+
+def test_killed_three_times_and_resumed(tmp_path, undisturbed):
+    out = tmp_path / "killed" / "model.cs1"
+    reached = [0]
+    for least in (3, 7, 11):
+        resume = ["--resume"] if reached[-1] else []
+        at = kill_after(out, max(least, reached[-1] + 1), *resume)
+        assert 3 <= at < STEPS
+        assert at > reached[-1]
+        reached.append(at)
+        assert not out.exists()
+    result = subprocess.run(command(out, "--resume"), check=True, capture_output=True, timeout=400)
+    summary = json.loads(result.stdout)
+    assert summary["finished"]
+    assert summary["steps"] == STEPS
+    assert summary["resumed_from"] == reached[-1] > 0
+    ours, theirs = load_file(out), load_file(undisturbed)
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        assert value.tobytes() == theirs[key].tobytes(), key
+    assert same_card(out, undisturbed)
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_the_reference_depends_on_the_seed(tmp_path, undisturbed):
+    """The comparison above could not fail if training gave the same model whatever happens."""
+    out = tmp_path / "model.cs1"
+    subprocess.run(command(out, "--set=seed=1"), check=True, capture_output=True, timeout=400)
+    ours, theirs = load_file(out), load_file(undisturbed)
+    assert any(value.tobytes() != theirs[key].tobytes() for key, value in ours.items())
