@@ -260,7 +260,7 @@ class _Run:
                 _chosen, remark = pick_channels(plane, names=image.info.channel_names)
                 if remark:
                     self.tell(f"{path.name}: {remark}")
-            pixels = to_model_input(plane, self.model.input_rule, colour=image.is_colour or None)
+            pixels = to_model_input(plane, self.model.input_rule, colour=image.is_colour)
 
             def report(share: float, done: int = number) -> None:
                 self._report(index, path.name, (done + share) / (image.n_z * image.n_t))

@@ -249,7 +249,7 @@ def _read_one(
         raise MaskError(f"There is no cell inside the region of {image_path.name}; choose a part with painted cells.")
     for warning in look_at_masks(mask.labels.shape, mask.labels, annotated):
         tell(f"{mask_path.name}: {warning}")
-    pixels = to_model_input(plane, rule_of(settings), colour=image.is_colour or None)
+    pixels = to_model_input(plane, rule_of(settings), colour=image.is_colour)
     hashes = file_sha256(image_path), file_sha256(mask_path)
     ready = TrainingImage(image_path.name, hashes[0], pixels, mask.labels, annotated)
     return _Input(ready, CardImage(image_path.name, *hashes, boxes), _mean_pixel_size(image))

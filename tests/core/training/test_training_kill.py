@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from cellseg1.bundled import resource_path
 from cellseg1.lora import load_card
 
-STEPS = 20  # 5 epochs of 4 batches
+STEPS = 40  # 5 epochs of 16 tiles, two at a time
 SETTINGS = [
     f"--set={pair}"
     for pair in (
@@ -84,7 +84,7 @@ def undisturbed(tmp_path_factory):
 def test_killed_three_times_and_resumed(tmp_path, undisturbed):
     out = tmp_path / "killed" / "model.cs1"
     reached = [0]
-    for least in (3, 7, 11):
+    for least in (3, 12, 24):
         resume = ["--resume"] if reached[-1] else []
         at = kill_after(out, max(least, reached[-1] + 1), *resume)
         assert 3 <= at < STEPS

@@ -1,0 +1,168 @@
+"""One-image training on unseen data: AP@0.5 with and without the adapter, resumable.
+
+Not a test: ``python tests/bench/bench_transfer.py --data TRANSFER --pretrain PRETRAIN --out RESULTS`` appends one line
+of JSON per run to RESULTS and skips runs that are in it.  Protocols: E. coli fluorescence (left half trains, right
+half tests), yeast phase contrast (first frame trains, last five test), SEM fibres (one image trains, nine test), a
+fluorescence image cut in four (one quarter trains), and the held-out parts of dsb2018_stage1 by kind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cellseg1.evaluation import evaluate_labels
+from cellseg1.images import read_image, to_model_input
+from cellseg1.masks import read_mask, write_label_image
+from cellseg1.model import load_model
+from cellseg1.prediction.job import predict_candidates, select_settings
+from cellseg1.prediction.select import Selector
+from cellseg1.settings import parse_assignments
+from cellseg1.training.job import train
+
+
+def halves(folder, name):
+    """Left and right half of one image, as (image, labels) arrays."""
+    image = read_image(folder / "images" / name).plane()
+    labels = read_mask(folder / "masks" / name).labels
+    middle = image.shape[1] // 2
+    return (image[:, :middle], labels[:, :middle]), (image[:, middle:], labels[:, middle:])
+
+
+def whole(folder, name):
+    return read_image(folder / "images" / name).plane(), read_mask(folder / "masks" / name).labels
+
+
+def names(folder):
+    return sorted(path.name for path in (folder / "images").iterdir())
+
+
+def protocol(which, data, pretrain, k):
+    """Return the training pair and the list of test pairs of run `k`."""
+    if which == "ecoli":
+        left, right = halves(data / "tractatus_ecoli_dapi", "ecoli_mix7.png")
+        return left, [right]
+    if which == "yeast":
+        folder = data / "yeastvision_sample_phase"
+        return whole(folder, names(folder)[0]), [whole(folder, name) for name in names(folder)[-5:]]
+    if which == "sem":
+        folder = data / "axondeepseg_sem_fibre"
+        all_names = names(folder)
+        chosen = all_names[k % len(all_names)]
+        return whole(folder, chosen), [whole(folder, name) for name in all_names if name != chosen]
+    if which == "wheel":
+        image, labels = whole(data / "stardist_wheel", "img2d.png")
+        parts = [
+            (image[r : r + 256, c : c + 256], labels[r : r + 256, c : c + 256]) for r in (0, 256) for c in (0, 256)
+        ]
+        chosen = parts.pop(k % 4)
+        return chosen, parts
+    from cellseg1.training.pretrain.pool import is_held_out, kind_of, read_pair
+
+    folder = pretrain / "dsb2018_stage1"
+    found = []
+    for name in names(folder):
+        image, labels = read_pair(folder, name)
+        if kind_of(image) == which and is_held_out(image, which) and labels.any():
+            found.append((image, labels))
+    order = np.random.default_rng(0).permutation(len(found))
+    chosen = found.pop(int(order[k]))
+    return chosen, found
+
+
+def run(which, data, pretrain, k, seconds, overrides, grid):
+    """Train once, predict all test images with and without the adapter."""
+    (image, labels), tests = protocol(which, data, pretrain, k)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        np.save(folder / "image.npy", image)
+        write_label_image(folder / "mask.tif", labels)
+        started = time.monotonic()
+        stop = (lambda: time.monotonic() - started > seconds) if seconds else None
+        result = train(
+            [folder / "image.npy"],
+            [folder / "mask.tif"],
+            folder / "model.cs1",
+            overrides={"seed": k, **overrides},
+            stop=stop,
+            measure=False,
+        )
+        trained = time.monotonic() - started
+        model = load_model(result.path)
+        size = result.path.stat().st_size
+    row = {
+        "set": which,
+        "run": k,
+        "overrides": {key: str(value) for key, value in overrides.items()},
+        "train_seconds": round(trained, 1),
+        "finished": result.outcome.finished,
+        "epochs": round(result.outcome.epochs, 1),
+        "loss": round(result.outcome.losses[-1], 4) if result.outcome.losses else None,
+        "bytes": size,
+        "scale": round(model.scale, 3),
+        "images": len(tests),
+        "cells": int(sum(len(np.unique(truth)) - 1 for _, truth in tests)),
+    }
+    table = {}
+    for adapter in (True, False):
+        model.set_adapter(adapter)
+        scores, spent = [], 0.0
+        for picture, truth in tests:
+            pixels = to_model_input(picture, model.input_rule)
+            begun = time.monotonic()
+            selector = Selector(predict_candidates(model, pixels))
+            found = selector.select(select_settings(model.settings)).labels
+            spent += time.monotonic() - begun
+            scores.append(evaluate_labels(truth, found, thresholds=(0.5,)).ap[0.5])
+            if adapter and grid:
+                for score in (0.3, 0.4, 0.5, 0.6, 0.7):
+                    for nms in (0.05, 0.15, 0.3):
+                        changed = model.settings.replace(pred_iou_thresh=score, crop_nms_thresh=nms)
+                        other = selector.select(select_settings(changed)).labels
+                        ap = evaluate_labels(truth, other, thresholds=(0.5,)).ap[0.5]
+                        table.setdefault(f"score {score} nms {nms}", []).append(ap)
+        row["ap" if adapter else "ap_without"] = round(float(np.mean(scores)), 4)
+        row["seconds_per_image"] = round(spent / len(tests), 2)
+    if table:
+        row["grid"] = {key: round(float(np.mean(values)), 4) for key, values in table.items()}
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--pretrain", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", default=["ecoli", "yeast", "sem", "wheel"])
+    parser.add_argument("--runs", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--grid", action="store_true", help="also try other thresholds on the same proposals")
+    parser.add_argument("--label", default="", help="name of the variant")
+    parser.add_argument("--set", action="append", default=[])
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    overrides = parse_assignments(options.set)
+    done = set()
+    if options.out.exists():
+        rows = [json.loads(line) for line in options.out.read_text().splitlines()]
+        done = {(row["label"], row["set"], row["run"]) for row in rows}
+    for which in options.sets:
+        for k in options.runs:
+            if (options.label, which, k) in done:
+                continue
+            row = run(which, options.data, options.pretrain, k, options.seconds, overrides, options.grid)
+            with options.out.open("a") as stream:
+                stream.write(json.dumps({"label": options.label, **row}) + "\n")
+            sys.stdout.write(f"{options.label} {which} {k}: AP {row['ap']} without {row['ap_without']}\n")
+
+
+if __name__ == "__main__":
+    main()
