@@ -1,6 +1,7 @@
 """The ``cellseg1`` command.
 
-Exit codes: 0 done, 1 done in part (some images failed, or stopped by the user), 2 refused with one sentence.
+Exit codes: 0 done; 1 stopped by the user, what was done is kept; 2 refused, or some images could not be used, with
+one sentence.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from cellseg1._version import __version__
-from cellseg1.errors import CellSeg1Error, SettingsError
+from cellseg1.errors import CellSeg1Error, SettingsError, StoppedError
 from cellseg1.settings import (
     DEFAULT_BACKBONE,
     DEFAULT_RECIPE,
@@ -49,19 +50,36 @@ _PREDICT_GROUPS = ("environment", "data", "predict", "switches")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = _parser().parse_args(argv)
-    # Libraries warn about their own internals; a user cannot act on that.
-    warnings.simplefilter("ignore")
     try:
-        with _stop_on_signals() as stop:
+        with warnings.catch_warnings(), _stop_on_signals() as stop:
+            # Libraries warn about their own internals; a user cannot act on that.
+            warnings.simplefilter("ignore")
             return int(options.run(options, stop))
+    except StoppedError as error:
+        _error(str(error))
+        return 1
     except CellSeg1Error as error:
         _error(str(error))
         return 2
-    except MemoryError:
-        _error("This computer's memory is not enough; close other programs or use smaller images.")
-        return 2
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        where = "" if error.filename is None else f" {error.filename}"
+        _error(f"Cannot use{where or ' a file'}: {error.strerror or error}. Check its name, or choose another.")
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        _error("The memory is not enough; close other programs, use smaller images, or --device cpu.")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    from cellseg1.training.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -402,6 +420,11 @@ def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
     ]
     _result(options, values, "\n".join([*lines, f"Results: {result.folder}"]))
     if result.failures:
+        bad, count = len(result.failures), len(result.planes)
+        reasons = " ".join(plane.error for plane in result.failures[:3])
+        more = "" if len(result.failures) <= 3 else f" Further ones are listed in {result.folder / 'run.json'}."
+        rest = "the others are done" if bad < count else "so there is no result"
+        _error(f"{bad} of {count} images could not be segmented, {rest}: {reasons}{more}")
         return 2
     return 1 if result.stopped else 0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cellseg1.bundled import resource_path
+from cellseg1.errors import StoppedError
 from cellseg1.evaluation.job import evaluate
 from cellseg1.evaluation.report import Report
 from cellseg1.files import free_folder
@@ -58,10 +59,16 @@ def run_demo(
     stop: Callable[[], bool] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> DemoResult:
-    """Do the main job on the sample project into `out`, or a new folder beside it when that has something in it."""
+    """Do the main job on the sample project into `out`, or a new folder beside it when that has something in it.
+
+    Raises
+    ------
+    StoppedError
+        When `stop` said so; what is done is kept.
+    """
     started = time.monotonic()
     sample = resource_path("sample_project")
-    folder = free_folder(out.resolve().parent, out.name)
+    folder = free_folder(out)
     images = list_images(sample / "train" / "images")
     masks = list_images(sample / "train" / "masks")
     trained = train(
@@ -74,11 +81,15 @@ def run_demo(
         stop=stop,
         say=say,
     )
+    if not trained.outcome.finished:
+        raise StoppedError(f"The demo was stopped; its model so far is {trained.path}.")
     model = load_model(trained.path, device=device)
     reports = []
     for name, adapter in (("with_adapter", True), ("without_adapter", False)):
         model.set_adapter(adapter)
         run = predict(model, [sample / "test" / "images"], folder / name, progress=predict_progress, stop=stop, say=say)
+        if run.stopped:
+            raise StoppedError(f"The demo was stopped; what is done is in {folder}.")
         report = evaluate(sample / "test" / "masks", run.folder)
         report.to_json(run.folder / "scores.json")
         report.to_csv(run.folder / "scores.csv")

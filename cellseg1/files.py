@@ -80,15 +80,16 @@ def write_with(path: Path, writer: Callable[[IO[bytes]], None]) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make `folder` and prove that a file can be written in it, before any work is spent.
+    """Prove that a file can be written in `folder`, before any work is spent; nothing stays of the attempt.
 
     Raises
     ------
     OutputError
-        When it cannot; folders made by the attempt are removed again.
+        When it cannot.
     """
-    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    made: list[Path] = []
     try:
+        made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(prefix=".write-test.", dir=folder) as stream:
             # A full disk often still lets an empty file be made.
@@ -96,19 +97,44 @@ def check_writable(folder: Path) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
-        for parent in made:
-            with contextlib.suppress(OSError):
-                parent.rmdir()
         raise OutputError(
             f"Cannot write in the folder {folder}: {describe_os_error(error)}. Choose another output folder."
         ) from error
+    finally:
+        for parent in made:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
 
 
-def free_folder(parent: Path, name: str) -> Path:
-    """Return `parent`/`name`, or with ``_2``, ``_3`` ... appended: the first that does not exist yet or is empty."""
-    number = 1
-    while True:
-        folder = parent / (name if number == 1 else f"{name}_{number}")
-        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-            return folder
+def free_folder(wanted: Path) -> Path:
+    """Return `wanted`, or with ``_2``, ``_3`` ... appended: the first that does not exist yet or is empty.
+
+    Raises
+    ------
+    OutputError
+        When the place cannot be looked at.
+    """
+    wanted = Path(os.path.abspath(wanted))  # noqa: PTH100 - "." has no name; a link keeps its own
+    number, folder = 1, wanted
+    try:
+        while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            number += 1
+            folder = wanted.with_name(f"{wanted.name}_{number}")
+    except (OSError, ValueError) as error:
+        cause = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        raise OutputError(f"Cannot use the folder {folder}: {cause}. Choose another output folder.") from error
+    return folder
+
+
+def free_file(wanted: Path) -> Path:
+    """Return `wanted`, or with ``_2``, ``_3`` ... before its suffix: the first that does not exist yet."""
+    number, path = 1, wanted
+    while path.exists():
         number += 1
+        path = numbered(wanted, number)
+    return path
+
+
+def numbered(path: Path, number: int) -> Path:
+    """Return the `number`-th name of a file: ``a.cs1``, ``a_2.cs1``, ``a_3.cs1`` ..."""
+    return path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from cellseg1.errors import ModelFileError
+from cellseg1.errors import CellSeg1Error, ModelFileError
 from cellseg1.images import InputRule
 from cellseg1.lora import Card, apply_model, apply_pth, load_card, read_pth, set_adapter_enabled
 from cellseg1.sam.build import build_backbone
@@ -97,14 +97,18 @@ def load_model(
     if path.suffix.lower() in {".pth", ".pt"}:
         return _load_pth(path, chosen, overrides or {}, backbone_weights)
     card = load_card(path)
-    settings = settings_from_dict(card.settings).replace(**(overrides or {}))
-    name = canonical_name(card.backbone)
+    try:
+        stored = settings_from_dict(card.settings)
+        rule = InputRule.from_dict(card.input_rule) if card.input_rule else None
+        name = canonical_name(card.backbone)
+    except CellSeg1Error as error:
+        raise ModelFileError(f"The card of the model {path} cannot be used: {error}") from error
+    settings = stored.replace(**(overrides or {}))
     backbone, sha256 = prepare_backbone(name, settings, chosen, backbone_weights)
     assert isinstance(backbone, nn.Module)
     apply_model(path, backbone, backbone_sha256=sha256 or None)
     backbone.to(chosen).eval()
-    rule = InputRule.from_dict(card.input_rule) if card.input_rule else rule_of(settings)
-    return Model(backbone, card, settings, rule, card.scale or 1.0)
+    return Model(backbone, card, settings, rule or rule_of(settings), card.scale or 1.0)
 
 
 def _load_pth(path: Path, device: torch.device, overrides: Mapping[str, Any], weights: Path | None) -> Model:

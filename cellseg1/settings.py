@@ -11,6 +11,7 @@ Nothing here imports torch or Qt.  Only this module knows the names of the recip
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -351,7 +352,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}. Check its name.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise SettingsError(f"The settings file {path} is not valid YAML: {str(error).splitlines()[0]}.") from error
     if not isinstance(content, dict):
         raise SettingsError(f"The settings file {path} must hold lines of the form 'name: value'.")
@@ -378,7 +379,7 @@ def parse_assignments(items: Iterable[str]) -> dict[str, Any]:
             raise SettingsError(f"{item!r} is not a setting; write it as name=value.")
         try:
             value = None if text.strip().lower() == "none" else yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # what looks like a date but is none
             value = text
         values[key.strip()] = check_value(key.strip(), value)
     return values
@@ -399,12 +400,9 @@ def check_value(name: str, value: Any) -> Any:
         hint = f"; did you mean {near[0]!r}?" if near else "; 'cellseg1 train --help' lists them."
         raise SettingsError(f"There is no setting {name!r}{hint}")
     meta = FIELDS[name].metadata
+    if name in {"resize_size", "patch_size"} and _is_none_upstream(value):
+        return None
     result = _convert(name, value, _TYPES[name])
-    if name in {"resize_size", "patch_size"} and result is not None:
-        # The research code takes null or any value of zero or less for "do not".
-        values = result if isinstance(result, tuple) else (result,)
-        if min(values) <= 0:
-            return None
     for number in result if isinstance(result, tuple) else (result,):
         if isinstance(number, (int, float)) and not isinstance(number, bool):
             _check_range(name, number, meta)
@@ -412,14 +410,23 @@ def check_value(name: str, value: Any) -> Any:
     return result
 
 
+def _is_none_upstream(value: Any) -> bool:
+    """Tell whether the research code would take this size for "do not": any number of zero or less."""
+    values = value if isinstance(value, (list, tuple)) and value else (value,)
+    numbers = [item for item in values if isinstance(item, (int, float)) and not isinstance(item, bool)]
+    return len(numbers) == len(values) and min(numbers) <= 0
+
+
 def _check_range(name: str, number: float, meta: Mapping[str, Any]) -> None:
     ge, gt, le = meta["ge"], meta["gt"], meta["le"]
-    bad = number != number or (ge is not None and number < ge)
+    bad = not math.isfinite(number) or (ge is not None and number < ge)
     bad = bad or (gt is not None and number <= gt) or (le is not None and number > le)
     if bad:
         low = f"at least {ge:g}" if ge is not None else f"above {gt:g}" if gt is not None else ""
         high = f"at most {le:g}" if le is not None else ""
         allowed = " and ".join(part for part in (low, high) if part) or "a number"
+        if not math.isfinite(number):
+            allowed = "a finite number"
         raise SettingsError(f"The setting {name} cannot be {number:g}: it must be {allowed}.")
 
 
@@ -452,7 +459,7 @@ def _convert(name: str, value: Any, wanted: Any) -> Any:
         return _convert_tuple(name, value, wanted)
     if wanted is bool and isinstance(value, bool):
         return value
-    if wanted is int and isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value):
+    if wanted is int and _is_whole(value):
         return int(value)
     if wanted is float:
         # YAML reads 3e-3 as text; the published files write numbers that way.
@@ -472,6 +479,12 @@ def _convert_tuple(name: str, value: Any, wanted: Any) -> tuple[Any, ...]:
         if len(value) == len(inner):
             return tuple(_convert(name, item, kind) for item, kind in zip(value, inner, strict=True))
     raise SettingsError(_refusal(name, value, wanted))
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _as_float(value: Any) -> float | None:

@@ -23,7 +23,9 @@ def check_ranks(path: Path, found: LoraConfig, wanted: LoraConfig) -> None:
         has, needs = getattr(found, part), getattr(wanted, part)
         if has != needs:
             label = part.replace("_", " ")
-            raise ModelFileError(f"The model {path} has {label} {has}, but the settings ask for {needs}.")
+            raise ModelFileError(
+                f"The model {path} has {label} {has}, but the settings ask for {needs}; change one of them."
+            )
 
 
 def check_tensors(
@@ -39,7 +41,10 @@ def check_tensors(
         if keys
     ]
     if told:
-        raise ModelFileError(f"The model {path} does not fit this backbone: {'; '.join(told)}.")
+        raise ModelFileError(
+            f"The model {path} does not fit this backbone: {'; '.join(told)}. "
+            "Copy the file again, or train the model again."
+        )
 
 
 @torch.no_grad()

@@ -138,11 +138,14 @@ def apply_model(
 
 def _check_backbone(path: Path, card: Card, name: str, sha256: str | None) -> None:
     if card.backbone and name and card.backbone != name:
-        raise ModelFileError(f"The model {path} was trained on the backbone {card.backbone}, not on {name}.")
+        raise ModelFileError(
+            f"The model {path} was trained on the backbone {card.backbone}, not on {name}; use that backbone."
+        )
     if card.backbone_sha256 and sha256 and card.backbone_sha256.lower() != sha256.lower():
         raise ModelFileError(
             f"The model {path} was trained on another version of the backbone {card.backbone or name} "
-            f"(SHA-256 {card.backbone_sha256[:8]}..., here {sha256[:8]}...)."
+            f"(SHA-256 {card.backbone_sha256[:8]}..., here {sha256[:8]}...); train it again, or use "
+            f"the CellSeg1 it was made with ({card.program_version})."
         )
 
 

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.views import View, plan_views
 from cellseg1.sam.interface import Backbone, Decoded
+from cellseg1.sam.memory import exhausted, is_out_of_memory
 from cellseg1.sam.precision import autocast_dtype
 from cellseg1.settings import Settings
-from cellseg1.training.memory import exhausted, is_out_of_memory
 
 #: Masks that come nearer than this (pixels) to an inner edge of their view are left to another view (SAM's value).
 EDGE_TOLERANCE = 20.0

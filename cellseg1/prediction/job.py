@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -148,9 +150,9 @@ def predict(
     paths = collect_inputs(inputs)
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; give a folder for the results.")
-    folder = free_folder(out.resolve().parent, out.name)
-    if folder.name != out.name:
-        tell(f"{out.name} has results in it, which are kept; the new ones are in {folder.name}.")
+    folder = free_folder(out)
+    if folder.name != Path(os.path.abspath(out)).name:  # noqa: PTH100 - see free_folder
+        tell(f"{out} has results in it, which are kept; the new ones are in {folder.name}.")
     check_writable(folder)
     run = _Run(model, folder, len(paths), progress, tell, overlays, keep_candidates, suffix)
     stopped = False
@@ -165,11 +167,12 @@ def predict(
             break
         except OutputError:
             # A full disk does not get better with the next image; what is complete stays.
-            run.write_record(stopped=True)
+            with contextlib.suppress(OutputError):
+                if run.planes:
+                    run.write_record(stopped=True)
             raise
         except CellSeg1Error as error:
-            if len(paths) == 1:
-                _remove_if_empty(folder)
+            if len(paths) == 1 and not run.planes:
                 raise
             run.failed(path, str(error))
             tell(str(error))
@@ -215,11 +218,6 @@ def result_name(path: Path) -> str:
     return path.name[: -len(".nii.gz")] if path.name.lower().endswith(".nii.gz") else path.stem
 
 
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
 class _Run:
     """One run in its folder."""
 
@@ -243,6 +241,7 @@ class _Run:
         self.keep_candidates = keep_candidates
         self.suffix = suffix
         self.planes: list[PredictedPlane] = []
+        self.names: set[str] = set()
         self.started = time.monotonic()
 
     def one_image(self, index: int, path: Path, stop: Callable[[], bool] | None) -> None:
@@ -254,6 +253,9 @@ class _Run:
         for number in range(image.n_z * image.n_t):
             t, z = divmod(number, image.n_z)
             name = result_name(path) + (f"_t{t:03d}_z{z:03d}" if several else "")
+            if name.casefold() in self.names:
+                raise ImageError(f"{path} would be saved as {name}, as another image was; rename it.")
+            self.names.add(name.casefold())
             started = time.monotonic()
             plane = image.plane(z=z, t=t)
             if number == 0:
@@ -277,16 +279,30 @@ class _Run:
         if suffix == ".png" and int(labels.max(initial=0)) > _PNG_LIMIT:
             suffix = ".tif"
             self.tell(f"{name}: more than 65,535 cells do not fit into a PNG; saved as TIFF.")
-        if self.keep_candidates:
-            candidates.save(self.folder / "candidates" / f"{name}.npz")
-        if self.overlays:
-            shown = pixels
-            if labels.shape != pixels.shape[:2]:
-                shown = np.asarray(resize_image(pixels, (labels.shape[0], labels.shape[1])), dtype=np.uint8)
-            write_picture(self.folder / "overlays" / f"{name}.png", overlay_picture(shown, labels))
-        # The label image last: where it exists, everything of this plane exists.
-        write_label_image(self.folder / f"{name}{suffix}", labels)
+        beside = [self.folder / "candidates" / f"{name}.npz", self.folder / "overlays" / f"{name}.png"]
+        try:
+            if self.keep_candidates:
+                candidates.save(beside[0])
+            if self.overlays:
+                shown = pixels
+                if labels.shape != pixels.shape[:2]:
+                    shown = np.asarray(resize_image(pixels, (labels.shape[0], labels.shape[1])), dtype=np.uint8)
+                write_picture(beside[1], overlay_picture(shown, labels))
+            # The label image last: where it exists, everything of this plane exists.
+            write_label_image(self.folder / f"{name}{suffix}", labels)
+        except OutputError:
+            self._remove(beside)
+            raise
         return f"{name}{suffix}"
+
+    def _remove(self, files: Sequence[Path]) -> None:
+        """Take away what was written of a plane whose label image could not be, and folders left empty by that."""
+        with contextlib.suppress(OSError):
+            for file in files:
+                file.unlink(missing_ok=True)
+        for folder in (*(file.parent for file in files), self.folder):
+            with contextlib.suppress(OSError):  # the system refuses to remove a folder with something in it
+                folder.rmdir()
 
     def failed(self, path: Path, reason: str) -> None:
         """Note an image without result."""

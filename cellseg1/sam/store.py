@@ -108,7 +108,7 @@ def find_backbone(name: str, path: Path | None = None, *, verify: bool = True) -
             f"or import the file {spec.filename} if you have it."
         )
     if not found.is_file():
-        raise BackboneError(f"There is no backbone file {found}.")
+        raise BackboneError(f"There is no backbone file {found}; check its name.")
     if verify:
         verify_file(found, get_spec(name))
     return found

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cellseg1.errors import ImageError, MaskError, ModelFileError, OutputError, SettingsError
-from cellseg1.files import check_writable, write_bytes
+from cellseg1.files import check_writable, free_file, numbered, write_bytes
 from cellseg1.images import Image, pick_channels, read_image, to_model_input
 from cellseg1.lora import Card, LoraConfig, inject_lora, save_model, trainable_summary, write_pth
 from cellseg1.lora import TrainingImage as CardImage
@@ -26,6 +26,7 @@ from cellseg1.sam.device import choose_device
 from cellseg1.sam.registry import canonical_name
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, Settings, make_settings, memory_preset
 from cellseg1.training.checkpoint import checkpoint_path
+from cellseg1.training.memory import is_out_of_memory
 from cellseg1.training.samples import SampleSource, TrainingImage, rescaled
 from cellseg1.training.trainer import Trainer, TrainOutcome, TrainProgress
 
@@ -115,7 +116,8 @@ def train(
     inputs = read_training_set(images, masks, regions, settings, tell)
     scale = _scale_for([entry.image for entry in inputs], settings)
     ready = [rescaled(entry.image, scale) for entry in inputs]
-    check_writable(out.resolve().parent)
+    target, resumable = _target(out, resume=resume, tell=tell)
+    check_writable(target.resolve().parent)
 
     model, sha256 = prepare_backbone(name, settings, chosen)
     module = model
@@ -126,17 +128,17 @@ def train(
         module.to(chosen)
     model.checkpoint_encoder = settings.gradient_checkpointing
     tell(trainable_summary(module))
-    checkpoint = checkpoint_path(out)
     trainer = Trainer(
         model,
         SampleSource(ready, settings),
         settings,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint_path(target),
         fingerprint=_fingerprint(inputs, settings, sha256),
         progress=progress,
         stop=stop,
     )
-    target = _target(out, checkpoint, trainer, resume=resume, tell=tell)
+    if resumable:
+        tell(f"Resumed after {trainer.resume()} of {trainer.steps} steps.")
     outcome = trainer.run()
     module.eval()
     card = _make_card(inputs, settings, recipe, name, sha256, scale)
@@ -144,37 +146,43 @@ def train(
         card = _noted(card, f"Stopped after {outcome.epochs:.1f} of {settings.epoch_max} epochs.")
     if measure:
         usable = Model(model, card, settings, rule_of(settings), scale)
-        card = _with_ap(card, usable, [entry.image for entry in inputs])
+        try:
+            card = _with_ap(card, usable, [entry.image for entry in inputs])
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            # The model is what counts; it must not be lost over a figure on its card.
+            tell("Memory was not enough to measure the model on its training image; the model is saved.")
     card = save_trained(target, module, card)
     if settings.track_gpu_memory:
-        write_bytes(target.parent / "memory_stats.json", json.dumps(outcome.memory, indent=4).encode())
-    if outcome.finished and checkpoint.exists():
-        checkpoint.unlink()
+        write_bytes(free_file(target.parent / "memory_stats.json"), json.dumps(outcome.memory, indent=4).encode())
+    if outcome.finished:
+        checkpoint_path(target).unlink(missing_ok=True)
     return TrainResult(target, card, outcome, tuple(notes))
 
 
-def _target(out: Path, checkpoint: Path, trainer: Trainer, *, resume: bool, tell: Callable[[str], None]) -> Path:
-    """Decide which file is written, and take up an earlier training where that was asked for."""
-    if resume and checkpoint.exists():
-        done = trainer.resume()
-        tell(f"Resumed after {done} of {trainer.steps} steps.")
-        return out  # what a stopped training left there is the same model, younger
-    if resume and out.exists():
-        raise ModelFileError(f"The training of {out} is complete; there is nothing to resume.")
-    if resume:
-        tell("There is no interrupted training to resume; it begins anew.")
-    elif checkpoint.exists():
+def _target(out: Path, *, resume: bool, tell: Callable[[str], None]) -> tuple[Path, bool]:
+    """Decide which file is written, and whether an interrupted training of it is taken up."""
+    number, target = 1, out
+    while target.exists() and not checkpoint_path(target).exists():
+        number += 1
+        target = numbered(out, number)
+    checkpoint = checkpoint_path(target)
+    if checkpoint.exists():
+        if resume:
+            # What a stopped training left there is the same model, younger.
+            return target, True
         raise ModelFileError(
-            f"An interrupted training of {out} can be resumed with --resume; to train anew give another --out "
+            f"An interrupted training of {target} can be resumed with --resume; to train anew give another --out "
             f"or remove {checkpoint}."
         )
-    number, target = 2, out
-    while target.exists():
-        target = out.with_name(f"{out.stem}_{number}{out.suffix}")
-        number += 1
-    if target != out:
+    if resume and number > 1:
+        raise ModelFileError(f"The training of {out} is complete, so there is nothing to resume; leave out --resume.")
+    if resume:
+        tell("There is no interrupted training to resume; it begins anew.")
+    if number > 1:
         tell(f"{out.name} exists and is kept; the new model is {target.name}.")
-    return target
+    return target, False
 
 
 def save_trained(path: Path, module: nn.Module, card: Card) -> Card:

@@ -23,11 +23,12 @@ from torch import nn
 from cellseg1.errors import ModelFileError
 from cellseg1.lora.inject import trainable_parameters
 from cellseg1.sam.interface import Backbone
+from cellseg1.sam.memory import exhausted, is_out_of_memory
 from cellseg1.sam.precision import autocast_dtype
 from cellseg1.settings import Settings
 from cellseg1.training.checkpoint import read_checkpoint, write_checkpoint
 from cellseg1.training.loss import BatchCounts, Targets, count_batch, forward_loss
-from cellseg1.training.memory import GpuMemoryLog, exhausted, is_out_of_memory
+from cellseg1.training.memory import GpuMemoryLog
 from cellseg1.training.samples import Sample, SampleSource
 from cellseg1.training.schedule import group_bounds, is_group_end, planned_updates
 

@@ -57,7 +57,7 @@ def kill_after(out, least, *more):
                 break
             time.sleep(0.02)
         assert process.poll() is None, process.communicate()[0].decode()
-        time.sleep(random.uniform(0, 0.3))  # noqa: S311 - any moment
+        time.sleep(random.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
     finally:
         process.kill()

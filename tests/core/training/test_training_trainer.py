@@ -220,7 +220,8 @@ def test_stopped_anywhere_and_resumed(tmp_path):
     assert outcome.steps == 6
     for at in range(1, 6):
         path = tmp_path / f"part{at}"
-        first = trainer(checkpoint=path, stop=lambda at=at: first._step >= at)
+        first = trainer(checkpoint=path, stop=None)
+        first._stop = lambda at=at, first=first: first._step >= at
         assert not first.run().finished
         second = trainer(checkpoint=path, seed_model=7)  # other base weights: only the adapter comes back
         second.model.load_state_dict(

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Sets up CellSeg1 Studio from this checkout and does one thing with it:
+#   bash installer/from_source.sh demo|test|test-all|lint|format|setup
+# Everything goes into one virtual environment, .venv here or the folder named by VENV; it is made when missing and
+# brought up to date when pyproject.toml changed.  PYTHON chooses the interpreter (3.11 or 3.12).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+venv=${VENV:-.venv}
+what=${1:-demo}
+
+usable() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+
+find_python() {
+    local name
+    for name in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11; do
+        if command -v "$name" >/dev/null && usable "$name"; then echo "$name"; return; fi
+    done
+}
+
+apt_install() {
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    command -v apt-get >/dev/null || { echo "Please install $* with your system's package manager." >&2; exit 2; }
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
+setup() {
+    local python stamp
+    stamp=$venv/.cellseg1-$({ sha256sum pyproject.toml; pwd; } | sha256sum | cut -c1-16)
+    # A half-made environment (an interrupted install, an interpreter that is gone) is made anew.
+    if [ -e "$stamp" ] && "$venv/bin/python" -c 'import torch, torchvision, cv2, albumentations' 2>/dev/null; then return; fi
+    python=$(find_python)
+    if [ -z "$python" ]; then apt_install python3 python3-venv; python=$(find_python); fi
+    [ -n "$python" ] || { echo "CellSeg1 needs Python 3.11 or 3.12; install one and name it with PYTHON=..." >&2; exit 2; }
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+    "$venv/bin/python" -c 'import pip' 2>/dev/null || { rm -rf "$venv"; "$python" -m venv "$venv"; }
+    echo "Installing into $venv (the first time some 5 GB, a few minutes) ..." >&2
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    rm -f "$venv"/.cellseg1-*
+    touch "$stamp"
+}
+
+lint() {
+    "$venv/bin/ruff" format --check --quiet cellseg1 app tests
+    "$venv/bin/ruff" check --quiet cellseg1 app tests
+    "$venv/bin/mypy"
+    "$venv/bin/lint-imports" --no-cache >/dev/null || { "$venv/bin/lint-imports" --no-cache; exit 1; }
+}
+
+# Two threads: more do not help networks of this size, and tests must not depend on the computer's cores.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
+case $what in
+setup) setup ;;
+demo) setup; exec "$venv/bin/cellseg1" demo "${@:2}" ;;
+lint) setup; lint ;;
+format) setup; "$venv/bin/ruff" check --fix --quiet cellseg1 app tests; "$venv/bin/ruff" format cellseg1 app tests ;;
+test) setup; lint; exec "$venv/bin/python" -m pytest -m "not slow" --cov=cellseg1 --cov-report=term:skip-covered "${@:2}" ;;
+test-all) setup; lint; exec "$venv/bin/python" -m pytest "${@:2}" ;;
+*) echo "usage: bash installer/from_source.sh demo|test|test-all|lint|format|setup" >&2; exit 2 ;;
+esac
