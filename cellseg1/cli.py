@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    from cellseg1.training.memory import is_out_of_memory
+    from cellseg1.sam.memory import is_out_of_memory
 
     return is_out_of_memory(error)
 

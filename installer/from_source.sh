@@ -34,7 +34,13 @@ setup() {
     if [ -z "$python" ]; then apt_install python3 python3-venv; python=$(find_python); fi
     [ -n "$python" ] || { echo "CellSeg1 needs Python 3.11 or 3.12; install one and name it with PYTHON=..." >&2; exit 2; }
     "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
-    "$venv/bin/python" -c 'import pip' 2>/dev/null || { rm -rf "$venv"; "$python" -m venv "$venv"; }
+    if ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
+        if [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ] && [ -n "$(ls -A "$venv")" ]; then
+            echo "$venv is in the way and is not a virtual environment; name another folder with VENV=..." >&2
+            exit 2
+        fi
+        "$python" -m venv --clear "$venv"
+    fi
     echo "Installing into $venv (the first time some 5 GB, a few minutes) ..." >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
     rm -f "$venv"/.cellseg1-*

@@ -253,6 +253,16 @@ class TinyModel(nn.Module):
         normal = F.pad(normal, (0, -width % 16, 0, -height % 16))
         return Embedding(self.image_encoder(normal), (height, width))
 
+    def _sparse(self, points: Tensor, labels: Tensor) -> Tensor:
+        """Embed prompts (N, P, 2) with labels (N, P) as tokens; like SAM, a padding token where there is no box."""
+        encoder = self.prompt_encoder
+        has_box = bool((labels >= 2).any())
+        tokens: Tensor = encoder._embed_points(points, labels, pad=not has_box)
+        if has_box:
+            for corner in (2, 3):
+                tokens = tokens + (labels == corner)[..., None] * encoder.point_embeddings[corner].weight
+        return tokens
+
     def decode(
         self,
         embedding: Embedding,
@@ -271,8 +281,7 @@ class TinyModel(nn.Module):
         kept: list[Tensor] = []
         for start in range(0, len(points), self.decode_batch):
             part = slice(start, start + self.decode_batch)
-            sparse = self.prompt_encoder._embed_points(local[part], labels[part], pad=bool((labels[part] < 2).all()))
-            sparse = sparse.to(field.flat.dtype)
+            sparse = self._sparse(local[part], labels[part]).to(field.flat.dtype)
             windows = field.windows(image_index[part], origin[part] // EMBED_STRIDE, _TOKENS)
             windows = windows + self.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1).to(windows.dtype)
             score, token, source = self.mask_decoder.tokens(windows, position.to(windows.dtype), sparse)

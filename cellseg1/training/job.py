@@ -23,10 +23,10 @@ from cellseg1.lora import TrainingImage as CardImage
 from cellseg1.masks import look_at_masks, median_cell_diameter, read_mask
 from cellseg1.model import Model, prepare_backbone, rule_of
 from cellseg1.sam.device import choose_device
+from cellseg1.sam.memory import is_out_of_memory
 from cellseg1.sam.registry import canonical_name
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, Settings, make_settings, memory_preset
 from cellseg1.training.checkpoint import checkpoint_path
-from cellseg1.training.memory import is_out_of_memory
 from cellseg1.training.samples import SampleSource, TrainingImage, rescaled
 from cellseg1.training.trainer import Trainer, TrainOutcome, TrainProgress
 
@@ -225,11 +225,12 @@ def read_training_set(
         raise ImageError("There is no training image; give at least one with its mask.")
     if len(images) != len(masks):
         raise MaskError(
-            f"There are {len(images)} images but {len(masks)} masks; give one mask for every image, in the same order."
+            f"Images ({len(images)}) and masks ({len(masks)}) differ in number; give one mask for every image, "
+            "in the same order."
         )
     wanted = list(regions) if regions else [None] * len(images)
     if len(wanted) != len(images):
-        raise SettingsError(f"There are {len(images)} images but {len(wanted)} regions; give one for each, or none.")
+        raise SettingsError(f"Images ({len(images)}) and regions ({len(wanted)}) differ in number; give one for each.")
     return [_read_one(*entry, settings, tell) for entry in zip(images, masks, wanted, strict=True)]
 
 

@@ -1,7 +1,7 @@
 """Where the prompts of a training tile lie: one point per cell, some on the background.
 
-The rules are those of the research code (arXiv 2412.01410), see method.md "Method"; two switches choose between its
-behaviour and the repaired one (T6, T7).
+The rules are those of the research code (arXiv 2412.01410); two switches choose between its behaviour and the
+repaired one (T6, T7 in docs/decisions/0004-two-recipes.md).
 """
 
 from __future__ import annotations

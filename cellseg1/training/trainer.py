@@ -251,14 +251,10 @@ class Trainer:
                 torch.cuda.empty_cache()
             if self._chunk > 1:
                 self._chunk = max(1, min(self._chunk, len(samples)) // 2)
-                log.warning(
-                    "Memory is short: %d tile(s) at a time from now on; the result stays the same.", self._chunk
-                )
+                log.warning("Memory is short: %d tile(s) at a time from now on; only the dropout differs.", self._chunk)
             else:
                 self.model.checkpoint_encoder = True
-                log.warning(
-                    "Memory is short: the encoder is recomputed from now on; slower, the result stays the same."
-                )
+                log.warning("Memory is short: the encoder is recomputed from now on, which is slower.")
 
     def _in_parts(
         self, samples: list[Sample], targets: list[Targets], counts: BatchCounts, weight: float, place: tuple[int, int]

@@ -1,5 +1,6 @@
 """What importing costs and what it must not bring along."""
 
+import importlib.metadata
 import subprocess
 import sys
 
@@ -20,6 +21,13 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 QT_FREE = "import cellseg1.cli, cellseg1.demo, cellseg1.doctor, cellseg1.training.trainer, cellseg1.prediction.decode"
+
+
+def test_only_the_headless_opencv_is_installed():
+    """The other build brings a second Qt into the process, and both together break cv2."""
+    names = {distribution.metadata["Name"].lower() for distribution in importlib.metadata.distributions()}
+    assert "opencv-python-headless" in names
+    assert not names & {"opencv-python", "opencv-contrib-python"}
 
 
 def test_nothing_ever_loads_qt():

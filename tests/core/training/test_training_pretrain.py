@@ -1,0 +1,133 @@
+"""Making the bundled backbone: crops, drawn cells, held-out groups, resume."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cellseg1.training.pretrain.crops import draw_crop
+from cellseg1.training.pretrain.loop import PretrainSettings, _State, batch_loss, run
+from cellseg1.training.pretrain.pool import Sample, is_held_out, kind_of, load_pool
+from cellseg1.training.pretrain.synthetic import synthetic_crop
+
+
+@pytest.fixture(scope="module")
+def pool():
+    image, labels = synthetic_crop(np.random.default_rng(3), 200)
+    return {"bbbc039": [Sample("one", image[:150], labels[:150], 20.0)]}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_crops_have_prompts_where_they_say(pool, seed):
+    crop = draw_crop(np.random.default_rng(seed), pool, 96, 0.5)
+    assert crop.image.shape == (96, 96, 3)
+    assert crop.labels.shape == (96, 96)
+    x, y = crop.points.astype(int).T
+    assert np.array_equal(crop.labels[y, x], crop.cell)
+    for points, kinds, cell in zip(crop.clicks, crop.click_labels, crop.click_cell, strict=True):
+        for (px, py), kind in zip(points.astype(int), kinds, strict=True):
+            if kind in (0, 1):
+                assert (crop.labels[py, px] == cell) == (kind == 1)
+
+
+def test_drawn_cells_differ_and_repeat():
+    first, second = (synthetic_crop(np.random.default_rng(8), 96) for _ in range(2))
+    assert np.array_equal(first[0], second[0])
+    assert np.array_equal(first[1], second[1])
+    counts = {int(synthetic_crop(np.random.default_rng(seed), 96)[1].max()) for seed in range(10)}
+    assert len(counts) > 3
+
+
+def test_held_out_groups():
+    grey = np.full((512, 640), 5, np.uint8)
+    assert kind_of(grey) == "fluorescence"
+    assert is_held_out(grey, "fluorescence")
+    assert not is_held_out(np.full((256, 256), 5, np.uint8), "fluorescence")
+    bright = np.full((1024, 1024), 210, np.uint8)
+    assert kind_of(bright) == "brightfield"
+    assert is_held_out(bright, "brightfield")
+    violet = np.zeros((256, 320, 3), np.uint8) + np.array([160, 130, 200], np.uint8)
+    assert kind_of(violet) == "stained"
+    assert not is_held_out(violet, "stained")
+    assert is_held_out(violet + np.array([60, 100, 30], np.uint8), "stained")
+
+
+def write_set(root):
+    for name, size in (("a.png", (60, 90)), ("b.png", (512, 640))):
+        image, labels = synthetic_crop(np.random.default_rng(1), max(size))
+        grey = (image[: size[0], : size[1], 0] // 4).astype(np.uint8)
+        for kind, array in (("images", grey), ("masks", labels[: size[0], : size[1]].astype(np.uint16))):
+            folder = root / "dsb2018_stage1" / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(folder / name)
+
+
+def test_the_pool_leaves_out_what_is_held_out(tmp_path):
+    write_set(tmp_path)
+    pool, used, held = load_pool(tmp_path)
+    assert used == ["dsb2018_stage1/a.png"]
+    assert held == ["dsb2018_stage1/b.png"]
+    assert list(pool) == ["dsb2018_stage1/fluorescence"]
+    assert pool["dsb2018_stage1/fluorescence"][0].image.shape == (60, 90, 3)
+
+
+def test_a_training_taken_up_again_is_the_same(pool, tmp_path):
+    settings = PretrainSettings(batch=2, crop=64, warm_up=2)
+    device = torch.device("cpu")
+    states = []
+    for interrupted in (False, True):
+        torch.manual_seed(0)
+        state = _State(settings, device)
+        for step in range(3):
+            if interrupted and step == 2:
+                state.save(tmp_path / "c.pt")
+                torch.manual_seed(99)
+                state = _State(settings, device)
+                state.load(tmp_path / "c.pt")
+            state.train_step(pool)
+        states.append(state)
+    for key, value in states[0].model.state_dict().items():
+        assert torch.equal(value, states[1].model.state_dict()[key]), key
+        assert torch.equal(states[0].average[key], states[1].average[key]), key
+
+
+def test_the_loss_is_finite_and_has_gradients_everywhere(pool):
+    state = _State(PretrainSettings(), torch.device("cpu"))
+    crops = [draw_crop(np.random.default_rng(seed), pool, 96, 0.5) for seed in range(12)]
+    loss, figures = batch_loss(state.model, crops, torch.device("cpu"))
+    assert torch.isfinite(loss)
+    assert 0 <= figures["point"] <= 1
+    loss.backward()
+    missing = [name for name, p in state.model.named_parameters() if p.grad is None]
+    assert missing == []
+
+
+def test_the_rate_falls_at_the_end():
+    state = _State(PretrainSettings(warm_up=10), torch.device("cpu"))
+    state.step, state.seconds = 300, 61.0
+    assert not state.finished(80.0)  # three quarters of the time are over: from here it falls
+    assert (state.decay_from, state.last_step) == (300, 400)
+    state.step = 350
+    assert state.rate() == pytest.approx(0.5e-3)
+    state.step = 400
+    assert state.finished(80.0)
+
+
+def test_the_command_writes_weights_curve_and_list(tmp_path):
+    write_set(tmp_path / "data")
+    run(
+        tmp_path / "data",
+        tmp_path / "out",
+        0.02,
+        PretrainSettings(batch=1, crop=64, warm_up=1),
+        False,
+        torch.device("cpu"),
+    )
+    from cellseg1.sam.tiny import build_tiny
+
+    assert build_tiny(tmp_path / "out" / "tiny.safetensors").name == "tiny"
+    assert (tmp_path / "out" / "heldout.txt").read_text() == "dsb2018_stage1/b.png\n"
+    last = json.loads((tmp_path / "out" / "curve.jsonl").read_text().splitlines()[-1])
+    assert set(last["fixed"]) == {"dsb2018_stage1/fluorescence", "synthetic"}
