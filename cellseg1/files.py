@@ -112,17 +112,21 @@ def free_folder(wanted: Path) -> Path:
     Raises
     ------
     OutputError
-        When the place cannot be looked at.
+        When a file is in the way, or the place cannot be looked at.
     """
     wanted = Path(os.path.abspath(wanted))  # noqa: PTH100 - "." has no name; a link keeps its own
     number, folder = 1, wanted
     try:
+        in_the_way = folder.exists() and not folder.is_dir()
         while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             number += 1
             folder = wanted.with_name(f"{wanted.name}_{number}")
-    except (OSError, ValueError) as error:
-        cause = describe_os_error(error) if isinstance(error, OSError) else str(error)
-        raise OutputError(f"Cannot use the folder {folder}: {cause}. Choose another output folder.") from error
+    except OSError as error:
+        raise OutputError(
+            f"Cannot use the folder {folder}: {describe_os_error(error)}. Choose another output folder."
+        ) from error
+    if in_the_way:
+        raise OutputError(f"{wanted} is a file; give a folder for the results.")
     return folder
 
 

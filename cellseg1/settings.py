@@ -183,6 +183,14 @@ class Settings:
         "predict",
         "pyramid: the whole image and enlarged crops; tiles: overlapping windows at the trained scale.",
     )
+    pyramid_window: int | None = _setting(
+        None,
+        "predict",
+        "Images more than half again as large are cut into overlapping windows of this side, each with its own "
+        "pyramid; none never cuts.",
+        ge=64,
+        unit="px",
+    )
     tile_size: int = _setting(
         512, "predict", "Side of a window of the tiles plan, a multiple of 16.", ge=64, le=4096, unit="px"
     )
@@ -258,6 +266,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "input_rule": "percentile",
         "resize_size": None,
         "train_id": None,
+        "pyramid_window": 512,
     },
 }
 DEFAULT_RECIPE = "studio"

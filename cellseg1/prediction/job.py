@@ -148,8 +148,6 @@ def predict(
     """
     tell = say or (lambda _sentence: None)
     paths = collect_inputs(inputs)
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; give a folder for the results.")
     folder = free_folder(out)
     if folder.name != Path(os.path.abspath(out)).name:  # noqa: PTH100 - see free_folder
         tell(f"{out} has results in it, which are kept; the new ones are in {folder.name}.")

@@ -82,6 +82,18 @@ def plan_views(shape: tuple[int, int], settings: Settings) -> list[View]:
 
 
 def _pyramid(shape: tuple[int, int], settings: Settings) -> list[View]:
+    """The published plan; with `pyramid_window`, a large image is cut into windows that are planned one by one."""
+    side = settings.pyramid_window
+    if side is None or max(shape) <= 1.5 * side:
+        return _pyramid_of((0, 0), shape, settings)
+    rows, columns = (_windows(length, side, settings.tile_overlap) for length in shape)
+    return [
+        view for y0, y1 in rows for x0, x1 in columns for view in _pyramid_of((x0, y0), (y1 - y0, x1 - x0), settings)
+    ]
+
+
+def _pyramid_of(corner: tuple[int, int], shape: tuple[int, int], settings: Settings) -> list[View]:
+    left, top = corner
     views = []
     for (x0, y0, x1, y1), layer in crop_boxes(shape, settings.crop_n_layers):
         height, width = y1 - y0, x1 - x0
@@ -92,7 +104,7 @@ def _pyramid(shape: tuple[int, int], settings: Settings) -> list[View]:
         size = (max(1, size[0]), max(1, size[1]))
         count = max(1, int(settings.points_per_side / settings.crop_n_points_downscale_factor**layer))
         prompts = point_grid(count) * (width, height) * (size[1] / width, size[0] / height)
-        views.append(View((x0, y0, x1, y1), size, prompts))
+        views.append(View((left + x0, top + y0, left + x1, top + y1), size, prompts))
     return views
 
 

@@ -20,7 +20,10 @@ IMAGE = SAMPLE / "train" / "images" / "nuclei_a.png"
 MASK = SAMPLE / "train" / "masks" / "nuclei_a.png"
 PLAIN = ("--device", "cpu", "--threads", "1")
 #: A training of four tiles, once, with few points.
-QUICK = (*PLAIN, *(f"--set={pair}" for pair in ("epoch_max=1", "duplicate_data=4", "max_point_num=8", "point_spacing=20")))
+QUICK = (
+    *PLAIN,
+    *(f"--set={pair}" for pair in ("epoch_max=1", "duplicate_data=4", "max_point_num=8", "point_spacing=20")),
+)
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ def test_empty_folder_and_no_input(tmp_path, model):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, model, image, monkeypatch):
-    if os.path.isdir("/proc"):
+    if Path("/proc").is_dir():
         refused_prediction(tmp_path, ["/proc/none", "Choose another output folder"], model, image, out="/proc/none")
     refused_prediction(tmp_path, [image, "is a file; give a folder"], model, image, out=image)
     refused_prediction(tmp_path, ["in the way", "Choose another"], model, image, out=image / "below")
@@ -262,8 +262,8 @@ class Evil:
         return Path.touch, (self.marker,)
 
 
-@pytest.mark.parametrize("kind", ["zip", "plain"])
-def test_a_pickle_that_executes_code_does_not(tmp_path, image, kind):
+@pytest.mark.parametrize(("kind", "said"), [("zip", "program code"), ("plain", "is not a LoRA file")])
+def test_a_pickle_that_executes_code_does_not(tmp_path, image, kind, said):
     marker, path = tmp_path / "executed", tmp_path / "lora_vit_b_4_512_x.pth"
     if kind == "zip":
         torch.save({"w_a_000": Evil(marker)}, path)
@@ -273,9 +273,9 @@ def test_a_pickle_that_executes_code_does_not(tmp_path, image, kind):
         pickle.loads(path.read_bytes())
     assert marker.exists()  # the file is dangerous indeed
     marker.unlink()
-    refused_prediction(tmp_path, [path, "program code"], path, image)
-    refused(tmp_path, [path, "program code"], "model", "show", path)
-    refused(tmp_path, [path, "program code"], "model", "convert", path, tmp_path / "new.cs1")
+    refused_prediction(tmp_path, [path, said], path, image)
+    refused(tmp_path, [path, said], "model", "show", path)
+    refused(tmp_path, [path, said], "model", "convert", path, tmp_path / "new.cs1")
     assert not marker.exists()
 
 
@@ -362,7 +362,7 @@ def test_evaluations_that_cannot_be(tmp_path):
     truth, pred = tmp_path / "truth", tmp_path / "pred"
     crop(MASK, truth / "a.png")
     refused(tmp_path, ["no label images", pred], "evaluate", "--truth", truth, "--pred", pred)
-    refused(tmp_path, ["no folder", tmp_path / "no"], "evaluate", "--truth", tmp_path / "no", "--pred", pred)
+    refused(tmp_path, ["no folder", tmp_path / "no"], "evaluate", "--truth", tmp_path / "no", "--pred", truth)
     crop(MASK, pred / "b.png")
     refused(tmp_path, ["no prediction", "a.png"], "evaluate", "--truth", truth, "--pred", pred)
     crop(MASK, pred / "a.png", 80)

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from command import (
 from PIL import Image
 from safetensors.numpy import load_file
 
+from cellseg1.sam.memory import is_out_of_memory
 from cellseg1.training import trainer
 
 
@@ -209,7 +211,7 @@ def test_model_names_that_cannot_be(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
-    if os.path.isdir("/proc"):
+    if Path("/proc").is_dir():
         refused_training(tmp_path, ["/proc/none", "Choose another output folder"], out="/proc/none/m.cs1")
 
     def read_only(*_args, **_kwargs):
@@ -254,7 +256,7 @@ def test_a_backbone_with_a_flipped_byte(tmp_path, monkeypatch):
 
 # ---- out of memory
 
-STEADY = ("--set=lora_dropout=0", "--set=precision=float32", "--set=epoch_max=3", "--set=patch_size=128")
+STEADY = ("--set=lora_dropout=0", "--set=precision=float32", "--set=patch_size=128", "--set=sam_image_size=128")
 FULL = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
     RuntimeError("[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: not enough memory: you tried ..."),
@@ -285,7 +287,7 @@ def roomy(tmp_path_factory):
     return load_file(out)
 
 
-@pytest.mark.parametrize("error", FULL, ids=["cuda", "cpu", "cpu too"])
+@pytest.mark.parametrize("error", FULL[:2], ids=["cuda", "cpu"])
 def test_short_memory_gives_the_same_model(tmp_path, monkeypatch, roomy, error):
     tried = limited(monkeypatch, error, 1, checkpointing=error is FULL[0])
     ran = train_quick(tmp_path / "m.cs1", *STEADY)
@@ -299,7 +301,12 @@ def test_short_memory_gives_the_same_model(tmp_path, monkeypatch, roomy, error):
         # Sums in another order differ in their last bits, which Adam may enlarge where a gradient is almost nothing.
         np.testing.assert_allclose(value, roomy[key], atol=2e-4, err_msg=key)
         moved = max(moved, float(np.abs(value).max()) if "_b_" in key or key.endswith("b") else 0.0)
-    assert moved > 2e-3  # the B matrices begin at zero: the training did something
+    assert moved > 1e-3  # the B matrices begin at zero: the training did something
+
+
+def test_what_counts_as_short_memory():
+    assert all(is_out_of_memory(error) for error in (*FULL, MemoryError()))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
 @pytest.mark.parametrize("error", FULL[:2], ids=["cuda", "cpu"])

@@ -12,8 +12,11 @@ from cellseg1.sam.interface import Decoded, Embedding
 from cellseg1.sam.tiny import window_origin
 from cellseg1.settings import make_settings
 
-LEVELS = (90, 170, 250)
-PALETTE = torch.tensor([(r, g, b) for r in LEVELS for g in LEVELS for b in LEVELS], dtype=torch.float32)
+LEVELS = (10, 90, 170, 250)
+# One channel is always full, so that no blend of a colour with black is another colour.
+PALETTE = torch.tensor(
+    [(r, g, b) for r in LEVELS for g in LEVELS for b in LEVELS if 250 in (r, g, b)], dtype=torch.float32
+)
 
 
 class Oracle(torch.nn.Module):
@@ -124,3 +127,18 @@ def test_the_pyramid_plan_works_with_windows_too():
     settings = make_settings("paper", "tiny", {"sam_image_size": 320, "resize_size": None, "points_per_side": 24})
     found = select(find_candidates(Oracle(), image, settings), select_settings(settings))
     assert evaluate_labels(labels, found.labels, thresholds=(0.5,)).ap[0.5] > 0.9
+
+
+def test_a_large_image_gets_a_pyramid_for_every_window():
+    from cellseg1.prediction.views import plan_views
+
+    image, labels = coloured((500, 900), 28)
+    settings = make_settings("studio", "vit_b", {"pyramid_window": 256, "sam_image_size": 256, "points_per_side": 20})
+    views = plan_views(image.shape[:2], settings)
+    assert len(views) % 5 == 0
+    assert max(x1 - x0 for (x0, _, x1, _) in (view.box for view in views)) == 256
+    found = select(find_candidates(Oracle(), image, settings), select_settings(settings))
+    score = evaluate_labels(labels, found.labels, thresholds=(0.5,))
+    assert score.ap[0.5] > 0.97
+    assert not [mistake for mistake in score.mistakes if mistake.kind in {"split", "merged"}]
+    assert len(plan_views((384, 300), settings)) == 5

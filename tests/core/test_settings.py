@@ -1,0 +1,334 @@
+"""The table of settings: upstream's keys and defaults, its YAML files, checks, recipes, help."""
+
+import dataclasses
+import math
+
+import pytest
+import yaml
+
+from cellseg1.errors import SettingsError
+from cellseg1.settings import (
+    BACKBONE_SETTINGS,
+    CPU_PRESET,
+    FIELDS,
+    RECIPES,
+    Settings,
+    check_value,
+    help_table,
+    load_yaml,
+    make_settings,
+    memory_preset,
+    parse_assignments,
+    settings_from_dict,
+)
+
+#: example_config.yaml of the research code, as facts in ../shared/method.md section 1.
+UPSTREAM = {
+    "deterministic": True,
+    "allow_tf32_on_matmul": True,
+    "allow_tf32_on_cudnn": True,
+    "seed": 0,
+    "vit_name": "vit_h",
+    "resize_size": (512, 512),
+    "patch_size": 256,
+    "sam_image_size": 512,
+    "train_id": (0, 1, 2, 3, 4),
+    "duplicate_data": 32,
+    "epoch_max": 300,
+    "batch_size": 4,
+    "gradient_accumulation_step": 8,
+    "base_lr": 3e-3,
+    "onecycle_lr_pct_start": 0.3,
+    "num_workers": 4,
+    "image_encoder_lora_rank": 4,
+    "mask_decoder_lora_rank": 4,
+    "lora_dropout": 0.1,
+    "freeze_image_encoder": True,
+    "freeze_prompt_encoder": True,
+    "freeze_mask_decoder_transformer": True,
+    "freeze_upscaling_cnn": True,
+    "freeze_output_hypernetworks_mlps": True,
+    "freeze_mask_decoder_mask_tokens": True,
+    "freeze_mask_decoder_iou": True,
+    "pos_rate": 1.0,
+    "neg_rate": 0.5,
+    "max_point_num": 30,
+    "edge_distance": 20,
+    "neg_area_ratio_threshold": 5.0,
+    "neg_area_threshold": 1000.0,
+    "min_cell_area": 100,
+    "foreground_sample_area_ratio": 0.2,
+    "background_sample_area_ratio": 0.2,
+    "foreground_equal_prob": True,
+    "background_equal_prob": True,
+    "data_augmentation": True,
+    "bright_limit": 0.1,
+    "contrast_limit": 0.1,
+    "bright_prob": 0.5,
+    "flip_prob": 0.75,
+    "rotate_prob": 0.8,
+    "scale_limit": (-0.5, 0.5),
+    "crop_prob": 0.5,
+    "crop_scale": (0.3, 1.0),
+    "crop_ratio": (0.75, 1.3333),
+    "ce_loss_weight": 1.0,
+    "punish_background_point": False,
+    "crop_n_layers": 1,
+    "crop_n_points_downscale_factor": 1,
+    "points_per_side": 32,
+    "points_per_batch": 64,
+    "max_mask_region_area_ratio": 0.1,
+    "min_mask_region_area": 20,
+    "box_nms_thresh": 0.05,
+    "crop_nms_thresh": 0.05,
+    "pred_iou_thresh": 0.8,
+    "stability_score_thresh": 0.6,
+    "stability_score_offset": 0.8,
+    "track_gpu_memory": False,
+}
+#: Keys without a default of their own: paths, and what the paper's scripts and the research GUI add.
+OTHER = {
+    "model_path": "sam/sam_vit_h.pth",
+    "data_dir": "data",
+    "result_pth_path": "out/lora.pth",
+    "train_image_dir": "data/images",
+    "train_mask_dir": "data/masks",
+    "method_name": "cellseg1",
+    "dataset_name": "cellpose",
+    "train_num": 1,
+    "result_dir": "out",
+    "selected_gpu": 0,
+    "image_paths": "data/test",
+    "output_dir": "out/masks",
+}
+
+
+def test_every_upstream_key_has_its_default():
+    values = dataclasses.asdict(Settings())
+    assert {key: values[key] for key in UPSTREAM} == UPSTREAM
+    assert {key for key in OTHER if values[key] is not None} == set()
+    assert make_settings("paper", "vit_h") == Settings()
+
+
+def test_a_file_with_all_upstream_keys_loads(tmp_path):
+    path = tmp_path / "ö config.yaml"
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in UPSTREAM.items()}
+    path.write_text(yaml.safe_dump({**plain, **OTHER}) + "# written as the published files do\n", encoding="utf-8")
+    assert load_yaml(path) == {**UPSTREAM, **OTHER}
+    path.write_text("base_lr: 3e-3\nvit_name: default\ntrain_id: null\nselected_gpu: cuda:1\n")
+    assert load_yaml(path) == {"base_lr": 0.003, "vit_name": "default", "train_id": None, "selected_gpu": "cuda:1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epochmax: 3", "no setting 'epochmax'; did you mean 'epoch_max'?"),
+        ("epoch_max: [3]", "epoch_max cannot be"),
+        ("epoch_max: 0", "at least 1"),
+        ("a: b: c", "is not valid YAML"),
+        ("seed: 2024-99-99", "is not valid YAML"),
+        ("- 1", "must hold lines of the form"),
+        ("", "must hold lines of the form"),
+        ("\ufffe", "is not valid YAML"),
+    ],
+)
+def test_files_that_cannot_be_used(tmp_path, text, said):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"\xff\xfe\xfa" if text == "\ufffe" else text.encode())
+    with pytest.raises(SettingsError, match=r"config\.yaml") as caught:
+        load_yaml(path)
+    assert said in str(caught.value)
+    with pytest.raises(SettingsError, match="Check its name"):
+        load_yaml(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, [0, 0], [-1, -1], [512, 0], 0.0])
+def test_no_resizing(value):
+    assert check_value("resize_size", value) is None
+    assert parse_assignments([f"resize_size={'none' if value is None else value}"]) == {"resize_size": None}
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, -256])
+def test_no_tiles(value):
+    assert check_value("patch_size", value) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("base_lr=3e-3", 0.003),
+        ("base_lr=1", 1.0),
+        ("epoch_max=30.0", 30),
+        ("resize_size=[100, 200]", (100, 200)),
+        ("train_id=[7]", (7,)),
+        ("train_id=[]", ()),
+        ("train_id=none", None),
+        ("train_id=None", None),
+        ("crop_scale=[1e-1, 1]", (0.1, 1.0)),
+        ("deterministic=false", False),
+        ("max_area=null", None),
+        (" max_area = 12 ", 12),
+        ("precision=auto", "auto"),
+        ("model_path=/a b=c.pth", "/a b=c.pth"),
+        ("selected_gpu=cuda:0", "cuda:0"),
+        ("selected_gpu=1", 1),
+    ],
+)
+def test_assignments(text, value):
+    name = text.partition("=")[0].strip()
+    result = parse_assignments([text])
+    assert result == {name: value}
+    assert type(result[name]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epoch_max", True),
+        ("epoch_max", 2.5),
+        ("epoch_max", "3"),
+        ("epoch_max", None),
+        ("epoch_max", math.inf),
+        ("epoch_max", math.nan),
+        ("epoch_max", 10**6),
+        ("base_lr", "quick"),
+        ("base_lr", 0),
+        ("base_lr", True),
+        ("base_lr", "nan"),
+        ("neg_area_threshold", math.inf),
+        ("neg_area_threshold", "inf"),
+        ("deterministic", 1),
+        ("deterministic", "yes"),
+        ("resize_size", [512]),
+        ("resize_size", [512, 512, 3]),
+        ("resize_size", [512, "x"]),
+        ("resize_size", []),
+        ("resize_size", 512),
+        ("resize_size", False),
+        ("patch_size", "all"),
+        ("train_id", 3),
+        ("train_id", [0.5]),
+        ("crop_scale", [1.0, 0.3]),
+        ("crop_scale", [0.0, 0.3]),
+        ("scale_limit", [-1.0, 0.5]),
+        ("vit_name", "vit_x"),
+        ("tile_size", 100),
+        ("sam_image_size", 32),
+        ("accumulation", "broken"),
+        ("lora_dropout", 1.0),
+        ("model_path", 3),
+    ],
+)
+def test_values_that_are_refused(name, value):
+    with pytest.raises(SettingsError) as caught:
+        check_value(name, value)
+    text = str(caught.value)
+    assert text.startswith(f"The setting {name} cannot be ")
+    assert "it must be" in text or "must not exceed" in text
+    assert text.endswith(".")
+    with pytest.raises(SettingsError):
+        Settings().replace(**{name: value})
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_limits_of_each_range_hold(name):
+    meta, default = FIELDS[name].metadata, FIELDS[name].default
+    if meta["ge"] is meta["gt"] is meta["le"] is None:
+        return
+    several = isinstance(default, tuple)
+    for limit, allowed, step in (("ge", True, -1), ("gt", False, -1), ("le", True, 1)):
+        edge = meta[limit]
+        if edge is None:
+            continue
+        inside, outside = (edge, edge + step) if allowed else (edge + 0.01, edge)
+        assert check_value(name, [inside] * 2 if several else inside) is not None
+        with pytest.raises(SettingsError, match=f"{name} cannot be"):
+            check_value(name, [outside] * 2 if several else outside)
+
+
+def test_unknown_settings_have_a_hint():
+    with pytest.raises(SettingsError, match="did you mean 'pred_iou_thresh'"):
+        check_value("pred_iou_tresh", 1)
+    with pytest.raises(SettingsError, match="--help"):
+        check_value("", 1)
+    with pytest.raises(SettingsError, match="write it as name=value"):
+        parse_assignments(["epoch_max"])
+
+
+def test_the_studio_recipe_flips_every_switch():
+    switches = [name for name, item in FIELDS.items() if item.metadata["group"] == "switches"]
+    assert len(switches) >= 15
+    paper, studio = make_settings("paper", "vit_b"), make_settings("studio", "vit_b")
+    for name in switches:
+        assert (getattr(paper, name), getattr(studio, name)) == ("upstream", "repaired"), name
+    assert RECIPES["paper"] == {}
+    assert (studio.resize_size, studio.train_id, studio.input_rule) == (None, None, "percentile")
+    with pytest.raises(SettingsError, match="choose one of paper, studio"):
+        make_settings("fast")
+
+
+def test_later_layers_win():
+    ours = BACKBONE_SETTINGS[("studio", "tiny")]
+    assert make_settings().epoch_max == ours["epoch_max"] != Settings().epoch_max
+    assert make_settings(preset={"batch_size": 2}).batch_size == 2
+    assert make_settings(preset={"batch_size": 2}, overrides={"batch_size": 3}).batch_size == 3
+    assert make_settings("paper", "vit_l").vit_name == "vit_l"
+    for table in (*RECIPES.values(), *BACKBONE_SETTINGS.values(), CPU_PRESET):
+        for name, value in table.items():
+            assert check_value(name, value) == value
+
+
+def test_help_mentions_every_setting():
+    groups = {item.metadata["group"] for item in FIELDS.values()}
+    text = help_table(groups)
+    lines = text.splitlines()
+    flat = " ".join(text.split())
+    shown = make_settings()
+    for name, item in FIELDS.items():
+        assert f"  {name}" in lines
+        assert item.metadata["help"].strip()
+        assert item.metadata["help"] in flat, name
+        value = getattr(shown, name)
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+            unit = f" {item.metadata['unit']}" if item.metadata["unit"] else ""
+            assert f"[{value}{unit}; " in flat, name
+    assert "[none px²; " in flat
+    assert max(map(len, lines)) <= 110
+    assert help_table(["log"], Settings()).startswith("log:")
+
+
+@pytest.mark.parametrize("settings", [Settings(), make_settings(), make_settings("studio", "vit_h")])
+def test_round_trip(settings):
+    import json
+
+    values = json.loads(json.dumps(settings.to_dict(), allow_nan=False))
+    assert settings_from_dict(values) == settings
+    assert settings_from_dict({**values, "key_of_a_newer_version": 1}) == settings
+    del values["seed"]
+    assert settings_from_dict(values).seed == Settings().seed
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.seed = 1
+
+
+@pytest.mark.parametrize(
+    ("free", "name", "batch", "accumulation", "recompute"),
+    [
+        (80.0, "24 GB", 4, 8, False),
+        (22.0, "24 GB", 4, 8, False),
+        (21.9, "12 GB", 2, 16, False),
+        (12.0, "12 GB", 2, 16, False),
+        (11.9, "8 GB", 1, 32, False),
+        (6.0, "8 GB", 1, 32, False),
+        (5.9, "small", 1, 32, True),
+        (0.0, "small", 1, 32, True),
+        (None, "CPU", 1, 32, False),
+    ],
+)
+def test_presets_by_free_memory(free, name, batch, accumulation, recompute):
+    told, preset = memory_preset(free, "vit_h")
+    settings = make_settings("studio", "vit_h", None, preset)
+    assert told == name
+    assert settings.batch_size * settings.gradient_accumulation_step == 32
+    assert (settings.batch_size, settings.gradient_accumulation_step) == (batch, accumulation)
+    assert settings.gradient_checkpointing is recompute
+    assert memory_preset(free, "tiny")[1] == {}
