@@ -115,7 +115,7 @@ def _command(
         name,
         help=text,
         description=text,
-        epilog=(epilog + help_table(groups)).replace("%", "%%") if groups else None,
+        epilog=epilog + help_table(groups) if groups else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)

@@ -288,8 +288,8 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "scale_limit": (-0.3, 0.3),
         "crop_prob": 0.3,
         "crop_scale": (0.5, 1.0),
-        "pred_iou_thresh": 0.5,
-        "stability_score_thresh": 0.5,
+        "pred_iou_thresh": 0.7,
+        "stability_score_thresh": 0.7,
     },
 }
 

@@ -19,11 +19,11 @@ SAMPLE = resource_path("sample_project")
 IMAGE = SAMPLE / "train" / "images" / "nuclei_a.png"
 MASK = SAMPLE / "train" / "masks" / "nuclei_a.png"
 PLAIN = ("--device", "cpu", "--threads", "1")
+_TRAINING = ("epoch_max=1", "duplicate_data=4", "max_point_num=8", "point_spacing=20")
+#: Low, so that cells are found whatever the backbone is worth.
+_THRESHOLDS = ("pred_iou_thresh=0.4", "stability_score_thresh=0.4")
 #: A training of four tiles, once, with few points.
-QUICK = (
-    *PLAIN,
-    *(f"--set={pair}" for pair in ("epoch_max=1", "duplicate_data=4", "max_point_num=8", "point_spacing=20")),
-)
+QUICK = (*PLAIN, *(f"--set={pair}" for pair in (*_TRAINING, *_THRESHOLDS)))
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,22 @@ def labels_of(path: Path) -> np.ndarray:
     from cellseg1.masks import read_mask
 
     return read_mask(path).labels
+
+
+def refused_training(folder: Path, words, *, image=IMAGE, mask=MASK, out="results/m.cs1", more=()) -> str:
+    """Run a training that must refuse with a sentence, and leave `folder` as it was."""
+    files = ("--image", image, *(() if mask is None else ("--mask", mask)))
+    return refused(folder, words, "train", *files, "--out", folder / out, *QUICK, *more)
+
+
+def predict(model: Path, out: Path, *inputs, more=()) -> Ran:
+    """Segment with a model; must succeed."""
+    return done("predict", "--model", model, "--out", out, *inputs, *PLAIN, *more)
+
+
+def refused_prediction(folder: Path, words, model: Path, *inputs, out="out", more=()) -> str:
+    """Run a prediction that must refuse with a sentence, and leave `folder` as it was."""
+    return refused(folder, words, "predict", "--model", model, "--out", folder / out, *inputs, *PLAIN, *more)
 
 
 # ---- files that cannot be right

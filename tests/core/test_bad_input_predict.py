@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import pickle
-import signal
 import tempfile
 from pathlib import Path
 
@@ -27,8 +26,10 @@ from command import (
     labels_of,
     not_an_image,
     own_resources,
+    predict,
     quick_model,
     refused,
+    refused_prediction,
     run,
     sentence,
     tree,
@@ -37,7 +38,6 @@ from PIL import Image
 
 from cellseg1.lora.header import CARD_KEY, HASH_KEY, SCHEMA_KEY, load_card
 from cellseg1.prediction import job
-from cellseg1.sam.tiny import TinyModel
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +49,6 @@ def model(tmp_path_factory):
 def image(tmp_path):
     (tmp_path / "in").mkdir()
     return crop(IMAGE, tmp_path / "in" / "cells.png")
-
-
-def predict(model, out, *inputs, more=()):
-    return done("predict", "--model", model, "--out", out, *inputs, *PLAIN, *more)
-
-
-def refused_prediction(folder, words, model, *inputs, out="out", more=()):
-    return refused(folder, words, "predict", "--model", model, "--out", folder / out, *inputs, *PLAIN, *more)
 
 
 # ---- must work
@@ -372,62 +364,3 @@ def test_evaluations_that_cannot_be(tmp_path):
     refused(tmp_path, [table, "in the way"], "evaluate", "--truth", truth, "--pred", truth, "--csv", table)
     cut_short(MASK, pred / "a.png")
     refused(tmp_path, [pred / "a.png", "damaged"], "evaluate", "--truth", truth, "--pred", pred)
-
-
-# ---- memory, and the user
-
-FULL = [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: not enough memory: you tried ..."),
-]
-
-
-def limited(monkeypatch, error, most):
-    real, tried = TinyModel.decode, []
-
-    def decode(self, embedding, points, *rest, **more):
-        tried.append(len(points))
-        if len(points) > most:
-            raise error
-        return real(self, embedding, points, *rest, **more)
-
-    monkeypatch.setattr(TinyModel, "decode", decode)
-    return tried
-
-
-@pytest.mark.parametrize("error", FULL, ids=["cuda", "cpu"])
-def test_short_memory_gives_the_same_labels(tmp_path, model, image, monkeypatch, error):
-    predict(model, tmp_path / "roomy", image)
-    tried = limited(monkeypatch, error, 5)
-    predict(model, tmp_path / "short", image)
-    assert tried[0] > 5 >= tried[-1]
-    roomy, short = labels_of(tmp_path / "roomy" / "cells.png"), labels_of(tmp_path / "short" / "cells.png")
-    assert roomy.max() > 0
-    np.testing.assert_array_equal(roomy, short)
-
-
-@pytest.mark.parametrize("error", FULL, ids=["cuda", "cpu"])
-def test_no_memory_at_all_is_a_sentence(tmp_path, model, image, monkeypatch, error):
-    limited(monkeypatch, error, 0)
-    refused_prediction(tmp_path, ["memory is not enough for this prediction", "close other programs"], model, image)
-
-
-def test_ctrl_c_keeps_what_is_done(tmp_path, model, image, monkeypatch):
-    crop(IMAGE, image.parent / "more.png", 64)
-    real, seen = job.read_image, []
-
-    def reading(path):
-        seen.append(path)
-        if len(seen) == 2:
-            signal.raise_signal(signal.SIGINT)
-        return real(path)
-
-    monkeypatch.setattr(job, "read_image", reading)
-    ran = run("predict", "--model", model, "--out", tmp_path / "out", image.parent, *PLAIN, "--json")
-    assert ran.code == 1
-    assert ran.json()["stopped"]
-    assert [one["image"] for one in ran.json()["images"]] == ["cells.png"]
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["stopped"]
-    assert sorted(tree(tmp_path / "out")) == [
-        *("candidates", "candidates/cells.npz", "cells.png", "overlays", "overlays/cells.png", "run.json")
-    ]

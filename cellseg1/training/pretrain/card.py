@@ -23,8 +23,7 @@ DATA = {
 LIMITS = (
     "Trained on crops where the median cell is 14 to 56 pixels wide; images are rescaled to 28.",
     "A mask cannot be wider than the decoding window of 128 pixels of the model input.",
-    "Least good where its training data are few or hard: dense multiplexed tissue, thin plant walls, flat mammalian "
-    "cells in phase contrast (see the curve's last line: mean IoU of prompted cells by set, on training images).",
+    "Least good where its training data are few or hard: multiplexed tissue, plant walls, mammalian phase contrast.",
 )
 
 
