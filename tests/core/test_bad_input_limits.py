@@ -25,6 +25,7 @@ from command import (
 from safetensors.numpy import load_file
 
 from cellseg1.prediction import job
+from cellseg1.prediction.candidates import Candidates
 from cellseg1.sam.memory import is_out_of_memory
 from cellseg1.sam.tiny import TinyModel
 from cellseg1.training import trainer
@@ -39,14 +40,15 @@ FULL = [
 ]
 
 
-def limited_training(monkeypatch, error, most, *, checkpointing=False):
-    """Let the network's loss run out of memory above `most` tiles; returns the sizes that were tried."""
+def limited_training(monkeypatch, error, *, most=2, checkpointing=False):
+    """Let the loss run out of memory above `most` tiles, at `most` after a part went well; returns the tried sizes."""
     real, tried = trainer.forward_loss, []
 
     def forward(model, samples, *rest):
         tried.append(len(samples))
         loss = real(model, samples, *rest)
-        if len(samples) > most or (checkpointing and not model.checkpoint_encoder):
+        again = len(samples) == most > 1 and tried[-2:] == [most, most]
+        if len(samples) > most or again or (checkpointing and not model.checkpoint_encoder):
             raise error
         return loss
 
@@ -54,21 +56,40 @@ def limited_training(monkeypatch, error, most, *, checkpointing=False):
     return tried
 
 
+def recorded_gradients(monkeypatch):
+    """Keep the gradients of every update (Adam forgives a wrong scale, so the adapters alone would not show it)."""
+    real, kept = torch.optim.AdamW.step, []
+
+    def step(self, *rest, **more):
+        kept.append([p.grad.clone() for group in self.param_groups for p in group["params"] if p.grad is not None])
+        return real(self, *rest, **more)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    return kept
+
+
 @pytest.fixture(scope="module")
 def roomy(tmp_path_factory):
-    """Train with memory enough."""
+    """Train with memory enough: the adapter, and the gradients of each update."""
     out = tmp_path_factory.mktemp("roomy") / "m.cs1"
-    assert train_quick(out, *STEADY).code == 0
-    return load_file(out)
+    with pytest.MonkeyPatch.context() as patch:
+        gradients = recorded_gradients(patch)
+        assert train_quick(out, *STEADY).code == 0
+    return load_file(out), gradients
 
 
 @pytest.mark.parametrize("error", FULL[:2], ids=["cuda", "cpu"])
 def test_short_memory_trains_the_same_model(tmp_path, monkeypatch, roomy, error):
-    tried = limited_training(monkeypatch, error, 1, checkpointing=error is FULL[0])
+    tried = limited_training(monkeypatch, error, checkpointing=error is FULL[0])
+    gradients = recorded_gradients(monkeypatch)
     ran = train_quick(tmp_path / "m.cs1", *STEADY)
     assert ran.code == 0, ran
-    assert tried[:3] == [4, 2, 1]
-    assert set(tried[3:]) == {1}
+    assert tried[:4] == ([4, 2, 1, 1] if error is FULL[0] else [4, 2, 2, 1])
+    assert set(tried[4:]) == {1}
+    roomy, expected = roomy
+    assert len(gradients) == len(expected) >= 2
+    for ours, theirs in zip(gradients[0], expected[0], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
     ours = load_file(tmp_path / "m.cs1")
     assert ours.keys() == roomy.keys()
     moved = 0.0
@@ -86,7 +107,7 @@ def test_what_counts_as_short_memory():
 
 @pytest.mark.parametrize("error", FULL[:2], ids=["cuda", "cpu"])
 def test_no_memory_for_a_training_is_a_sentence(tmp_path, monkeypatch, error):
-    limited_training(monkeypatch, error, 0)
+    limited_training(monkeypatch, error, most=0)
     text = refused_training(tmp_path, ["memory is not enough for this training"])
     assert "close other programs" in text
 
@@ -195,7 +216,8 @@ def image(tmp_path):
     return crop(IMAGE, tmp_path / "in" / "cells.png")
 
 
-def limited_decoding(monkeypatch, error, most):
+def limited_decoding(monkeypatch, error, most, action, *arguments):
+    """Let the decoder run out of memory above `most` prompts during an action; returns the numbers that were tried."""
     real, tried = TinyModel.decode, []
 
     def decode(self, embedding, points, *rest, **more):
@@ -205,24 +227,29 @@ def limited_decoding(monkeypatch, error, most):
         return real(self, embedding, points, *rest, **more)
 
     monkeypatch.setattr(TinyModel, "decode", decode)
+    action(*arguments)
     return tried
 
 
 @pytest.mark.parametrize("error", FULL[:2], ids=["cuda", "cpu"])
 def test_short_memory_gives_the_same_labels(tmp_path, model, image, monkeypatch, error):
-    predict(model, tmp_path / "roomy", image)
-    tried = limited_decoding(monkeypatch, error, 5)
-    predict(model, tmp_path / "short", image)
+    with monkeypatch.context() as patch:
+        prompts = sum(limited_decoding(patch, error, 1000, predict, model, tmp_path / "roomy", image))
+    tried = limited_decoding(monkeypatch, error, 5, predict, model, tmp_path / "short", image)
     assert tried[0] > 5 >= tried[-1]
+    assert sum(size for size in tried if size <= 5) == prompts
     roomy, short = labels_of(tmp_path / "roomy" / "cells.png"), labels_of(tmp_path / "short" / "cells.png")
     assert roomy.max() > 0
     np.testing.assert_array_equal(roomy, short)
+    proposals = [Candidates.load(tmp_path / name / "candidates" / "cells.npz") for name in ("roomy", "short")]
+    np.testing.assert_array_equal(proposals[0].point_xy, proposals[1].point_xy)
+    np.testing.assert_allclose(proposals[0].score, proposals[1].score, atol=1e-4)
 
 
 @pytest.mark.parametrize("error", FULL[:2], ids=["cuda", "cpu"])
 def test_no_memory_for_a_prediction_is_a_sentence(tmp_path, model, image, monkeypatch, error):
-    limited_decoding(monkeypatch, error, 0)
-    refused_prediction(tmp_path, ["memory is not enough for this prediction", "close other programs"], model, image)
+    words = ["memory is not enough for this prediction", "close other programs"]
+    limited_decoding(monkeypatch, error, 0, refused_prediction, tmp_path, words, model, image)
 
 
 def test_ctrl_c_keeps_the_images_that_are_done(tmp_path, model, image, monkeypatch):
