@@ -537,10 +537,16 @@ def help_table(groups: Iterable[str], settings: Settings | None = None) -> str:
                 continue
             value = getattr(shown, name)
             unit = f" {item.metadata['unit']}" if item.metadata["unit"] else ""
-            text = f"{item.metadata['help']} [{_shown(value)}{unit}; {describe_type(_TYPES[name])}]"
+            text = f"{item.metadata['help']} [{_shown(value)}{unit}; {describe_type(_TYPES[name])}{_range_of(item)}]"
             lines.append(f"  {name}")
             lines.extend(textwrap.wrap(text, 96, initial_indent="      ", subsequent_indent="      "))
     return "\n".join(lines)
+
+
+def _range_of(item: dataclasses.Field[Any]) -> str:
+    bounds = ((">=", "ge"), (">", "gt"), ("<=", "le"))
+    shown = [f"{sign} {item.metadata[key]:g}" for sign, key in bounds if item.metadata[key] is not None]
+    return f", {' and '.join(shown)}" if shown else ""
 
 
 def _shown(value: Any) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 
 from cellseg1.errors import ImageError, MaskError, ModelFileError, OutputError, SettingsError
 from cellseg1.files import check_writable, free_file, numbered, write_bytes
-from cellseg1.images import Image, pick_channels, read_image, to_model_input
+from cellseg1.images import Image, pick_channels, read_image, resize_mask, to_model_input
 from cellseg1.lora import Card, LoraConfig, inject_lora, save_model, trainable_summary, write_pth
 from cellseg1.lora import TrainingImage as CardImage
 from cellseg1.masks import look_at_masks, median_cell_diameter, read_mask
@@ -405,9 +405,14 @@ def _with_ap(card: Card, model: Model, images: Sequence[TrainingImage]) -> Card:
     values = []
     for image in images:
         labels = predict_pixels(model, image.pixels).labels
-        truth = image.labels
-        if image.annotated is not None:
-            labels = np.where(image.annotated, labels, 0).astype(np.int32)
-            truth = np.where(image.annotated, truth, 0).astype(np.int32)
+        truth, annotated = image.labels, image.annotated
+        if labels.shape != truth.shape:
+            # With resize_size the published figures compare at that size, the truth brought to it.
+            size = (labels.shape[0], labels.shape[1])
+            truth = np.asarray(resize_mask(truth, size), dtype=np.int32)
+            annotated = None if annotated is None else resize_mask(annotated.astype(np.int32), size) > 0
+        if annotated is not None:
+            labels = np.where(annotated, labels, 0).astype(np.int32)
+            truth = np.where(annotated, truth, 0).astype(np.int32)
         values.append(evaluate_labels(truth, labels, thresholds=(0.5,)).ap[0.5])
     return dataclasses.replace(card, ap_training=round(float(np.mean(values)), 4))
