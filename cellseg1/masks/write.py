@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_MAX_16_BIT = 65535
+_MAX_16_BIT = 65535  # what PNG can hold
 
 
 def write_label_image(path: str | os.PathLike[str], labels: NDArray[Any]) -> None:
-    """Write labels as ``.png`` (16 bit) or ``.tif``/``.tiff`` (16 bit, above 65,535 cells 32 bit; zlib-compressed).
+    """Write labels as ``.png`` or zlib-compressed ``.tif``/``.tiff``, in the smallest unsigned type that holds the ids.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def write_label_image(path: str | os.PathLike[str], labels: NDArray[Any]) -> Non
         )
     if highest > np.iinfo(np.uint32).max:
         raise MaskError(f"Cannot write {path}: the id {highest:,} is too large. Number the cells 1, 2, 3 ... first.")
-    small = labels.astype(np.uint16 if highest <= _MAX_16_BIT else np.uint32)
+    small = labels.astype(np.min_scalar_type(highest))
     if suffix == ".png":
         from PIL import Image
 

@@ -298,7 +298,7 @@ def test_format_tif(tmp_path, model, image):
     predict(model, tmp_path / "png", image)
     predict(model, tmp_path / "tif", image, more=["--format", "tif"])
     written = tifffile.imread(tmp_path / "tif" / "cells.tif")
-    assert written.dtype == np.uint16
+    assert written.dtype == np.uint8
     np.testing.assert_array_equal(written, np.asarray(Image.open(tmp_path / "png" / "cells.png")))
     with Image.open(tmp_path / "tif" / "overlays" / "cells.png") as overlay:
         assert (overlay.size, overlay.mode) == ((128, 128), "RGB")

@@ -268,11 +268,22 @@ def test_write_and_read_back(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write_label_image(path, SQUARES)
     with PilImage.open(path) as written:
-        assert np.array(written).dtype == np.uint16
+        assert np.array(written).dtype == np.uint8
     np.testing.assert_array_equal(read_mask(path).labels, SQUARES)
     write_label_image(path, SQUARES.T)  # replaced, and nothing is left beside it
     np.testing.assert_array_equal(read_mask(path).labels, SQUARES.T)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("highest", "dtype"), [(0, np.uint8), (255, np.uint8), (256, np.uint16), (65535, np.uint16)])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_the_smallest_type_that_holds_the_ids(tmp_path: Path, highest: int, dtype: type, suffix: str) -> None:
+    labels = np.zeros((20, 30), np.int32)
+    labels[3:9, 4:20] = highest
+    write_label_image(tmp_path / f"a{suffix}", labels)
+    with PilImage.open(tmp_path / f"a{suffix}") as written:
+        assert np.array(written).dtype == dtype
+        np.testing.assert_array_equal(np.array(written), labels)
 
 
 def test_many_ids_need_tiff(tmp_path: Path) -> None:
