@@ -22,7 +22,7 @@ from cellseg1.settings import (
     settings_from_dict,
 )
 
-#: example_config.yaml of the research code, as facts in ../shared/method.md section 1.
+#: The keys and defaults of the research code's example configuration.
 UPSTREAM = {
     "deterministic": True,
     "allow_tf32_on_matmul": True,

@@ -84,7 +84,7 @@ def test_number_kept_in_each_view(golden, candidates):
 def test_masks_and_their_columns(golden, candidates):
     result = Selector(candidates).select(PAPER)
     assert len(result.kept) == len(golden["out_area"]) == 26
-    # Upstream's order is that of an unstable sort of equal values and differs between processors (method.md, P2).
+    # Upstream's order is that of an unstable sort of equal values and differs between processors (P2 in decision 0004).
     true = np.unpackbits(golden["out_masks_packed"], axis=-1, count=256).astype(bool)
     boxes = result.masks.boxes()
     areas = result.masks.areas()
