@@ -199,11 +199,11 @@ class _Bar:
         if self._bar is None:
             from tqdm import tqdm
 
-            form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
+            form = "{percentage:3.0f}%|{bar}| {desc}"
             self._bar = tqdm(total=total, unit=self._unit, bar_format=form, file=sys.stderr, leave=True)
         self._bar.total = total
         self._bar.n = done
-        self._bar.set_postfix_str(text, refresh=True)
+        self._bar.set_description_str(text, refresh=True)
 
     def train(self, progress: TrainProgress) -> None:
         """Show a training's progress."""
