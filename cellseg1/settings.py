@@ -57,8 +57,8 @@ class Settings:
         "vit_h", "path", "Backbone: vit_h, vit_l, vit_b (Meta's SAM) or tiny (ours, bundled).", advanced=False
     )
     model_path: str | None = _setting(None, "path", "File of the backbone's weights, instead of the installed one.")
-    data_dir: str | None = _setting(None, "path", "Folder of the data set.")
-    result_pth_path: str | None = _setting(None, "path", "Where the trained model goes.")
+    data_dir: str | None = _setting(None, "path", "Read for compatibility: files are named one by one.")
+    result_pth_path: str | None = _setting(None, "path", "Read for compatibility: --out names the model.")
     train_image_dir: str | None = _setting(None, "path", "Folder of training images.")
     train_mask_dir: str | None = _setting(None, "path", "Folder of training masks.")
 
