@@ -14,7 +14,6 @@ from command import (
     done,
     labels_of,
     predict,
-    quick_model,
     refused_prediction,
     refused_training,
     run,
@@ -203,17 +202,6 @@ def test_the_demo_stops_with_a_sentence(tmp_path, monkeypatch):
 
 
 # ---- prediction with little memory, or stopped
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return quick_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def image(tmp_path):
-    (tmp_path / "in").mkdir()
-    return crop(IMAGE, tmp_path / "in" / "cells.png")
 
 
 def limited_decoding(monkeypatch, error, most, action, *arguments):

@@ -27,7 +27,6 @@ from command import (
     not_an_image,
     own_resources,
     predict,
-    quick_model,
     refused,
     refused_prediction,
     run,
@@ -38,18 +37,6 @@ from PIL import Image
 
 from cellseg1.lora.header import CARD_KEY, HASH_KEY, SCHEMA_KEY, load_card
 from cellseg1.prediction import job
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return quick_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def image(tmp_path):
-    (tmp_path / "in").mkdir()
-    return crop(IMAGE, tmp_path / "in" / "cells.png")
-
 
 # ---- must work
 

@@ -35,11 +35,6 @@ from cellseg1.prediction.select import Selector
 from cellseg1.settings import FIELDS, make_settings, settings_from_dict
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return quick_model(tmp_path_factory.mktemp("model"))
-
-
 @pytest.fixture
 def image(tmp_path):
     (tmp_path / "in").mkdir()
