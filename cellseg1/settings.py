@@ -118,6 +118,7 @@ class Settings:
     freeze_output_hypernetworks_mlps: bool = _setting(True, "net", "Keep the decoder's mask heads as they are.")
     freeze_mask_decoder_mask_tokens: bool = _setting(True, "net", "Keep the decoder's mask tokens as they are.")
     freeze_mask_decoder_iou: bool = _setting(True, "net", "Keep the decoder's score head as it is.")
+    freeze_norms_and_biases: bool = _setting(True, "net", "Keep all normalisations and biases as they are.")
 
     # ---- points
     pos_rate: float = _setting(1.0, "points", "Share of the cells that get a point.", ge=0, le=1)
@@ -197,6 +198,11 @@ class Settings:
     tile_overlap: int = _setting(128, "predict", "How far neighbouring windows overlap.", ge=16, le=1024, unit="px")
     point_spacing: float = _setting(
         10.0, "predict", "Distance of grid points in the tiles plan.", ge=2, le=256, unit="px"
+    )
+    image_scale: Literal["model", "own"] = _setting(
+        "model",
+        "predict",
+        "model = every image at the scale of the training; own = look again at the scale that fits the image's cells.",
     )
     candidate_floor: float = _setting(
         0.3, "predict", "Proposals of a lower score or stability are not kept with the run.", ge=0, le=1
@@ -290,6 +296,7 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "crop_scale": (0.5, 1.0),
         "pred_iou_thresh": 0.7,
         "stability_score_thresh": 0.7,
+        "image_scale": "own",
     },
 }
 

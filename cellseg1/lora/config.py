@@ -40,7 +40,9 @@ class LoraConfig:
         output = on the whole output of qkv, q_proj and v_proj, as the research code does;
         branch = on the input of the added branch, as LoRA does.
     freeze_*
-        False = these base weights are trained too, and stored with the model.
+        False = these base weights are trained too, and stored with the model.  ``freeze_norms_and_biases`` covers
+        every vector of the network, wherever it is: scales and offsets of normalisations and the biases of layers
+        (BitFit, Zaken et al. 2022, arXiv 2106.10199, and the normalisations).
     """
 
     image_encoder_rank: int = 4
@@ -54,6 +56,7 @@ class LoraConfig:
     freeze_output_hypernetworks_mlps: bool = True
     freeze_mask_decoder_mask_tokens: bool = True
     freeze_mask_decoder_iou: bool = True
+    freeze_norms_and_biases: bool = True
 
     def __post_init__(self) -> None:
         for part in ("image_encoder", "mask_decoder"):
@@ -64,12 +67,16 @@ class LoraConfig:
             raise SettingsError(f"lora_dropout is {self.dropout!r}; it must be at least 0 and less than 1.")
         if self.dropout_place not in get_args(DropoutPlace):
             raise SettingsError(f"The dropout place {self.dropout_place!r} is unknown; choose output or branch.")
-        if not (self.image_encoder_rank or self.mask_decoder_rank or self.trained_prefixes()):
+        if not (self.image_encoder_rank or self.mask_decoder_rank or self.trains_base_weights()):
             raise SettingsError("Nothing would be trained: both LoRA ranks are 0 and every part is frozen.")
 
     def trained_prefixes(self) -> tuple[str, ...]:
         """Return the state-dict prefixes of the base weights that are trained too."""
         return tuple(prefix for flag, parts in FREEZE_PARTS.items() if not getattr(self, flag) for prefix in parts)
+
+    def trains_base_weights(self) -> bool:
+        """Tell whether any of the backbone's own weights are trained."""
+        return bool(self.trained_prefixes()) or not self.freeze_norms_and_biases
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""

@@ -97,7 +97,9 @@ def inject_lora(model: nn.Module, config: LoraConfig) -> nn.Module:
             raise SettingsError(f"This backbone has no part {prefix.rstrip('.')}; it cannot be trained.")
     state = LoraState(config, previous_grad={key: value.requires_grad for key, value in parameters.items()})
     for key, parameter in parameters.items():
-        train = key.startswith(prefixes) if prefixes else False
+        train = bool(prefixes) and key.startswith(prefixes)
+        # A vector is a bias or belongs to a normalisation; the embeddings of SAM are matrices of one row.
+        train = train or (not config.freeze_norms_and_biases and parameter.dim() == 1)
         parameter.requires_grad_(train)
         if train:
             state.originals[key] = parameter.detach().to("cpu", copy=True)

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error, ImageError, OutputError, StoppedError
 from cellseg1.files import check_writable, free_folder, write_bytes, write_with
-from cellseg1.images import pick_channels, read_image, resize_image, resize_mask, to_model_input
+from cellseg1.images import Image, pick_channels, read_image, resize_image, resize_mask, to_model_input
 from cellseg1.masks import list_images, write_label_image
 from cellseg1.model import Model
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.decode import find_candidates
 from cellseg1.prediction.overlay import overlay_picture
+from cellseg1.prediction.own_scale import at_own_scale
 from cellseg1.prediction.select import Selection, SelectSettings, select
 from cellseg1.settings import Settings
 
@@ -88,6 +89,7 @@ def predict_candidates(
     model: Model,
     pixels: NDArray[np.uint8],
     *,
+    scale: float | None = None,
     progress: Callable[[float], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Candidates:
@@ -95,23 +97,94 @@ def predict_candidates(
 
     With `resize_size` the image is resized first and the proposals are those of the resized image.
 
+    Parameters
+    ----------
+    scale
+        Factor by which the image is enlarged before the network sees it; None takes the model's, or the one that
+        fits the image's own cells where the settings ask for that (see `cellseg1.prediction.own_scale`).
+
     Raises
     ------
     StoppedError
         When `stop` said so.
     """
-    size = model.settings.resize_size
-    if size is not None:
-        pixels = np.asarray(resize_image(pixels, size), dtype=np.uint8)
-    found = find_candidates(model.backbone, pixels, model.settings, scale=model.scale, progress=progress, stop=stop)
+    settings = model.settings
+    if settings.resize_size is not None:
+        pixels = np.asarray(resize_image(pixels, settings.resize_size), dtype=np.uint8)
+
+    def find(wanted: float, number: int = 0) -> Candidates | None:
+        def report(share: float) -> None:
+            if progress is not None:
+                # Most images need one look; further ones divide the last tenth, so that the bar never goes back.
+                progress(share * first_share if number == 0 else 1 - 0.1 * 0.5**number * (2 - share))
+
+        return find_candidates(model.backbone, pixels, settings, scale=wanted, progress=report, stop=stop)
+
+    own = scale is None and settings.image_scale == "own" and settings.target_diameter is not None
+    first_share = 0.9 if own else 1.0
+    if own:
+        assert settings.target_diameter is not None
+        chosen = select_settings(settings)
+        found = at_own_scale(find, lambda one: select(one, chosen), model.scale, settings.target_diameter)
+    else:
+        found = find(model.scale if scale is None else scale)
     if found is None:
         raise StoppedError("The prediction was stopped.")
+    if progress is not None:
+        progress(1.0)
     return found
 
 
 def predict_pixels(model: Model, pixels: NDArray[np.uint8]) -> Selection:
     """Segment one image given as model input (H, W, 3) uint8; see `predict` for files."""
     return select(predict_candidates(model, pixels), select_settings(model.settings))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaneResult:
+    """One segmented plane: its proposals, the label image chosen from them, and what was said about the input."""
+
+    candidates: Candidates
+    labels: NDArray[np.int32]
+    notes: tuple[str, ...]
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return int(self.labels.max(initial=0))
+
+
+def predict_plane(
+    model: Model,
+    image: Image,
+    *,
+    z: int = 0,
+    t: int = 0,
+    scale: float | None = None,
+    progress: Callable[[float], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> PlaneResult:
+    """Segment one plane of an image that was read already.
+
+    Parameters
+    ----------
+    scale
+        Factor by which the image is enlarged before the network sees it; None takes the model's.
+    progress
+        Called with the share done, 0 to 1.
+
+    Raises
+    ------
+    CellSeg1Error
+        When the plane does not exist or cannot be used; `StoppedError` when `stop` said so.
+    """
+    plane = image.plane(z=z, t=t)
+    _chosen, remark = pick_channels(plane, names=image.info.channel_names)
+    pixels = to_model_input(plane, model.input_rule, colour=image.is_colour)
+    candidates = predict_candidates(model, pixels, scale=scale, progress=progress, stop=stop)
+    selection = select(candidates, select_settings(model.settings))
+    labels = label_image(selection, (plane.shape[0], plane.shape[1]), model.settings)
+    return PlaneResult(candidates, labels, (*image.info.notes, *([remark] if remark else [])))
 
 
 def label_image(selection: Selection, shape: tuple[int, int], settings: Settings) -> NDArray[np.int32]:

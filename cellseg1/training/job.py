@@ -18,7 +18,18 @@ from torch import nn
 from cellseg1.errors import ImageError, MaskError, ModelFileError, OutputError, SettingsError
 from cellseg1.files import check_writable, free_file, numbered, write_bytes
 from cellseg1.images import Image, pick_channels, read_image, resize_mask, to_model_input
-from cellseg1.lora import Card, LoraConfig, inject_lora, save_model, trainable_summary, write_pth
+from cellseg1.lora import (
+    Card,
+    LoraConfig,
+    apply_model,
+    apply_pth,
+    inject_lora,
+    load_card,
+    read_pth,
+    save_model,
+    trainable_summary,
+    write_pth,
+)
 from cellseg1.lora import TrainingImage as CardImage
 from cellseg1.masks import look_at_masks, median_cell_diameter, read_mask
 from cellseg1.model import Model, prepare_backbone, rule_of
@@ -53,6 +64,8 @@ class _Input:
     image: TrainingImage
     card: CardImage
     pixel_size: float | None
+    #: Tells apart what one file can be read as; "0 0 " is its first plane.
+    reading: str
 
 
 def train(
@@ -69,7 +82,11 @@ def train(
     progress: Callable[[TrainProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
     say: Callable[[str], None] | None = None,
-    measure: bool = True,
+    measure: bool | Callable[[TrainOutcome], bool] = True,
+    start_model: Path | None = None,
+    planes: Sequence[tuple[int, int] | None] | None = None,
+    read: Callable[[Path], Image] = read_image,
+    watch: Callable[[Model, Sequence[TrainingImage]], None] | None = None,
 ) -> TrainResult:
     """Fine-tune a backbone on annotated images.
 
@@ -92,7 +109,18 @@ def train(
     say
         Called with every sentence the user should see: conversions, warnings about the masks, the preset chosen.
     measure
-        Predict the training image at the end and write AP@0.5 on it into the card.
+        Predict the training image at the end and write AP@0.5 on it into the card; a function is asked at the end.
+    start_model
+        A model of the same backbone whose adapter the training begins with, instead of a fresh one.  It also gives
+        the ranks, unless `overrides` name them.
+    planes
+        For each image the plane (z, t) that is used; None for the first.
+    read
+        Reads an image file, where the file's own axes are not to be believed.
+    watch
+        Called once before the first step with the model that is being trained and the training images.  The model
+        may be used to predict whenever `progress` or `stop` is called, which is between two steps; that does not
+        change what is learned.
 
     Raises
     ------
@@ -110,10 +138,11 @@ def train(
     check_model_name(out)
     chosen = choose_device(device)
     preset_name, preset = memory_preset(_free_gib(chosen), name)
-    settings = make_settings(recipe, name, overrides, preset)
+    ranks = {} if start_model is None else _ranks_of(start_model)
+    settings = make_settings(recipe, name, overrides, {**preset, **ranks})
     if preset:
         tell(f"Preset for this computer: {preset_name} (batch {settings.batch_size}).")
-    inputs = read_training_set(images, masks, regions, settings, tell)
+    inputs = read_training_set(images, masks, regions, settings, tell, planes=planes, read=read)
     scale = _scale_for([entry.image for entry in inputs], settings)
     ready = [rescaled(entry.image, scale) for entry in inputs]
     target, resumable = _target(out, resume=resume, tell=tell)
@@ -124,7 +153,10 @@ def train(
     assert isinstance(module, nn.Module)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        inject_lora(module, lora_config(settings))
+        if start_model is None:
+            inject_lora(module, lora_config(settings))
+        else:
+            _take_adapter(start_model, module, lora_config(settings), sha256)
         module.to(chosen)
     model.checkpoint_encoder = settings.gradient_checkpointing
     tell(trainable_summary(module))
@@ -133,18 +165,22 @@ def train(
         SampleSource(ready, settings),
         settings,
         checkpoint=checkpoint_path(target),
-        fingerprint=_fingerprint(inputs, settings, sha256),
+        fingerprint=_fingerprint(inputs, settings, sha256, start_model),
         progress=progress,
         stop=stop,
     )
     if resumable:
         tell(f"Resumed after {trainer.resume()} of {trainer.steps} steps.")
+    card = _make_card(inputs, settings, recipe, name, sha256, scale)
+    if start_model is not None:
+        card = _noted(card, f"Trained on from {start_model.name}.")
+    if watch is not None:
+        watch(Model(model, card, settings, rule_of(settings), scale), [entry.image for entry in inputs])
     outcome = trainer.run()
     module.eval()
-    card = _make_card(inputs, settings, recipe, name, sha256, scale)
     if not outcome.finished:
         card = _noted(card, f"Stopped after {outcome.epochs:.1f} of {settings.epoch_max} epochs.")
-    if measure:
+    if measure(outcome) if callable(measure) else measure:
         usable = Model(model, card, settings, rule_of(settings), scale)
         try:
             card = _with_ap(card, usable, [entry.image for entry in inputs])
@@ -207,6 +243,7 @@ def lora_config(settings: Settings) -> LoraConfig:
         freeze_output_hypernetworks_mlps=settings.freeze_output_hypernetworks_mlps,
         freeze_mask_decoder_mask_tokens=settings.freeze_mask_decoder_mask_tokens,
         freeze_mask_decoder_iou=settings.freeze_mask_decoder_iou,
+        freeze_norms_and_biases=settings.freeze_norms_and_biases,
     )
 
 
@@ -219,6 +256,9 @@ def read_training_set(
     regions: Sequence[Region | None] | None,
     settings: Settings,
     tell: Callable[[str], None],
+    *,
+    planes: Sequence[tuple[int, int] | None] | None = None,
+    read: Callable[[Path], Image] = read_image,
 ) -> list[_Input]:
     """Read and check all training images with their masks; `tell` gets every remark about them."""
     if not images:
@@ -231,18 +271,28 @@ def read_training_set(
     wanted = list(regions) if regions else [None] * len(images)
     if len(wanted) != len(images):
         raise SettingsError(f"Images ({len(images)}) and regions ({len(wanted)}) differ in number; give one for each.")
-    return [_read_one(*entry, settings, tell) for entry in zip(images, masks, wanted, strict=True)]
+    chosen = list(planes) if planes else [None] * len(images)
+    if len(chosen) != len(images):
+        raise SettingsError(f"Images ({len(images)}) and planes ({len(chosen)}) differ in number; give one for each.")
+    return [_read_one(*entry, read, settings, tell) for entry in zip(images, masks, wanted, chosen, strict=True)]
 
 
 def _read_one(
-    image_path: Path, mask_path: Path, region: Region | None, settings: Settings, tell: Callable[[str], None]
+    image_path: Path,
+    mask_path: Path,
+    region: Region | None,
+    chosen: tuple[int, int] | None,
+    read: Callable[[Path], Image],
+    settings: Settings,
+    tell: Callable[[str], None],
 ) -> _Input:
-    image = read_image(image_path)
+    image = read(image_path)
     mask = read_mask(mask_path, require_cells=True)
     for note in (*image.info.notes, *mask.notes):
         tell(note)
-    plane = image.plane()
-    if image.n_z * image.n_t > 1:
+    z, t = chosen or (0, 0)
+    plane = image.plane(z=z, t=t)
+    if image.n_z * image.n_t > 1 and chosen is None:
         tell(f"{image_path.name} has {image.n_z * image.n_t} planes; the first is used for training.")
     _check_plane(image_path, plane)
     if plane.shape[:2] != mask.labels.shape:
@@ -260,8 +310,10 @@ def _read_one(
         tell(f"{mask_path.name}: {warning}")
     pixels = to_model_input(plane, rule_of(settings), colour=image.is_colour)
     hashes = file_sha256(image_path), file_sha256(mask_path)
-    ready = TrainingImage(image_path.name, hashes[0], pixels, mask.labels, annotated)
-    return _Input(ready, CardImage(image_path.name, *hashes, boxes), _mean_pixel_size(image))
+    name = image_path.name if (z, t) == (0, 0) else f"{image_path.name} (z {z}, t {t})"
+    ready = TrainingImage(name, hashes[0], pixels, mask.labels, annotated)
+    as_read = "" if read is read_image else hashlib.sha256(pixels.tobytes()).hexdigest()
+    return _Input(ready, CardImage(name, *hashes, boxes), _mean_pixel_size(image), f"{z} {t} {as_read}")
 
 
 def _mean_pixel_size(image: Image) -> float | None:
@@ -331,6 +383,27 @@ def check_model_name(out: Path) -> None:
         raise OutputError(f"{out} is a folder; give the name of the model file to write in it.")
 
 
+def _ranks_of(path: Path) -> dict[str, int]:
+    """Return the settings that say which ranks a model file has."""
+    if not path.exists():
+        raise ModelFileError(f"There is no model file {path} to train on from; choose another, or start anew.")
+    if path.suffix.lower() in {".pth", ".pt"}:
+        file = read_pth(path)
+        ranks = file.image_encoder_rank, file.mask_decoder_rank
+    else:
+        lora = load_card(path).lora
+        ranks = lora.image_encoder_rank, lora.mask_decoder_rank
+    return {"image_encoder_lora_rank": ranks[0], "mask_decoder_lora_rank": ranks[1]}
+
+
+def _take_adapter(path: Path, module: nn.Module, config: LoraConfig, sha256: str) -> None:
+    """Put the adapter of a model file into a plain backbone, to be trained on."""
+    if path.suffix.lower() in {".pth", ".pt"}:
+        apply_pth(path, module, config=config)
+    else:
+        apply_model(path, module, backbone_sha256=sha256 or None, config=config)
+
+
 def _free_gib(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
@@ -358,7 +431,7 @@ def median_diameter(images: Sequence[TrainingImage]) -> float:
     return float(np.median(values))
 
 
-def _fingerprint(inputs: Sequence[_Input], settings: Settings, sha256: str) -> str:
+def _fingerprint(inputs: Sequence[_Input], settings: Settings, sha256: str, start_model: Path | None) -> str:
     """Hash of everything that decides the result of a training."""
     values = settings.to_dict()
     for name in ("checkpoint_seconds", "num_workers", "gradient_checkpointing"):
@@ -368,6 +441,10 @@ def _fingerprint(inputs: Sequence[_Input], settings: Settings, sha256: str) -> s
         digest.update(entry.card.sha256.encode() + entry.card.mask_sha256.encode())
         if entry.image.annotated is not None:
             digest.update(np.packbits(entry.image.annotated).tobytes())
+        if entry.reading != "0 0 ":
+            digest.update(entry.reading.encode())
+    if start_model is not None:
+        digest.update(file_sha256(start_model).encode())
     digest.update(json.dumps([values, sha256], sort_keys=True).encode())
     return digest.hexdigest()
 

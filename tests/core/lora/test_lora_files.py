@@ -169,14 +169,19 @@ def test_diverged_training_is_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("flag", FREEZE_PARTS)
+@pytest.mark.parametrize("flag", [*FREEZE_PARTS, "freeze_norms_and_biases"])
 def test_unfrozen_parts_are_trained_and_stored(flag, tmp_path):
     config = LoraConfig(0, 2, dropout=0.0, **{flag: False})
     sam = small_sam(config=config)
     plain = outputs(small_sam(lora=False))
     base = [(key, value) for key, value in trainable_parameters(sam) if "." in key]
     assert base
-    assert all(key.startswith(FREEZE_PARTS[flag]) for key, _value in base)
+    if flag in FREEZE_PARTS:
+        assert all(key.startswith(FREEZE_PARTS[flag]) for key, _value in base)
+    else:
+        vectors = {key for key, value in small_sam(lora=False).named_parameters() if value.dim() == 1}
+        assert {key.replace(".base.", ".") for key, _value in base} == vectors
+        assert {"image_encoder.blocks.0.norm1.weight", "mask_decoder.output_upscaling.0.bias"} <= vectors
     with torch.no_grad():
         for _key, value in base:
             value.add_(0.01 * torch.sin(torch.arange(value.numel())).reshape(value.shape))
@@ -295,6 +300,7 @@ def test_config_is_checked(values, expect):
 def test_config_round_trip():
     config = LoraConfig(1, 2, 0.3, "branch", freeze_upscaling_cnn=False)
     assert LoraConfig.from_dict(config.to_dict() | {"novelty": 1}) == config
+    assert LoraConfig(0, 0, freeze_norms_and_biases=False).trains_base_weights()
     assert LoraConfig(0, 0, freeze_prompt_encoder=False).trained_prefixes() == ("prompt_encoder.",)
 
 
