@@ -1,1 +1,1 @@
-"""The window of CellSeg1 Studio; not written yet (see the README's limits)."""
+"""CellSeg1 Studio: the window.  Imports nothing, because child processes import this package too."""

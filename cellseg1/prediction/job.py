@@ -23,7 +23,7 @@ from cellseg1.model import Model
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.decode import find_candidates
 from cellseg1.prediction.overlay import overlay_picture
-from cellseg1.prediction.own_scale import at_own_scale
+from cellseg1.prediction.own_scale import Box, at_own_scale
 from cellseg1.prediction.select import Selection, SelectSettings, select
 from cellseg1.settings import Settings
 
@@ -112,13 +112,14 @@ def predict_candidates(
     if settings.resize_size is not None:
         pixels = np.asarray(resize_image(pixels, settings.resize_size), dtype=np.uint8)
 
-    def find(wanted: float, number: int = 0) -> Candidates | None:
+    def find(wanted: float, number: int = 0, box: Box | None = None) -> Candidates | None:
         def report(share: float) -> None:
-            if progress is not None:
+            if progress is not None and box is None:
                 # Most images need one look; further ones divide the last tenth, so that the bar never goes back.
                 progress(share * first_share if number == 0 else 1 - 0.1 * 0.5**number * (2 - share))
 
-        return find_candidates(model.backbone, pixels, settings, scale=wanted, progress=report, stop=stop)
+        seen = pixels if box is None else np.ascontiguousarray(pixels[box[0] : box[2], box[1] : box[3]])
+        return find_candidates(model.backbone, seen, settings, scale=wanted, progress=report, stop=stop)
 
     own = scale is None and settings.image_scale == "own" and settings.target_diameter is not None
     first_share = 0.9 if own else 1.0

@@ -5,6 +5,10 @@ image of another magnification, or with smaller cells, then shows it cells that 
 So an image is looked at once at the model's scale; when the cells found there have another size than the network
 wants, it is looked at again at the scale that gives them that size, as the size model of Cellpose does in other ways
 (Stringer et al. 2021, doi 10.1038/s41592-020-01018-x).
+
+Cells that are much too small are taken in groups, and the groups have the very size that the network wants.  So the
+place with the most proposals is also looked at twice as large: what falls into smaller cells there that explain more
+of the place was no cell.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from cellseg1.prediction.candidates import Candidates
     from cellseg1.prediction.select import Selection
 
@@ -28,7 +34,13 @@ LIMIT = 4.0
 _FEWEST = 5
 #: A look at a new scale must explain at least this share of what the one before explained.
 _SUPPORT = 0.8
+#: What the enlarged place must explain, compared with the same place before, to count as evidence for smaller cells.
+_BETTER = 1.1
+#: Side of the enlarged place, in target diameters at the scale of the look before.
+_PLACE = 7
 _LOOKS = 3
+
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +52,12 @@ class Look:
     diameter
         Median diameter of the chosen cells in image pixels (of discs of equal area); None with too few cells.
     support
-        Sum over the chosen cells of score x area, in image pixels.
+        Sum of the cells' scores over their pixels.
     """
 
     scale: float
     candidates: Candidates
+    selection: Selection
     diameter: float | None
     support: float
 
@@ -55,11 +68,36 @@ def look(scale: float, candidates: Candidates, selection: Selection) -> Look:
     diameter = None
     if len(area) >= _FEWEST:
         diameter = float(2 * np.sqrt(np.median(area) / np.pi))
-    return Look(scale, candidates, diameter, float((selection.score * area).sum()))
+    return Look(scale, candidates, selection, diameter, _support(selection, selection.labels))
+
+
+def _support(selection: Selection, labels: NDArray[np.int32]) -> float:
+    score = np.concatenate([np.zeros(1, np.float32), selection.score])
+    return float(score[labels].sum(dtype=np.float64))
+
+
+def densest_place(candidates: Candidates, side: int) -> Box | None:
+    """Return the square of `side` pixels (top, left, bottom, right; cut at the image) with the most prompts answered.
+
+    None without proposals.
+    """
+    if not len(candidates):
+        return None
+    height, width = candidates.shape
+    side_y, side_x = min(side, height), min(side, width)
+    # Half steps: the best square is met to within a quarter of its side.
+    step = max(1, side // 2)
+    counts = np.zeros((-(-height // step) + 1, -(-width // step) + 1))
+    cells = (candidates.point_xy // step).astype(int)
+    np.add.at(counts, (cells[:, 1], cells[:, 0]), candidates.score)
+    around = counts[:-1, :-1] + counts[1:, :-1] + counts[:-1, 1:] + counts[1:, 1:]
+    row, column = np.unravel_index(int(around.argmax()), around.shape)
+    top, left = min(int(row) * step, height - side_y), min(int(column) * step, width - side_x)
+    return top, left, top + side_y, left + side_x
 
 
 def at_own_scale(
-    find: Callable[[float, int], Candidates | None],
+    find: Callable[[float, int, Box | None], Candidates | None],
     choose: Callable[[Candidates], Selection],
     scale: float,
     target_diameter: float,
@@ -69,8 +107,8 @@ def at_own_scale(
     Parameters
     ----------
     find
-        ``find(scale, number)`` asks the network everywhere at a scale (model-input pixels per image pixel); `number`
-        counts the looks from 0.  None means that it was stopped.
+        ``find(scale, number, box)`` asks the network everywhere at a scale (model-input pixels per image pixel), in
+        the whole image or in a box of it; `number` counts the looks at the whole from 0.  None: it was stopped.
     choose
         Chooses cells from proposals with the model's own thresholds, never with those of a slider, so that the
         scale does not depend on what is looked at later.
@@ -87,17 +125,36 @@ def at_own_scale(
     best: Look | None = None
     wanted = scale
     for number in range(_LOOKS):
-        candidates = find(wanted, number)
+        candidates = find(wanted, number, None)
         if candidates is None:
             return None
         now = look(wanted, candidates, choose(candidates))
         if best is not None and now.support < _SUPPORT * best.support:
             break
         best = now
-        if now.diameter is None:
+        diameter = now.diameter
+        if number == 0:
+            place = densest_place(candidates, round(_PLACE * target_diameter / wanted))
+            closer = None if place is None else find(2 * wanted, number, place)
+            if place is not None and closer is None:
+                return None
+            if place is not None and closer is not None:
+                diameter = _diameter_seen_closer(now, place, look(2 * wanted, closer, choose(closer)))
+        if diameter is None:
             break
-        wanted = min(max(target_diameter / now.diameter, scale / LIMIT), scale * LIMIT)
+        wanted = min(max(target_diameter / diameter, scale / LIMIT), scale * LIMIT)
         if max(wanted / now.scale, now.scale / wanted) <= TOLERANCE:
             break
     assert best is not None
     return best.candidates
+
+
+def _diameter_seen_closer(whole: Look, place: Box, closer: Look) -> float | None:
+    """Return the cells' diameter as the enlarged place has it, if it shows smaller cells and explains more."""
+    top, left, bottom, right = place
+    before = _support(whole.selection, whole.selection.labels[top:bottom, left:right])
+    if closer.diameter is None or closer.support < _BETTER * before:
+        return whole.diameter
+    if whole.diameter is not None and closer.diameter * TOLERANCE > whole.diameter:
+        return whole.diameter
+    return closer.diameter

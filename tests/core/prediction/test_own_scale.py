@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellseg1.prediction.candidates import Candidates
-from cellseg1.prediction.own_scale import LIMIT, at_own_scale
+from cellseg1.prediction.own_scale import LIMIT, at_own_scale, densest_place
 from cellseg1.prediction.select import SelectSettings, select
 
 SHAPE = (120, 200)
@@ -21,17 +21,23 @@ def proposals(scale, size, count, score=0.9):
     return dataclasses.replace(found, settings={"scale": scale})
 
 
-def run(answers, scale=0.8, target=28.0):
+def run(answers, scale=0.8, target=28.0, closer=None):
     """Answer the looks one after the other; return the chosen scale and the scales that were tried."""
-    tried = []
+    tried, places = [], []
 
-    def find(wanted, number):
+    def find(wanted, number, box):
+        if box is not None:
+            assert wanted == pytest.approx(2 * tried[-1])
+            assert len(tried) == 1
+            places.append(box)
+            return proposals(wanted, 0, 0) if closer is None else closer(wanted)
         tried.append(wanted)
         assert number == len(tried) - 1
         return answers[number](wanted)
 
     settings = SelectSettings(max_mask_region_area_ratio=0.9)
     found = at_own_scale(find, lambda one: select(one, settings), scale, target)
+    assert len(places) <= 1
     return (None if found is None else found.settings["scale"]), tried
 
 
@@ -77,3 +83,40 @@ def test_too_few_cells_change_nothing_and_stopping_gives_none():
     assert run([lambda s: proposals(s, 0, 0)])[0] == 0.8
     assert run([lambda _s: None])[0] is None
     assert run([lambda s: proposals(s, 14, 20), lambda _s: None])[0] is None
+
+
+def test_groups_that_fall_into_smaller_cells_seen_closer_are_no_cells():
+    """The groups have the very size that is wanted, so only the closer look can tell."""
+    answers = [lambda s: proposals(s, 30, 8, score=0.5), lambda s: proposals(s, 12, 60)]
+    scale = 28 / diameter(30)
+    chosen, tried = run(answers, scale, closer=lambda s: proposals(s, 12, 60))
+    assert tried == pytest.approx([scale, 28 / diameter(12)])
+    assert chosen == tried[1]
+    # Pieces that explain less of the place than the whole cells did are pieces.
+    assert run(answers, scale, closer=lambda s: proposals(s, 12, 60, score=0.3))[1] == [scale]
+    # The same cells, seen closer, change nothing.
+    assert run(answers, scale, closer=lambda s: proposals(s, 28, 8))[1] == [scale]
+
+
+def test_stopping_in_the_closer_look_gives_none():
+    assert run([lambda s: proposals(s, 30, 8)], closer=lambda _s: None)[0] is None
+
+
+def test_densest_place_lies_in_the_image_around_the_most_proposals():
+    one = np.ones((4, 4), bool)
+    masks = [(one, (150 + 5 * i, 90)) for i in range(6)] + [(one, (10, 10))]
+    found = Candidates.from_masks(
+        masks,
+        SHAPE,
+        score=[0.9] * 7,
+        stability=[0.9] * 7,
+        point_xy=[(x + 2, y + 2) for _mask, (x, y) in masks],
+    )
+    top, left, bottom, right = densest_place(found, 60)
+    assert (bottom - top, right - left) == (60, 60)
+    assert top <= 90 < bottom
+    assert left <= 150 < 175 < right
+    assert 0 <= top < bottom <= SHAPE[0]
+    assert 0 <= left < right <= SHAPE[1]
+    assert densest_place(found, 500) == (0, 0, *SHAPE)
+    assert densest_place(proposals(1, 0, 0), 60) is None

@@ -1,0 +1,25 @@
+"""Start of the window: ``python -m app`` or ``cellseg1-studio``.
+
+Child processes import this module again (multiprocessing *spawn*), so its top imports nothing of Qt: the engine must
+not carry Qt, and on Windows torch cannot be loaded after it (docs/decisions/0001-library-and-window.md).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+
+from app.engine import child  # noqa: F401 - the frozen program finds the engine's entry through this import
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the window until it is closed; returns the exit code."""
+    multiprocessing.freeze_support()
+    from app.application import run
+
+    return run(sys.argv[1:] if arguments is None else arguments)
+
+
+if __name__ == "__main__":
+    multiprocessing.freeze_support()
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""What one step of the history is: the pixels and attributes it changed, and how that becomes bytes."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from app.annotation.runs import PixelRuns
+from cellseg1.errors import CellSeg1Error
+
+if TYPE_CHECKING:
+    from cellseg1.masks import Box
+
+VERSION = 1
+"""First byte of every payload."""
+
+_LENGTH = struct.Struct("<I")
+
+
+class HistoryError(CellSeg1Error, ValueError):
+    """A stored step is damaged or belongs to another drawing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What listeners of a document hear.
+
+    Attributes
+    ----------
+    kind
+        ``edit`` a finished edit, ``undo``, ``redo``, ``live`` an unfinished edit changed pixels, ``cancel`` an
+        unfinished edit was taken back (or ended where it began).
+    name
+        The step's name for people.
+    box
+        Where pixels may differ from what was seen before; None: only attributes changed.
+    attributes
+        The keys of the attributes that changed.
+    """
+
+    kind: Literal["edit", "undo", "redo", "live", "cancel"]
+    name: str
+    box: Box | None
+    attributes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepRef:
+    """A step of the history that can be read back from the log.
+
+    Attributes
+    ----------
+    name
+        For people.
+    token
+        What the log gave for it; None: the step is only in memory.
+    size
+        Bytes of its payload.
+    """
+
+    name: str
+    token: int | None
+    size: int
+
+
+class StepLog(Protocol):
+    """Where a document writes its history as it happens.
+
+    `append` is called once for every finished edit (``step`` with its payload), undo and redo (empty payloads), in
+    order; a ``step`` after undos makes what was undone unreachable.  It should not fail: a log that cannot write keeps
+    the payloads itself and tries again.  If it raises all the same, the document keeps the step in memory, tells its
+    listeners, and then lets the error pass.
+    """
+
+    def append(self, kind: Literal["step", "undo", "redo"], payload: bytes) -> int:
+        """Take down what happened; return a token for `read`."""
+
+    def read(self, token: int) -> bytes:
+        """Return the payload of a step; HistoryError when what is stored is damaged for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One finished edit, as it is stored.
+
+    Attributes
+    ----------
+    name
+        For people.
+    box
+        Around the changed pixels; None when only attributes changed.
+    attributes
+        The keys of the changed attributes.
+    payload
+        All that is needed to undo and redo it, compressed.
+    """
+
+    name: str
+    box: Box | None
+    attributes: tuple[str, ...]
+    payload: bytes = field(repr=False)
+
+    @classmethod
+    def from_payload(cls, payload: bytes, shape: tuple[int, int]) -> Step:
+        """Read name, box and attributes from stored bytes (see `Content.unpack`)."""
+        content = Content.unpack(payload, shape)
+        return cls(content.name, content.runs.box(), tuple(content.attributes), payload)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """What a payload holds: name, changed pixels, and (before, after) of changed attributes (None: absent)."""
+
+    name: str
+    runs: PixelRuns
+    attributes: dict[str, tuple[Any, Any]]
+
+    def pack(self, shape: tuple[int, int]) -> bytes:
+        """Return the payload: a version byte, then zlib of (length, JSON, runs)."""
+        head = {"name": self.name, "shape": list(shape), "attributes": self.attributes}
+        text = json.dumps(head, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        body = self.runs.pack() if len(self.runs) else b""
+        return bytes([VERSION]) + zlib.compress(_LENGTH.pack(len(text)) + text + body, 1)
+
+    @classmethod
+    def unpack(cls, payload: bytes, shape: tuple[int, int]) -> Content:
+        """Reverse `pack`.
+
+        Raises
+        ------
+        HistoryError
+            When the payload is damaged, from a newer program, or of an image of another size.
+        """
+        if payload[:1] != bytes([VERSION]):
+            raise HistoryError(
+                "A step of the history was written by a newer version of this program or is damaged. "
+                "The drawing itself is unchanged."
+            )
+        try:
+            data = zlib.decompress(payload[1:])
+            (length,) = _LENGTH.unpack_from(data)
+            head = json.loads(data[_LENGTH.size : _LENGTH.size + length])
+            if tuple(head["shape"]) != tuple(shape):
+                raise ValueError("another size")  # noqa: TRY301 - one place says it in words
+            body = data[_LENGTH.size + length :]
+            runs = PixelRuns.unpack(body, shape) if body else PixelRuns.gather([])
+            attributes = {str(key): (before, after) for key, (before, after) in head["attributes"].items()}
+            return cls(str(head["name"]), runs, attributes)
+        except (zlib.error, struct.error, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+            raise HistoryError(
+                "A step of the history is damaged or belongs to another image. The drawing itself is unchanged."
+            ) from error
+
+
+def plain(value: Any) -> Any:
+    """Return a JSON value as it would come back from a file: own copy, tuples as lists, numpy numbers as numbers."""
+    return json.loads(json.dumps(value, allow_nan=False, default=_plain_numpy))
+
+
+def _plain_numpy(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be stored with a drawing.")

@@ -1,0 +1,129 @@
+"""Making the application: theme, preferences, one instance, error hook, window."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QSocketNotifier, QTimer
+from PySide6.QtWidgets import QApplication
+
+from app.main_window import MainWindow
+from app.preferences import PreferencesStore
+from app.project.places import log_folder
+from app.single_instance import InstanceServer, hand_over
+from app.theme import apply_theme
+from app.widgets.errors import install_exception_hook
+from cellseg1._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LOG_BYTES = 1 << 20
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="cellseg1-studio", description="CellSeg1 Studio: segment your cells after painting a few dozen."
+    )
+    parser.add_argument("--version", action="version", version=f"CellSeg1 Studio {__version__}")
+    parser.add_argument("path", nargs="?", help="a project folder, its project.json, or a one-file project to import")
+    parser.add_argument("--sample", action="store_true", help="open the sample project")
+    return parser.parse_args(arguments)
+
+
+def start_log() -> Path | None:
+    """Write the program's log into the user's log folder; None when that cannot be written."""
+    folder = log_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(folder / "studio.log", maxBytes=_LOG_BYTES, backupCount=2, encoding="utf-8")
+    except OSError:
+        return None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+    return folder / "studio.log"
+
+
+def stop_log() -> None:
+    """Close the log file."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, RotatingFileHandler):
+            root.removeHandler(handler)
+            handler.close()
+
+
+class Terminator:
+    """Ctrl+C and SIGTERM close the window as the user would, instead of tearing it down between two statements."""
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close = close
+        self._notifier: QSocketNotifier | None = None
+        self._pipe: tuple[int, int] | None = None
+        self._before: dict[int, object] = {}
+        if sys.platform == "win32":
+            return
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        self._pipe = read, write
+        self._wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, lambda *_: None)
+        self._notifier = QSocketNotifier(read, QSocketNotifier.Type.Read)
+        self._notifier.activated.connect(self._caught)
+
+    def _caught(self) -> None:
+        assert self._pipe is not None
+        os.read(self._pipe[0], 1)
+        self._close()
+
+    def end(self) -> None:
+        """Give the signals back."""
+        if self._pipe is None or self._notifier is None:
+            return
+        self._notifier.setEnabled(False)
+        signal.set_wakeup_fd(self._wakeup)
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]
+        for end in self._pipe:
+            os.close(end)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the window until it is closed; returns the exit code."""
+    options = _arguments(arguments)
+    existing = QApplication.instance()
+    app = existing if isinstance(existing, QApplication) else QApplication([sys.argv[0]])
+    app.setApplicationName("CellSeg1 Studio")
+    app.setOrganizationName("CellSeg1")
+    app.setApplicationVersion(__version__)
+    app.setDesktopFileName("cellseg1-studio")
+    app.setQuitOnLastWindowClosed(False)
+    if hand_over([*(["--sample"] if options.sample else []), *([options.path] if options.path else [])]):
+        return 0
+    start_log()
+    preferences = PreferencesStore()
+    apply_theme(app, preferences.values.theme)
+    window = MainWindow(preferences)
+    uninstall = install_exception_hook(window)
+    server = InstanceServer(window)
+    server.asked.connect(window.show_again)
+    terminator = Terminator(window.quit_now)
+    window.show()
+    QTimer.singleShot(0, lambda: window.open_arguments(options.path, sample=options.sample))
+    try:
+        return int(app.exec())
+    finally:
+        terminator.end()
+        server.close()
+        uninstall()
+        window.shut_down()
+        stop_log()

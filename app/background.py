@@ -1,0 +1,109 @@
+"""Closing the window while a job runs: go on hidden, or stop and resume later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QApplication, QSystemTrayIcon
+
+from app.dialogs.close_job import CloseChoice, CloseDuringJobDialog
+from app.theme import app_icon
+
+if TYPE_CHECKING:
+    from app.main_window import MainWindow
+
+#: How long a stopped training may take to write its model and checkpoint before the window goes anyway.
+_STOP_SECONDS = 15.0
+
+
+class Background(QObject):
+    """Decides whether the window may close, and keeps it alive hidden while jobs run."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self.hidden = False
+        #: Close without asking: jobs are stopped and kept.
+        self.stop_jobs = False
+        self._tray: QSystemTrayIcon | None = None
+
+    def may_close(self) -> bool:
+        """Ask what becomes of running jobs; False when the window must stay (perhaps hidden)."""
+        jobs = self._window.session.jobs.running
+        if not jobs:
+            return True
+        if self.stop_jobs:
+            self._stop(jobs)
+            return True
+        dialog = CloseDuringJobDialog(
+            [job.title for job in jobs], self._window, tray=QSystemTrayIcon.isSystemTrayAvailable()
+        )
+        dialog.exec()
+        if dialog.choice is CloseChoice.BACKGROUND:
+            self.hide_window()
+            return False
+        if dialog.choice is CloseChoice.STOP:
+            self._stop(jobs)
+            return True
+        return False
+
+    def _stop(self, jobs: list) -> None:
+        """Stop jobs and wait until what they learned is on disk, with the event loop alive."""
+        from PySide6.QtCore import QEventLoop
+
+        loop = QEventLoop()
+        limit = QTimer(singleShot=True)
+        limit.timeout.connect(loop.quit)
+
+        def look() -> None:
+            if not self._window.session.jobs.running:
+                loop.quit()
+
+        self._window.session.jobs.ended.connect(look)
+        for job in list(jobs):
+            job.stop(_STOP_SECONDS)
+        if self._window.session.jobs.running:
+            limit.start(int(_STOP_SECONDS * 1000) + 1000)
+            loop.exec()
+        self._window.session.jobs.ended.disconnect(look)
+
+    def hide_window(self) -> None:
+        """Hide the window; it comes back by its tray icon or a second start, and ends itself after the last job."""
+        self.hidden = True
+        self._window.session.save_now()
+        self._window.hide()
+        self._window.session.jobs.ended.connect(self._job_ended)
+        if QSystemTrayIcon.isSystemTrayAvailable():
+            self._tray = QSystemTrayIcon(app_icon(), self)
+            self._tray.setToolTip(self.tr("CellSeg1 Studio is working; click to show the window."))
+            self._tray.activated.connect(lambda _reason: self.show_window())
+            self._tray.show()
+
+    def show_window(self) -> None:
+        """Bring the window to the front."""
+        if self.hidden:
+            self.hidden = False
+            self._window.session.jobs.ended.disconnect(self._job_ended)
+        if self._tray is not None:
+            self._tray.hide()
+            self._tray.deleteLater()
+            self._tray = None
+        self._window.show()
+        self._window.raise_()
+        self._window.activateWindow()
+
+    def _job_ended(self, job: object) -> None:
+        if self._tray is not None:
+            self._tray.showMessage("CellSeg1 Studio", self.tr("{job}: done.").format(job=getattr(job, "title", "")))
+        if not self._window.session.jobs.running:
+            # Everything is in the project; a hidden program that does nothing would only hold the memory.
+            QTimer.singleShot(0, self._window.close)
+
+    def leave(self) -> None:
+        """End the application."""
+        if self._tray is not None:
+            self._tray.hide()
+        app = QApplication.instance()
+        if app is not None:
+            QTimer.singleShot(0, app.quit)

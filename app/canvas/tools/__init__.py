@@ -1,0 +1,39 @@
+"""The tools of the canvas, in the order of the column beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.canvas.tools.base import PointerEvent, Tool
+from app.canvas.tools.brush import BrushTool, EraserTool
+from app.canvas.tools.click import Assistant, ClickTool
+from app.canvas.tools.cut import MergeTool, SplitTool
+from app.canvas.tools.outline import LassoTool, PolygonTool
+from app.canvas.tools.region import RegionTool
+from app.canvas.tools.select import SelectTool
+from app.canvas.tools.tidy import CleanUpTool, DeleteTool, FillHolesTool
+
+if TYPE_CHECKING:
+    from app.canvas.canvas import Canvas
+
+__all__ = ["Assistant", "ClickTool", "PointerEvent", "Tool", "all_tools"]
+
+_TOOLS: tuple[type[Tool], ...] = (
+    SelectTool,
+    BrushTool,
+    EraserTool,
+    LassoTool,
+    PolygonTool,
+    ClickTool,
+    SplitTool,
+    MergeTool,
+    DeleteTool,
+    FillHolesTool,
+    CleanUpTool,
+    RegionTool,
+)
+
+
+def all_tools(canvas: Canvas) -> dict[str, Tool]:
+    """One of each tool, by name."""
+    return {tool.name: tool for tool in (kind(canvas) for kind in _TOOLS)}

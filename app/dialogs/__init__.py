@@ -1,0 +1,1 @@
+"""Dialogs; each module holds one, to be imported from there."""

@@ -1,0 +1,267 @@
+"""What the window knows of its engines: jobs in progress, and the engine that answers clicks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal
+
+from app.engine.interactive import CLOSING_SECONDS, ClickMask, Interactive
+from app.engine.link import Exit, Link, describe_exit
+from app.engine.messages import (
+    Done,
+    EngineOptions,
+    ExamineRequest,
+    Failed,
+    ImportModelRequest,
+    ItemDone,
+    PredictRequest,
+    Preview,
+    Progress,
+    Say,
+    Stop,
+    TrainRequest,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from app.engine.messages import Answer, JobRequest
+    from cellseg1.masks import Box
+
+__all__ = ["ClickMask", "Engines", "Interactive", "JobHandle", "TrainingPreview"]
+
+#: A job that was asked to stop is ended the hard way after this time (seconds) and so many training steps.
+GRACE_SECONDS, GRACE_STEPS = 10.0, 3.0
+_LOG_LINES = 2000
+_START_SECONDS = 5.0
+
+
+_KINDS = {TrainRequest: "train", PredictRequest: "predict", ExamineRequest: "examine", ImportModelRequest: "import"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingPreview:
+    """What a model in training makes of the part `box` (top, left, bottom, right) of training image `image`.
+
+    `labels` is the label image of that part, `step` the number of steps done.
+    """
+
+    image: int
+    box: Box
+    labels: NDArray[Any]
+    step: int
+    cells: int
+
+
+class JobHandle(QObject):
+    """A job in progress, and afterwards how it ended.
+
+    Attributes
+    ----------
+    kind
+        train, predict, examine or import.
+    state
+        starting, running, stopping, then finished, stopped or failed.
+    last_progress, curve, log
+        The latest `Progress`; (step, loss, learning rate) of every training step so far; all sentences so far.
+    result
+        What the engine said at the end; after a stop also, where something was kept.
+    error
+        Sentence and details of a failure.
+
+    Signals come when the process has ended (its memory is back), except progress and what belongs to it.
+    """
+
+    progress = Signal(object)
+    said = Signal(str)
+    previewed = Signal(object)
+    item_done = Signal(object)
+    state_changed = Signal(str)
+    finished = Signal(object)
+    failed = Signal(str, str)
+    stopped = Signal()
+    #: After finished, failed or stopped.
+    ended = Signal(object)
+
+    def __init__(
+        self, request: JobRequest, title: str, run_id: str, options: EngineOptions, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.request = request
+        self.kind = _KINDS[type(request)]
+        self.title = title
+        self.run_id = run_id
+        self.state = "starting"
+        self.last_progress: Progress | None = None
+        self.last_preview: TrainingPreview | None = None
+        self.curve: list[tuple[int, float, float]] = []
+        self.items: list[ItemDone] = []
+        self.log: list[str] = []
+        self.result: dict[str, Any] | None = None
+        self.error: tuple[str, str] | None = None
+        self.started = time.time()
+        self._last: Done | Failed | None = None
+        self.link = Link(options, self)
+        self.link.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
+        self.link.gone.connect(self._gone, Qt.ConnectionType.QueuedConnection)
+        self.link.post(1, request)
+        self.link.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether the job has not ended yet."""
+        return self.state in ("starting", "running", "stopping")
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds since the engine was last heard; it is heard every second unless it hangs."""
+        return time.monotonic() - self.link.heard
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, None before it started."""
+        return self.link.pid
+
+    def process_identity(self) -> dict[str, Any]:
+        """Return what tells the engine's process from any other, for the record of the run.
+
+        The process is started in a thread; this waits for it, some hundredths of a second after the job was made.
+        """
+        self.link.begun.wait(_START_SECONDS)
+        pid = self.link.pid
+        if pid is None:
+            return {"pid": 0, "pid_created": 0.0}
+        try:
+            return {"pid": pid, "pid_created": psutil.Process(pid).create_time()}
+        except psutil.Error:
+            return {"pid": pid, "pid_created": 0.0}
+
+    def stop(self, grace: float | None = None) -> None:
+        """Ask the job to end and keep what was done; when it does not within `grace` seconds it is ended."""
+        if self.state not in ("starting", "running"):
+            return
+        self._set_state("stopping")
+        self.link.post(0, Stop())
+        self.link.terminate_in(self._grace() if grace is None else grace)
+
+    def _grace(self) -> float:
+        # A step cannot be interrupted, and on a slow computer it takes its time.
+        step = float(self.last_progress.detail.get("seconds_per_step", 0.0)) if self.last_progress else 0.0
+        return GRACE_SECONDS + GRACE_STEPS * step
+
+    def kill(self) -> None:
+        """End the job at once; a training goes on from its last checkpoint when it is resumed."""
+        if self.running:
+            self._set_state("stopping")
+            self.link.kill()
+
+    def _set_state(self, state: str) -> None:
+        self.state = state
+        self.state_changed.emit(state)
+
+    def _answered(self, _number: int, answer: Answer) -> None:
+        if not self.running:
+            return
+        if self.state == "starting":
+            self._set_state("running")
+        match answer:
+            case Progress():
+                self.last_progress = answer
+                self.curve.extend(answer.detail.get("points", ()))
+                self.progress.emit(answer)
+            case Say(text):
+                self.log.append(text)
+                del self.log[:-_LOG_LINES]
+                self.said.emit(text)
+            case Preview():
+                self.last_preview = TrainingPreview(
+                    answer.image, answer.box, answer.labels.read(), answer.step, answer.cells
+                )
+                self.previewed.emit(self.last_preview)
+            case ItemDone():
+                self.items.append(answer)
+                self.item_done.emit(answer)
+            case Done() | Failed():
+                self._last = answer
+
+    def _gone(self, end: Exit) -> None:
+        self.link.wait()
+        if not self.running:
+            return
+        last = self._last
+        if last is None and self.state != "stopping":
+            last = describe_exit(end, self.kind)
+        if isinstance(last, Failed):
+            self.error = (last.sentence, last.details)
+            self.log.append(last.sentence)
+            self._set_state("failed")
+            self.failed.emit(*self.error)
+        elif last is None or last.result.get("stopped"):
+            self.result = None if last is None else last.result
+            self._set_state("stopped")
+            self.stopped.emit()
+        else:
+            self.result = last.result
+            self._set_state("finished")
+            self.finished.emit(self.result)
+        self.ended.emit(self)
+
+    def close(self, grace: float) -> None:
+        """Begin to end the engine because the window closes."""
+        if self.running:
+            self._set_state("stopping")
+        self.link.post(0, Stop())
+        self.link.shutdown(grace)
+
+    def join(self) -> None:
+        """Wait for the end after `close`."""
+        self.link.wait()
+        QCoreApplication.sendPostedEvents(self, QEvent.Type.MetaCall.value)
+
+
+class Engines(QObject):
+    """All engines of the window: one for each job, and the interactive one."""
+
+    job_started = Signal(object)
+    job_ended = Signal(object)
+
+    def __init__(self, parent: QObject | None = None, *, threads: int | None = None) -> None:
+        super().__init__(parent)
+        self.jobs: list[JobHandle] = []
+        self._threads = threads
+        self._closed = False
+        self.interactive = Interactive(EngineOptions("interactive", threads, nice=5), self)
+
+    def start(self, request: JobRequest, title: str, run_id: str = "") -> JobHandle:
+        """Start a job in an engine of its own; it ends with the job."""
+        if self._closed:
+            raise RuntimeError("The engines are closed.")
+        handle = JobHandle(request, title, run_id, EngineOptions("job", self._threads, nice=10), self)
+        self.jobs.append(handle)
+        handle.ended.connect(self._ended)
+        self.job_started.emit(handle)
+        return handle
+
+    def _ended(self, handle: JobHandle) -> None:
+        if handle in self.jobs:
+            self.jobs.remove(handle)
+        # It lives as long as somebody looks at it.
+        handle.setParent(None)
+        self.job_ended.emit(handle)
+
+    def close(self, grace: float = CLOSING_SECONDS) -> None:
+        """End everything and wait for it; jobs are asked to keep what was done, and resume later."""
+        if self._closed:
+            return
+        self._closed = True
+        jobs = list(self.jobs)
+        for handle in jobs:
+            handle.close(grace)
+        self.interactive.close(grace)
+        for handle in jobs:
+            handle.join()
+        self.interactive.join()

@@ -1,0 +1,356 @@
+"""Training and prediction as the window starts them: inputs from the project, results back into it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from app.engine.messages import PredictItem, PredictRequest, TrainRequest
+from cellseg1.errors import CellSeg1Error
+from cellseg1.files import free_file
+from cellseg1.masks import write_label_image
+from cellseg1.masks.check import look_at_masks
+from cellseg1.prediction.select import SelectSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from app.engine.client import JobHandle
+    from app.session import Session
+
+#: Models are used on images whose scale differs by at most this share without a remark (issue: 20 %).
+SCALE_TOLERANCE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlane:
+    """One plane that is used for training, and what there is to say about it."""
+
+    image_id: str
+    name: str
+    z: int
+    t: int
+    cells: int
+    region: tuple[int, int, int, int] | None
+    warnings: tuple[str, ...]
+
+
+class Jobs(QObject):
+    """Starts, follows and records jobs.
+
+    Attributes
+    ----------
+    training, prediction
+        The job in progress, or None.
+    """
+
+    started = Signal(object)
+    ended = Signal(object)
+    interrupted_found = Signal(list)
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self.training: JobHandle | None = None
+        self.prediction: JobHandle | None = None
+
+    @property
+    def running(self) -> list[JobHandle]:
+        """Jobs in progress."""
+        return [job for job in (self.training, self.prediction) if job is not None]
+
+    # ---- training
+
+    def training_planes(self) -> list[TrainingPlane]:
+        """Return the planes marked for training with their cells, region and warnings about the masks."""
+        project = self._session.project
+        if project is None:
+            return []
+        found = []
+        for image_id, z, t in project.training_images():
+            document = project.document(image_id, z, t)
+            region = document.attributes.get("region")
+            labels = document.labels
+            inside = None
+            if region:
+                x, y, width, height = region
+                inside = np.zeros(labels.shape, bool)
+                inside[y : y + height, x : x + width] = True
+            warnings = tuple(look_at_masks(labels.shape, labels, inside))
+            found.append(
+                TrainingPlane(
+                    image_id,
+                    project.image(image_id).name,
+                    z,
+                    t,
+                    len(document.cells),
+                    tuple(region) if region else None,
+                    warnings,
+                )
+            )
+        return found
+
+    def start_training(
+        self,
+        name: str,
+        *,
+        backbone: str,
+        recipe: str = "studio",
+        overrides: Mapping[str, Any] | None = None,
+        start_model: Path | None = None,
+    ) -> JobHandle:
+        """Train on the planes marked for training (or the shown one when none is).
+
+        Raises
+        ------
+        CellSeg1Error
+            When a training runs already, nothing is annotated, or the project cannot be written.
+        """
+        project = self._session.require_project()
+        if self.training is not None:
+            raise CellSeg1Error(self.tr("A training is running already; stop it first or wait for its end."))
+        if project.read_only:
+            raise CellSeg1Error(project.why_read_only)
+        if not project.training_images() and self._session.document is not None and len(self._session.document.cells):
+            self._session.set_training(True)
+        self._session._remember_plane()
+        planes = [plane for plane in self.training_planes() if plane.cells]
+        if not planes:
+            raise CellSeg1Error(
+                self.tr("No cells are drawn yet. Draw a few dozen cells on one image, then train on it.")
+            )
+        images = [self._file_of(plane.image_id) for plane in planes]
+        entries = [project.image(plane.image_id) for plane in planes]
+        folder = project.new_run("train")
+        run_id = folder.name
+        masks = [folder / f"mask_{number:03d}.tif" for number in range(len(planes))]
+        for mask, plane in zip(masks, planes, strict=True):
+            write_label_image(mask, project.document(plane.image_id, plane.z, plane.t).labels)
+        out = free_file(project.models_folder / f"{name}.cs1")
+        request = TrainRequest(
+            images=tuple(images),
+            masks=tuple(masks),
+            regions=tuple(plane.region for plane in planes),
+            planes=tuple((plane.z, plane.t) for plane in planes),
+            axes=tuple(entry.axes if entry.axes_by_hand else None for entry in entries),
+            out=out,
+            run_folder=folder,
+            backbone=backbone,
+            recipe=recipe,
+            overrides=dict(overrides or {}),
+            device=self._session.preferences.values.device,
+            resume=False,
+            start_model=start_model,
+            preview=True,
+        )
+        project.update_run(
+            run_id,
+            title=name,
+            request=_plain_request(request, project.folder),
+            images={plane.image_id: {"z": plane.z, "t": plane.t} for plane in planes},
+        )
+        return self._launch_training(request, name, run_id)
+
+    def _file_of(self, image_id: str) -> Path:
+        project = self._session.require_project()
+        path = project.image_path(image_id)
+        if not path.exists():
+            raise CellSeg1Error(
+                self.tr("The image {name} is missing from {folder}; find it again in the image list.").format(
+                    name=project.image(image_id).name, folder=path.parent
+                )
+            )
+        return path
+
+    def resume_training(self, run_id: str) -> JobHandle:
+        """Go on with an interrupted or stopped training."""
+        project = self._session.require_project()
+        if self.training is not None:
+            raise CellSeg1Error(self.tr("A training is running already; stop it first or wait for its end."))
+        run = next(one for one in project.runs if one.id == run_id)
+        request = _request_from_plain(run.fields["request"], project.folder, project.runs_folder / run_id)
+        request = dataclasses.replace(request, device=self._session.preferences.values.device)
+        return self._launch_training(request, str(run.fields.get("title", run_id)), run_id)
+
+    def _launch_training(self, request: TrainRequest, title: str, run_id: str) -> JobHandle:
+        project = self._session.require_project()
+        job = self._session.engines.start(request, self.tr("Training {name}").format(name=title), run_id)
+        self.training = job
+        project.update_run(run_id, state="running", **job.process_identity())
+        job.finished.connect(lambda result: self._training_ended(job, "finished", result))
+        job.stopped.connect(lambda: self._training_ended(job, "stopped", job.result))
+        job.failed.connect(lambda sentence, details: self._failed(job, sentence, details))
+        self.started.emit(job)
+        return job
+
+    def _training_ended(self, job: JobHandle, state: str, result: Mapping[str, Any] | None) -> None:
+        self.training = None
+        session = self._session
+        self._record(job, state, result or {})
+        path = (result or {}).get("model")
+        session.models_changed.emit()
+        if (
+            path
+            and session.project is not None
+            and session.project.models_folder in type(session.project.folder)(path).parents
+        ):
+            session.set_model(type(session.project.folder)(path))
+        self.ended.emit(job)
+
+    # ---- prediction
+
+    def start_prediction(
+        self,
+        planes: Sequence[tuple[str, int, int]],
+        *,
+        model: Path | None,
+        overrides: Mapping[str, Any] | None = None,
+        rescale: Mapping[str, float] | None = None,
+    ) -> JobHandle:
+        """Predict planes (image id, z, t) with a model (None: the bundled backbone as it is).
+
+        `rescale` gives, by image id, the factor between the model's image scale and this image's, where the user
+        wants it.
+        """
+        project = self._session.require_project()
+        if self.prediction is not None:
+            raise CellSeg1Error(self.tr("A prediction is running already; cancel it first or wait for its end."))
+        if project.read_only:
+            raise CellSeg1Error(project.why_read_only)
+        if not planes:
+            raise CellSeg1Error(self.tr("There is no image to predict; add images first."))
+        self._session._remember_plane()
+        folder = project.new_run("predict")
+        run_id = folder.name
+        items = []
+        for image_id, z, t in planes:
+            entry = project.image(image_id)
+            out = project.proposals_path(run_id, image_id, z, t)
+            items.append(
+                PredictItem(
+                    image_id=image_id,
+                    path=project.image_path(image_id),
+                    z=z,
+                    t=t,
+                    axes=entry.axes if entry.axes_by_hand else None,
+                    out_candidates=out,
+                    out_labels=out.with_suffix(".tif"),
+                    scale=(rescale or {}).get(image_id),
+                )
+            )
+        request = PredictRequest(
+            model=model,
+            items=tuple(items),
+            run_folder=folder,
+            overrides=dict(overrides or {}),
+            device=self._session.preferences.values.device,
+        )
+        title = self.tr("Predicting {n} images").format(n=len(items)) if len(items) > 1 else self.tr("Predicting")
+        project.update_run(run_id, title=title, model=None if model is None else model.name, images={})
+        job = self._session.engines.start(request, title, run_id)
+        self.prediction = job
+        project.update_run(run_id, state="running", **job.process_identity())
+        job.item_done.connect(lambda item: self._item_done(run_id, item))
+        job.finished.connect(lambda result: self._prediction_ended(job, "finished", result))
+        job.stopped.connect(lambda: self._prediction_ended(job, "stopped", job.result))
+        job.failed.connect(lambda sentence, details: self._failed(job, sentence, details))
+        self.started.emit(job)
+        return job
+
+    def _item_done(self, run_id: str, item: Any) -> None:
+        session = self._session
+        project = session.project
+        if project is None:
+            return
+        project.add_result(run_id, item.image_id, item.z, item.t, cells=item.cells, error=item.error)
+        session.image_state_changed.emit(item.image_id)
+        if (item.image_id, item.z, item.t) == (session.image_id, session.z, session.t) and not item.error:
+            session.proposals.reload()
+
+    def _prediction_ended(self, job: JobHandle, state: str, result: Mapping[str, Any] | None) -> None:
+        self.prediction = None
+        values = dict(result or {})
+        project = self._session.project
+        if "select" in values and project is not None:
+            project.update_run(job.run_id, select=values["select"])
+        self._record(job, state, values)
+        if self._session.proposals.run_id == job.run_id:
+            self._session.proposals.reload()
+        self.ended.emit(job)
+
+    # ---- both
+
+    def _record(self, job: JobHandle, state: str, result: Mapping[str, Any]) -> None:
+        project = self._session.project
+        if project is not None and any(run.id == job.run_id for run in project.runs):
+            project.update_run(job.run_id, state=state, result=dict(result))
+
+    def _failed(self, job: JobHandle, sentence: str, details: str) -> None:
+        if job is self.training:
+            self.training = None
+        elif job is self.prediction:
+            self.prediction = None
+        self._record(job, "failed", {"sentence": sentence})
+        self._session.problem.emit(sentence, details)
+        self.ended.emit(job)
+
+    def look_for_interrupted(self) -> None:
+        """Tell which trainings of the opened project were interrupted and can go on."""
+        project = self._session.project
+        if project is None or project.read_only:
+            return
+        found = [run for run in project.interrupted_runs() if run.kind == "train"]
+        if found:
+            self.interrupted_found.emit(found)
+
+
+def scale_difference(model_diameter: float | None, image_diameter: float | None) -> float | None:
+    """Return image / model diameter when they differ by more than `SCALE_TOLERANCE`, else None."""
+    if not model_diameter or not image_diameter:
+        return None
+    ratio = image_diameter / model_diameter
+    return ratio if max(ratio, 1 / ratio) > 1 + SCALE_TOLERANCE else None
+
+
+def select_of(values: Mapping[str, Any]) -> SelectSettings:
+    """Build the choice's settings from a run's stored values; unknown keys are ignored."""
+    known = {field.name for field in dataclasses.fields(SelectSettings)}
+    return SelectSettings(**{key: value for key, value in values.items() if key in known})
+
+
+_PATHS = ("images", "masks", "out", "start_model")
+
+
+def _plain_request(request: TrainRequest, root: Path) -> dict[str, Any]:
+    """Return the request as JSON values, paths inside the project relative to it (it may be moved)."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, (tuple, list)):
+            return [plain(one) for one in value]
+        if hasattr(value, "is_relative_to"):
+            return str(value.relative_to(root).as_posix()) if value.is_relative_to(root) else str(value)
+        return value
+
+    values = {field.name: plain(getattr(request, field.name)) for field in dataclasses.fields(request)}
+    del values["run_folder"], values["resume"]
+    return values
+
+
+def _request_from_plain(values: Mapping[str, Any], root: Path, folder: Path) -> TrainRequest:
+    """Read what `_plain_request` wrote; the training then goes on from its checkpoint."""
+    read = dict(values)
+    for name in _PATHS:
+        value = read.get(name)
+        if isinstance(value, list):
+            read[name] = tuple(root / one for one in value)
+        elif value is not None:
+            read[name] = root / value
+    read["regions"] = tuple(None if one is None else tuple(one) for one in read.get("regions", ()))
+    read["planes"] = tuple(tuple(one) for one in read.get("planes", ()))
+    read["axes"] = tuple(read.get("axes", ()))
+    return TrainRequest(**read, run_folder=folder, resume=True)

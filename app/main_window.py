@@ -1,0 +1,590 @@
+"""The window: always the same places; the five steps change the right panel and the tools, never the canvas."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
+from PySide6.QtGui import QImage, QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.actions import Actions
+from app.background import Background
+from app.canvas import Canvas
+from app.canvas.label_layer import Overlay
+from app.clicks import Clicks
+from app.help_commands import HelpCommands
+from app.pages.annotate import AnnotatePanel
+from app.pages.measure import MeasurePanel
+from app.pages.predict import PredictPanel
+from app.pages.review import ReviewPanel
+from app.pages.train import TrainPanel
+from app.project_commands import ProjectCommands
+from app.session import Session
+from app.start_page import StartPage
+from app.theme import MARGIN, PANEL_WIDTH, app_icon, icon
+from app.widgets.banner import Banner
+from app.widgets.empty_state import EmptyState
+from app.widgets.errors import show_error
+from app.widgets.image_list import ImageList
+from app.widgets.image_rows import ImageRow
+from app.widgets.job_bar import JobBar
+from app.widgets.status_bar import StatusBar
+from app.widgets.step_bar import StepBar
+from app.widgets.tool_column import ToolColumn, standard_tools
+from cellseg1.errors import CellSeg1Error
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QCloseEvent
+
+    from app.preferences import PreferencesStore
+
+log = logging.getLogger(__name__)
+STEPS = ("annotate", "train", "predict", "review", "measure")
+_NOTE_MS = 6000
+
+
+class MainWindow(QWidget):
+    """The whole window; `session` holds what is open."""
+
+    def __init__(self, preferences: PreferencesStore) -> None:
+        super().__init__()
+        self.preferences = preferences
+        self.session = Session(preferences, self)
+        self.setWindowTitle("CellSeg1 Studio")
+        self.setWindowIcon(app_icon())
+        self.setAcceptDrops(True)
+        self.canvas = Canvas()
+        self.clicks = Clicks(self.session, self.canvas)
+        self.actions_ = Actions(self)
+        self.background = Background(self)
+        self._build()
+        self.projects = ProjectCommands(self)
+        self.help = HelpCommands(self)
+        self.actions_.connect_all(self.projects, self.help, self)
+        self.step_bar.set_menu(self._project_menu())
+        self._connect()
+        self._apply_preferences()
+        self._restore_geometry()
+        self._update_possible()
+
+    # ---- building
+
+    def _build(self) -> None:
+        self.start_page = StartPage()
+        self.step_bar = StepBar()
+        self.job_bar = JobBar()
+        self.images = ImageList()
+        self.tool_column = ToolColumn()
+        self.status = StatusBar()
+        self.panels = QStackedWidget()
+        self.annotate = AnnotatePanel(self.session, self.canvas)
+        self.train = TrainPanel(self.session, self.canvas)
+        self.predict = PredictPanel(self.session, self.canvas)
+        self.review = ReviewPanel(self.session, self.canvas)
+        self.measure = MeasurePanel(self.session, self.canvas)
+        for panel in (self.annotate, self.train, self.predict, self.review, self.measure):
+            self.panels.addWidget(panel)
+        self.panels.setMinimumWidth(PANEL_WIDTH)
+
+        top = QHBoxLayout()
+        top.setContentsMargins(0, 4, MARGIN, 4)
+        top.addWidget(self.step_bar)
+        top.addStretch(1)
+        top.addWidget(self.job_bar)
+        self._banners = QVBoxLayout()
+        self._banners.setContentsMargins(0, 0, 0, 0)
+        self._banners.setSpacing(4)
+        self.canvas_stack = QStackedWidget()
+        self.canvas_stack.addWidget(self.canvas)
+        self._no_image = EmptyState(
+            "image", self.tr("This project has no images yet. Drop files or a folder here."), self.tr("Add images...")
+        )
+        self._no_image.clicked.connect(self.actions_["add_images"].trigger)
+        self.canvas_stack.addWidget(self._no_image)
+        center = QWidget()
+        column = QVBoxLayout(center)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(self._banners)
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.tool_column)
+        row.addWidget(self.canvas_stack, 1)
+        column.addLayout(row, 1)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(self.images)
+        self.splitter.addWidget(center)
+        self.splitter.addWidget(self.panels)
+        self.splitter.setStretchFactor(1, 1)
+        self.splitter.setCollapsible(1, False)
+        self.splitter.setSizes([232, 900, PANEL_WIDTH])
+        work = QWidget()
+        whole = QVBoxLayout(work)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addLayout(top)
+        whole.addWidget(self.splitter, 1)
+        whole.addWidget(self.status)
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.start_page)
+        self.stack.addWidget(work)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.stack)
+        self.setMinimumSize(900, 560)
+        self.resize(1280, 760)
+
+    def _project_menu(self) -> QMenu:
+        menu = QMenu(self)
+        names = ["new_project", "open_project"]
+        for name in names:
+            menu.addAction(self.actions_[name])
+        self.recent_menu = menu.addMenu(icon("folder"), self.tr("Open recent"))
+        self.recent_menu.aboutToShow.connect(self.projects.fill_recent_menu)
+        groups = (
+            ("try_sample",),
+            ("add_images", "add_folder", "relink"),
+            ("save_now", "export_masks", "export_picture"),
+            ("rename_project", "duplicate_project", "move_project", "trash_project"),
+            ("export_project", "import_project"),
+            ("models", "preferences", "computer", "log"),
+            ("shortcuts", "tour", "about"),
+            ("close_project", "quit"),
+        )
+        for group in groups:
+            for name in group:
+                menu.addAction(self.actions_[name])
+            menu.addSeparator()
+        return menu
+
+    def _connect(self) -> None:
+        session, canvas = self.session, self.canvas
+        session.project_changed.connect(self._project_changed)
+        session.images_changed.connect(self._fill_images)
+        session.image_state_changed.connect(self._image_state_changed)
+        session.image_loading.connect(self.images.set_current)
+        session.image_changed.connect(self._image_changed)
+        session.display_changed.connect(lambda: session.display and canvas.set_display(session.display))
+        session.document_changed.connect(self._document_changed)
+        session.model_changed.connect(self._show_device)
+        session.models_changed.connect(self._update_possible)
+        session.problem.connect(lambda sentence, details: show_error(self, sentence, details))
+        session.note.connect(self.say)
+        session.storage_problem.connect(self._storage_problem)
+        session.proposals.changed.connect(self._show_proposals)
+        session.jobs.started.connect(self.job_bar.add)
+        session.jobs.ended.connect(lambda _job: self._update_possible())
+        canvas.display_changed.connect(session.set_display)
+        canvas.pointed.connect(self.status.set_pointed)
+        canvas.zoom_changed.connect(self.status.set_zoom)
+        canvas.hint.connect(self.status.set_hint)
+        canvas.problem.connect(lambda sentence: show_error(self, sentence, ""))
+        canvas.tool_changed.connect(self.tool_column.set_tool)
+        canvas.brush_size_changed.connect(lambda size: self.preferences.set("brush_size", size))
+        canvas.overlay_changed.connect(self._remember_overlay)
+        canvas.plane_step.connect(self._step_plane)
+        self.tool_column.tool_chosen.connect(self._choose_tool)
+        self.status.fit_wanted.connect(canvas.fit)
+        self.status.actual_size_wanted.connect(lambda: canvas.zoom_to(1.0))
+        self.status.device_clicked.connect(self.actions_["computer"].trigger)
+        self.step_bar.step_chosen.connect(self.show_step)
+        for panel in (self.annotate, self.train, self.predict, self.review, self.measure):
+            if hasattr(panel, "step_wanted"):
+                panel.step_wanted.connect(self.show_step)
+            if hasattr(panel, "models_wanted"):
+                panel.models_wanted.connect(self.actions_["models"].trigger)
+        images = self.images
+        images.chosen.connect(lambda image_id: self._guard(session.show_image, image_id))
+        images.thumbnail_wanted.connect(self._make_thumbnail)
+        images.files_dropped.connect(self.projects.add_paths)
+        images.add_images_wanted.connect(self.actions_["add_images"].trigger)
+        images.add_folder_wanted.connect(self.actions_["add_folder"].trigger)
+        images.next_wanted.connect(self.actions_["next_unchecked"].trigger)
+        images.remove_wanted.connect(self.projects.remove_images)
+        images.relink_wanted.connect(self.projects.relink_images)
+        images.reveal_wanted.connect(self.projects.reveal_image)
+        images.training_wanted.connect(lambda ids, use: self._set_flag(ids, "training", use))
+        images.checked_wanted.connect(lambda ids, checked: self._set_flag(ids, "checked", checked))
+        self.start_page.try_sample.connect(self.actions_["try_sample"].trigger)
+        self.start_page.new_project.connect(self.actions_["new_project"].trigger)
+        self.start_page.open_project.connect(self.projects.open_path)
+        self.start_page.import_project.connect(self.actions_["import_project"].trigger)
+        self.start_page.files_dropped.connect(self.projects.new_from)
+        self.preferences.changed.connect(lambda _name: self._apply_preferences())
+        for tool in standard_tools():
+            shortcut = QShortcut(QKeySequence(tool.key), self)
+            shortcut.activated.connect(lambda name=tool.name: self._choose_tool(name))
+
+    # ---- small helpers
+
+    def _guard(self, call: Any, *arguments: Any) -> Any:
+        """Call, and show an expected error as a dialog."""
+        try:
+            return call(*arguments)
+        except CellSeg1Error as error:
+            show_error(self, str(error), "")
+            return None
+
+    def say(self, sentence: str) -> None:
+        """Show a remark above the canvas for some seconds."""
+        banner = Banner(sentence, kind="info")
+        self._banners.addWidget(banner)
+        while self._banners.count() > 3:
+            oldest = self._banners.takeAt(0).widget()
+            if oldest is not None:
+                oldest.deleteLater()
+        QTimer.singleShot(_NOTE_MS, banner, banner.dismiss)
+
+    def _choose_tool(self, name: str) -> None:
+        self.canvas.set_tool(name)
+        self.canvas.setFocus()
+
+    def open_arguments(self, path: str | None, *, sample: bool) -> None:
+        """Open what the command line names."""
+        if sample:
+            self.projects.do_try_sample()
+        elif path:
+            self.projects.open_path(Path(path))
+
+    def show_again(self, arguments: list[str]) -> None:
+        """Come back to the front (a second start of the program), and open what it was given."""
+        self.background.show_window()
+        path = next((one for one in arguments if not one.startswith("--")), None)
+        if arguments:
+            self.open_arguments(path, sample="--sample" in arguments)
+
+    # ---- project and images
+
+    def _project_changed(self) -> None:
+        project = self.session.project
+        self.stack.setCurrentIndex(0 if project is None else 1)
+        name = "" if project is None else project.name
+        self.step_bar.set_project(name, read_only=project is not None and project.read_only)
+        self.setWindowTitle(f"{name} - CellSeg1 Studio" if name else "CellSeg1 Studio")
+        self._clear_banners()
+        read_only = project is not None and project.read_only
+        self.canvas.read_only = read_only
+        self.images.set_read_only(read_only)
+        if project is not None and read_only:
+            self._banners.addWidget(Banner(project.why_read_only, kind="warning"))
+        if project is None:
+            self.projects.fill_start_page()
+            self.canvas.set_image(None)
+        else:
+            self.show_step("annotate")
+        self._update_possible()
+
+    def _clear_banners(self) -> None:
+        while self._banners.count():
+            widget = self._banners.takeAt(0).widget()
+            if widget is not None:
+                widget.deleteLater()
+
+    def _row(self, image_id: str) -> ImageRow:
+        project = self.session.require_project()
+        entry = project.image(image_id)
+        problem = {"missing": self.tr("missing"), "changed": self.tr("changed")}.get(project.check_image(image_id), "")
+        return ImageRow(
+            id=image_id,
+            name=entry.name,
+            state=project.image_state(image_id),
+            cells=project.cell_count(image_id),
+            thumbnail=None,
+            problem=problem,
+        )
+
+    def _fill_images(self) -> None:
+        project = self.session.project
+        self.images.set_rows([] if project is None else [self._row(image.id) for image in project.images])
+        self.images.set_current(self.session.image_id)
+        self._show_canvas()
+        self._update_possible()
+
+    def _image_state_changed(self, image_id: str) -> None:
+        if self.session.project is not None:
+            self.images.update_row(self._row(image_id))
+            self.images.renew_thumbnail(image_id)
+            self._update_possible()
+
+    def _make_thumbnail(self, image_id: str) -> None:
+        project = self.session.project
+        if project is None:
+            return
+        from app.project.thumbnails import thumbnail
+
+        def make() -> Path | None:
+            try:
+                return thumbnail(project, image_id)
+            except (CellSeg1Error, OSError):
+                return None
+
+        def made(path: Path | None) -> None:
+            if self.session.project is project and path is not None:
+                self.images.set_thumbnail(image_id, QImage(str(path)))
+
+        self.session.run(make, made, self.tr("Making a thumbnail"))
+
+    def _set_flag(self, ids: list[str], flag: str, value: bool) -> None:
+        project = self.session.project
+        if project is None or project.read_only:
+            return
+        texts = {
+            "training": (self.tr("Use for training"), self.tr("Do not use for training")),
+            "checked": (self.tr("Mark as checked"), self.tr("Mark as not checked")),
+        }
+        for image_id in ids:
+            if image_id == self.session.image_id:
+                (self.session.set_training if flag == "training" else self.session.set_checked)(value)
+                continue
+            try:
+                document = project.document(image_id)
+                document.set_attribute(texts[flag][0 if value else 1], flag, value)
+                project.update_plane(image_id, 0, 0, document)
+            except CellSeg1Error as error:
+                self.say(str(error))
+            self._image_state_changed(image_id)
+
+    # ---- shown image
+
+    def _show_canvas(self) -> None:
+        project = self.session.project
+        self.canvas_stack.setCurrentIndex(1 if project is not None and not project.images else 0)
+        self.tool_column.set_usable(self.session.document is not None)
+
+    def _image_changed(self) -> None:
+        session, canvas = self.session, self.canvas
+        canvas.set_document(None)
+        canvas.set_image(session.plane, session.display)
+        canvas.set_document(session.document)
+        size = session.pixel_size()
+        canvas.set_pixel_size(size)
+        self.status.set_pixel_size(size)
+        self.images.set_current(session.image_id)
+        self._show_canvas()
+        self._update_possible()
+
+    def _document_changed(self, change: Any) -> None:
+        if change.kind in ("edit", "undo", "redo"):
+            self._update_undo()
+
+    def _update_undo(self) -> None:
+        document = self.session.document
+        undo, redo = self.actions_["undo"], self.actions_["redo"]
+        undo.setEnabled(document is not None and document.can_undo and not self.canvas.read_only)
+        redo.setEnabled(document is not None and document.can_redo and not self.canvas.read_only)
+        undo.setText(
+            self.tr("Undo {what}").format(what=document.undo_name)
+            if document and document.can_undo
+            else self.tr("Undo")
+        )
+        redo.setText(
+            self.tr("Redo {what}").format(what=document.redo_name)
+            if document and document.can_redo
+            else self.tr("Redo")
+        )
+
+    def _show_proposals(self) -> None:
+        shown = self.step() in ("predict", "review")
+        self.canvas.set_proposals(self.session.proposals.layer() if shown else None)
+
+    def _step_plane(self, step: int) -> None:
+        image = self.session.image
+        if image is None:
+            return
+        if image.n_z > 1:
+            self.session.set_plane(z=self.session.z + step)
+        elif image.n_t > 1:
+            self.session.set_plane(t=self.session.t + step)
+
+    # ---- steps
+
+    def step(self) -> str:
+        """Return the name of the step that is shown."""
+        return STEPS[self.panels.currentIndex()]
+
+    def show_step(self, name: str) -> None:
+        """Show a step's panel and the tools that belong to it."""
+        if name not in STEPS:
+            return
+        self.canvas.settle()
+        self.panels.setCurrentIndex(STEPS.index(name))
+        self.step_bar.set_step(name)
+        drawing = name in ("annotate", "review")
+        self.tool_column.set_offered(None if drawing else ("select",))
+        if not drawing or self.canvas.tool.name == "select":
+            self.canvas.set_tool("brush" if name == "annotate" else "select")
+        self.canvas.set_marks([])
+        self._show_proposals()
+        panel = self.panels.currentWidget()
+        if hasattr(panel, "shown"):
+            panel.shown()
+
+    def _update_possible(self) -> None:
+        project = self.session.project
+        there: set[str] = set()
+        missing: dict[str, str] = {}
+        if project is not None:
+            there.add("project")
+            if self.session.plane is not None:
+                there.add("image")
+            if self.session.document is not None:
+                there.add("document")
+            cells = any(project.cell_count(image.id) for image in project.images)
+            if not cells:
+                missing["train"] = self.tr("No cells are drawn yet.")
+            if not project.images:
+                missing["predict"] = missing["annotate"] = self.tr("There are no images yet.")
+            if not any(run.kind == "predict" for run in project.runs):
+                missing["review"] = self.tr("Nothing is predicted yet.")
+                if not cells:
+                    missing["measure"] = self.tr("Nothing is drawn or predicted yet.")
+        self.actions_.enable(there)
+        self.step_bar.set_possible(missing)
+        self._update_undo()
+        self._show_device()
+
+    def _show_device(self) -> None:
+        device = self.preferences.values.device
+        model = self.session.model
+        name = self.tr("tiny") if model is None else model.stem
+        self.status.set_device(f"{self.tr('auto') if device == 'auto' else device}: {name}")
+
+    # ---- actions of the window itself
+
+    def do_undo(self) -> None:
+        """Undo."""
+        self.canvas.undo()
+
+    def do_redo(self) -> None:
+        """Redo."""
+        self.canvas.redo()
+
+    def do_fit(self) -> None:
+        """Fit the image."""
+        self.canvas.fit()
+
+    def do_actual_size(self) -> None:
+        """Show one image pixel as one screen pixel."""
+        self.canvas.zoom_to(1.0)
+
+    def do_overlay(self) -> None:
+        """Change between fill, outline and nothing."""
+        self.canvas.cycle_overlay()
+
+    def do_next_unchecked(self) -> None:
+        """Go to the next image that is not checked."""
+        if not self._guard(self.session.next_unchecked):
+            self.say(self.tr("All images are checked."))
+
+    def do_next_image(self) -> None:
+        """Go to the next image."""
+        self._go(1)
+
+    def do_previous_image(self) -> None:
+        """Go to the previous image."""
+        self._go(-1)
+
+    def _go(self, step: int) -> None:
+        project = self.session.project
+        if project is None or self.session.image_id is None:
+            return
+        ids = [image.id for image in project.images]
+        place = ids.index(self.session.image_id) + step
+        if 0 <= place < len(ids):
+            self._guard(self.session.show_image, ids[place])
+
+    def do_step_annotate(self) -> None:
+        """Show step 1."""
+        self.show_step("annotate")
+
+    def do_step_train(self) -> None:
+        """Show step 2."""
+        self.show_step("train")
+
+    def do_step_predict(self) -> None:
+        """Show step 3."""
+        self.show_step("predict")
+
+    def do_step_review(self) -> None:
+        """Show step 4."""
+        self.show_step("review")
+
+    def do_step_measure(self) -> None:
+        """Show step 5."""
+        self.show_step("measure")
+
+    def do_quit(self) -> None:
+        """Close the window."""
+        self.close()
+
+    # ---- preferences, storage, closing
+
+    def _apply_preferences(self) -> None:
+        values = self.preferences.values
+        from app.theme import current_theme
+
+        theme = current_theme()
+        if theme is not None and theme.choice != values.theme:
+            theme.choose(values.theme)
+        self.canvas.set_brush_size(values.brush_size)
+        self.canvas.protect = values.protect_cells
+        overlay = Overlay(values.overlay_mode, values.overlay_opacity, values.outline_width)
+        if overlay != self.canvas.overlay:
+            self.canvas.set_overlay(overlay)
+        self._show_device()
+
+    def _remember_overlay(self, overlay: Overlay) -> None:
+        self.preferences.set("overlay_mode", overlay.mode)
+        self.preferences.set("overlay_opacity", overlay.opacity)
+        self.preferences.set("outline_width", overlay.outline_width)
+
+    def _storage_problem(self, sentence: str) -> None:
+        banner = Banner(sentence, kind="error", action=self.tr("Save elsewhere..."))
+        banner.action_clicked.connect(self.actions_["save_elsewhere"].trigger)
+        self._banners.addWidget(banner)
+
+    def _restore_geometry(self) -> None:
+        for text, restore in (
+            (self.preferences.values.geometry, self.restoreGeometry),
+            (self.preferences.values.splitter, self.splitter.restoreState),
+        ):
+            if text:
+                with contextlib.suppress(ValueError):
+                    restore(QByteArray(base64.b64decode(text)))
+
+    def _remember_geometry(self) -> None:
+        self.preferences.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
+        self.preferences.set("splitter", bytes(self.splitter.saveState().toBase64().data()).decode())
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """Ask what becomes of running jobs; otherwise save and end."""
+        self.canvas.settle()
+        if not self.background.may_close():
+            event.ignore()
+            return
+        self._remember_geometry()
+        self.session.close_project()
+        event.accept()
+        self.background.leave()
+
+    def quit_now(self) -> None:
+        """End without a question: running trainings are stopped, kept and can be resumed."""
+        self.background.stop_jobs = True
+        self.close()
+
+    def shut_down(self) -> None:
+        """Let go of everything; called once after the event loop has ended."""
+        self.canvas.set_document(None)
+        self.session.close()
+
+    def event(self, event: QEvent) -> bool:
+        """Save when the window loses the focus: the next program may be the one that crashes the computer."""
+        if event.type() == QEvent.Type.WindowDeactivate and self.session.project is not None:
+            self.session.project.flush()
+        return super().event(event)

@@ -1,0 +1,170 @@
+"""Writing many label images: into a folder or a ZIP file, under names that never collide.  Knows nothing of Qt."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from cellseg1.errors import MaskError, OutputError
+from cellseg1.files import atomic_write, describe_os_error
+from cellseg1.masks import plain_stem, write_label_image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Format = Literal["tif", "png"]
+
+_PNG_LIMIT = 65535
+_UNUSABLE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)$", re.IGNORECASE)
+
+
+def file_stem(image_name: str, z: int = 0, t: int = 0, *, several: bool = False) -> str:
+    """Return the name of an image's results: without suffix, usable on every system; planes are numbered."""
+    stem = plain_stem(Path(_UNUSABLE.sub("_", image_name)))
+    stem = stem.strip().rstrip(".") or "image"
+    if _RESERVED.match(stem):
+        stem = f"{stem}_"
+    return f"{stem}_t{t:03d}_z{z:03d}" if several else stem
+
+
+def _file_name(name: str, kind: Format, taken: set[str], labels: NDArray[Any]) -> str:
+    """Return a name that is not taken, or say why there can be no such file."""
+    highest = int(labels.max(initial=0))
+    if kind == "png" and highest > _PNG_LIMIT:
+        raise MaskError(
+            f"{name}: PNG holds cell numbers up to 65,535 and these go to {highest:,}; save it as TIFF instead."
+        )
+    file, number = f"{name}.{kind}", 1
+    while file.casefold() in taken:
+        number += 1
+        file = f"{name}_{number}.{kind}"
+    return file
+
+
+class MaskWriter(Protocol):
+    """Where label images go, one after the other."""
+
+    def add(self, name: str, labels: NDArray[Any]) -> str:
+        """Write one; returns the name of its file."""
+
+    def finish(self) -> Path:
+        """Everything is written; returns where it is."""
+
+    def abandon(self) -> None:
+        """Leave nothing half done."""
+
+
+class FolderWriter:
+    """Writes each label image as a file of its own; each appears whole or not at all, and none replaces another."""
+
+    def __init__(self, folder: Path, kind: Format) -> None:
+        self.folder = folder
+        self.kind = kind
+        self._taken: set[str] | None = None
+
+    def add(self, name: str, labels: NDArray[Any]) -> str:
+        """Write ``NAME.tif`` or ``NAME.png``, numbered when there is such a file already.
+
+        Raises
+        ------
+        MaskError
+            When it does not fit into the format.
+        OutputError
+            When it cannot be written.
+        """
+        if self._taken is None:
+            self._taken = self._there()
+        file = _file_name(name, self.kind, self._taken, labels)
+        write_label_image(self.folder / file, labels)
+        self._taken.add(file.casefold())
+        return file
+
+    def _there(self) -> set[str]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return {entry.name.casefold() for entry in self.folder.iterdir()}
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write in the folder {self.folder}: {describe_os_error(error)}. Choose another folder."
+            ) from error
+
+    def finish(self) -> Path:
+        """Return the folder."""
+        return self.folder
+
+    def abandon(self) -> None:
+        """Keep what is written: every file is whole."""
+
+
+class ZipWriter:
+    """Writes label images into one ZIP file, which appears when all are in it."""
+
+    def __init__(self, path: Path, kind: Format) -> None:
+        self.path = path
+        self.kind = kind
+        self._stack: contextlib.ExitStack | None = None
+        self._zip: zipfile.ZipFile | None = None
+        self._names: set[str] = set()
+
+    def add(self, name: str, labels: NDArray[Any]) -> str:
+        """Put ``NAME.tif`` or ``NAME.png`` into the file; errors as `FolderWriter.add`."""
+        file = _file_name(name, self.kind, self._names, labels)
+        with tempfile.TemporaryDirectory(prefix="masks.") as place:
+            small = Path(place) / f"mask.{self.kind}"
+            write_label_image(small, labels)
+            try:
+                # Label images are compressed already.
+                self._open().write(small, file, zipfile.ZIP_STORED)
+            except OSError as error:
+                raise self._refused(error) from error
+        self._names.add(file.casefold())
+        return file
+
+    def _open(self) -> zipfile.ZipFile:
+        if self._zip is None:
+            self._stack = contextlib.ExitStack()
+            stream = self._stack.enter_context(atomic_write(self.path))
+            self._zip = zipfile.ZipFile(stream, "w", allowZip64=True)
+        return self._zip
+
+    def finish(self) -> Path:
+        """Close the file and move it into place."""
+        archive = self._open()
+        stack = self._stack
+        assert stack is not None
+        try:
+            archive.close()
+        except OSError as error:
+            self.abandon()
+            raise self._refused(error) from error
+        self._zip = self._stack = None
+        stack.close()
+        return self.path
+
+    def abandon(self) -> None:
+        """Leave no file."""
+        archive, stack = self._zip, self._stack
+        self._zip = self._stack = None
+        if archive is not None:
+            # What it still wants to write is thrown away with the file.
+            with contextlib.suppress(OSError, ValueError):
+                archive.close()
+        if stack is not None:
+            with contextlib.suppress(_AbandonedError, OutputError):
+                stack.__exit__(_AbandonedError, _AbandonedError(), None)
+
+    def _refused(self, error: OSError) -> OutputError:
+        if isinstance(error, OutputError):
+            return error
+        return OutputError(
+            f"Cannot write {self.path}: {describe_os_error(error)}. Choose another folder or free some space."
+        )
+
+
+class _AbandonedError(Exception):
+    """Makes `atomic_write` throw its temporary file away."""

@@ -1,0 +1,483 @@
+"""Step 3: let a model find the cells in other images, and choose how sure it has to be."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.pages import words
+from app.pages.choose_images import ChooseImagesDialog
+from app.pages.planes import Plane, flags, plane_title, planes_of
+from app.pages.predict_scale import ModelFacts, enough_cells, facts_of, misfits, rescaling
+from app.pages.thresholds import Thresholds
+from app.theme import TIGHT
+from app.widgets.banner import Banner
+from app.widgets.errors import show_error
+from app.widgets.job_bar import time_left
+from app.widgets.panel import Panel
+from app.widgets.settings_form import SettingsForm
+from app.widgets.slider_field import WheelGuard
+from cellseg1.errors import CellSeg1Error, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What the sliders below the result change is not asked for before the prediction.
+_SLIDERS = (
+    "pred_iou_thresh",
+    "stability_score_thresh",
+    "crop_nms_thresh",
+    "min_area",
+    "max_area",
+)
+_PLANE = Qt.ItemDataRole.UserRole
+
+
+class PredictPanel(Panel):
+    """Model, images, progress, and the result with its sliders.
+
+    `step_wanted` names the step to go to, `models_wanted` asks for the list of models.
+    """
+
+    step_wanted = Signal(str)
+    models_wanted = Signal()
+
+    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
+        super().__init__("", parent=parent)
+        self.set_title(self.tr("Predict"))
+        self._session = session
+        self._canvas = canvas
+        self._chosen: list[str] = []
+        self._facts = ModelFacts("")
+        self._rescale: dict[str, float] = {}
+        self._wanted_run: str | None = None
+        self._job: Any = None
+        self._guard = WheelGuard(self)
+        self._soon = QTimer(self, interval=0, singleShot=True)
+        self._soon.timeout.connect(self.refresh)
+
+        self._build_input()
+        self._build_progress()
+        self._build_result()
+        self.set_primary(self.tr("Predict"), "predict")
+        self.primary_clicked.connect(self.press)
+
+        session.project_changed.connect(self._project_changed)
+        for signal in (session.images_changed, session.image_changed, session.models_changed, session.model_changed):
+            signal.connect(self._soon.start)
+        session.image_state_changed.connect(lambda _id: self._soon.start())
+        session.image_changed.connect(lambda: QTimer.singleShot(0, self, self._keep_run))
+        session.proposals.changed.connect(self._show_result)
+        session.jobs.started.connect(self._job_started)
+        session.jobs.ended.connect(self._job_ended)
+        if session.jobs.prediction is not None:
+            self._job_started(session.jobs.prediction)
+        self.refresh()
+
+    # ---- building
+
+    def _build_input(self) -> None:
+        self.models = self._combo(self.tr("Model"), self.tr("What finds the cells"))
+        self.models.activated.connect(self._choose_model)
+        self.model_line = self.add_text("")
+        self.train_button = self._quiet(self.tr("Train a model"), self.tr("Go to step 2 (Ctrl+2)"))
+        self.train_button.clicked.connect(lambda: self.step_wanted.emit("train"))
+        self.models_button = self._quiet(self.tr("All models..."), self.tr("Import, export and rename models (Ctrl+M)"))
+        self.models_button.clicked.connect(self.models_wanted)
+        self.scope = self._combo(self.tr("Images"), self.tr("Which images to predict"))
+        self.scope.activated.connect(self._choose_scope)
+        self.misfit = Banner()
+        self.add(self.misfit)
+        self.rescale_box = QCheckBox(self.tr("Rescale for the model"))
+        self.rescale_box.setToolTip(
+            self.tr("The model sees these images enlarged or reduced; the result has their original size")
+        )
+        self.rescale_box.setAccessibleName(self.tr("Rescale these images for the model"))
+        self.add(self.rescale_box)
+        self.form = SettingsForm(("predict", "environment"), hidden=(*_SLIDERS, "seed"))
+        self.add(self.form)
+
+    def _build_progress(self) -> None:
+        self.progress_area = QWidget()
+        layout = QVBoxLayout(self.progress_area)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(TIGHT)
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName(self.tr("Progress of the prediction"))
+        self.progress_line = QLabel()
+        self.progress_line.setWordWrap(True)
+        self.progress_line.setProperty("secondary", True)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.progress_line)
+        self.add_foot(self.progress_area)
+        self.progress_area.hide()
+
+        self.failures_title = self.add_heading(self.tr("Not predicted"))
+        self.failures = QListWidget()
+        self.failures.setWordWrap(True)
+        self.failures.setAccessibleName(self.tr("Images that could not be predicted, with reasons"))
+        self.failures.setToolTip(self.tr("Return or a double click shows the image"))
+        self.failures.itemActivated.connect(self._show_failed)
+        self.add(self.failures)
+        self.failures_title.hide()
+        self.failures.hide()
+
+    def _build_result(self) -> None:
+        self.result_title = self.add_heading(self.tr("Result"))
+        self.result_hint = self.add_text("")
+        self.thresholds = Thresholds(self._session)
+        self.thresholds.save_wanted.connect(self._save)
+        self.thresholds.run_chosen.connect(self._choose_run)
+        self.add(self.thresholds)
+
+    def _combo(self, title: str, tip: str) -> QComboBox:
+        box = QComboBox()
+        box.setAccessibleName(title)
+        box.setToolTip(tip)
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setMinimumContentsLength(16)
+        self._guard.guard(box)
+        label = self.add_heading(title)
+        label.setBuddy(box)
+        self.add(box)
+        return box
+
+    def _quiet(self, text: str, tip: str) -> QPushButton:
+        button = QPushButton(text)
+        button.setProperty("quiet", True)
+        button.setToolTip(tip)
+        button.setAccessibleName(text)
+        self.body.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+        return button
+
+    # ---- showing
+
+    def shown(self) -> None:
+        """Bring everything up to date; called when one comes to this step."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show models, images and result anew."""
+        self._fill_models()
+        self._fill_scope()
+        self._show_misfits()
+        self._show_result()
+        self._show_primary()
+
+    def _project_changed(self) -> None:
+        self._chosen = []
+        self._wanted_run = None
+        self.failures.clear()
+        self._show_failures()
+        self._soon.start()
+
+    def _fill_models(self) -> None:
+        session, project = self._session, self._session.project
+        self.models.blockSignals(True)
+        self.models.clear()
+        self.models.addItem(self.tr("tiny, not trained"), None)
+        own = list(project.models) if project is not None else []
+        library = [one for one in project.library_models() if not one.problem] if project is not None else []
+        for model in own:
+            if not model.problem:
+                self.models.addItem(model.name, str(model.path))
+        if library:
+            self.models.insertSeparator(self.models.count())
+            for model in library:
+                self.models.addItem(self.tr("{name} (library)").format(name=model.name), str(model.path))
+        current = session.model
+        index = 0 if current is None else self.models.findData(str(current))
+        if index < 0:
+            self.models.addItem(current.stem, str(current))
+            index = self.models.count() - 1
+        self.models.setCurrentIndex(index)
+        self.models.blockSignals(False)
+        self.train_button.setVisible(not own and not library)
+        self._show_model(current)
+
+    def _show_model(self, path: Path | None) -> None:
+        facts = facts_of(path)
+        changed = facts != self._facts
+        self._facts = facts
+        if changed and not facts.problem:
+            with contextlib.suppress(SettingsError):
+                self.form.set_base(facts.recipe, facts.backbone, preset=_without_backbone(facts.settings))
+        self.model_line.setText(self._about(facts, trained=path is not None))
+
+    def _about(self, facts: ModelFacts, *, trained: bool) -> str:
+        if facts.problem:
+            return facts.problem
+        if not trained:
+            return self.tr("The network as it comes. Trained on a few dozen of your cells it finds far more of them.")
+        parts = []
+        if facts.images:
+            parts.append(self.tr("trained on {images}").format(images=words.images(facts.images)))
+        if facts.diameter:
+            parts.append(self.tr("cells of {n} px").format(n=round(facts.diameter)))
+        if facts.ap_training is not None:
+            parts.append(self.tr("AP {ap} there").format(ap=f"{facts.ap_training:.2f}"))
+        return ", ".join(parts)[:1].upper() + ", ".join(parts)[1:] if parts else ""
+
+    def _choose_model(self, index: int) -> None:
+        data = self.models.itemData(index)
+        self._session.set_model(None if data is None else Path(data))
+
+    def _fill_scope(self) -> None:
+        project = self._session.project
+        kept = self.scope.currentData()
+        entries = list(project.images) if project is not None else []
+        numbers = {
+            "empty": sum(1 for one in entries if not _any(one, "cells")),
+            "unchecked": sum(1 for one in entries if not _all_checked(one)),
+        }
+        known = {one.id for one in entries}
+        self._chosen = [one for one in self._chosen if one in known]
+        self.scope.blockSignals(True)
+        self.scope.clear()
+        self.scope.addItem(self.tr("This image"), "this")
+        self.scope.addItem(self.tr("Without cells: {n}").format(n=numbers["empty"]), "empty")
+        self.scope.addItem(self.tr("Not checked: {n}").format(n=numbers["unchecked"]), "unchecked")
+        self.scope.addItem(self.tr("All: {n}").format(n=len(entries)), "all")
+        if self._chosen:
+            self.scope.addItem(self.tr("Chosen: {n}").format(n=len(self._chosen)), "chosen")
+        self.scope.addItem(self.tr("Choose in a list..."), "choose")
+        self.scope.setCurrentIndex(max(0, self.scope.findData(kept)))
+        self.scope.blockSignals(False)
+
+    def _choose_scope(self, index: int) -> None:
+        project = self._session.project
+        if self.scope.itemData(index) == "choose":
+            if project is not None:
+                dialog = ChooseImagesDialog(project, self._chosen, self.window())
+                if dialog.exec():
+                    self._chosen = dialog.chosen()
+                dialog.deleteLater()
+            self._fill_scope()
+            self.scope.setCurrentIndex(max(0, self.scope.findData("chosen" if self._chosen else "this")))
+        self._show_misfits()
+        self._show_primary()
+
+    def image_entries(self) -> list[Any]:
+        """Return the images of the project that are to be predicted."""
+        session, project = self._session, self._session.project
+        if project is None:
+            return []
+        match self.scope.currentData():
+            case "empty":
+                return [one for one in project.images if not _any(one, "cells")]
+            case "unchecked":
+                return [one for one in project.images if not _all_checked(one)]
+            case "all":
+                return list(project.images)
+            case "chosen":
+                wanted = set(self._chosen)
+                return [one for one in project.images if one.id in wanted]
+        return [one for one in project.images if one.id == session.image_id]
+
+    def planes(self) -> list[Plane]:
+        """Return the planes to be predicted: the shown one, or all planes of the images."""
+        session = self._session
+        if self.scope.currentData() in (None, "this"):
+            return [(session.image_id, session.z, session.t)] if session.image_id is not None else []
+        found = []
+        for entry in self.image_entries():
+            for plane in planes_of(entry):
+                note = flags(entry, plane)
+                skip = {"empty": note.get("cells"), "unchecked": note.get("checked")}.get(self.scope.currentData())
+                if not skip:
+                    found.append(plane)
+        return found
+
+    # ---- scale
+
+    def _diameters(self) -> dict[str, float]:
+        """Return the median diameter of the cells of the shown image; others would have to be opened first."""
+        session = self._session
+        document = session.document
+        if document is None or session.image_id is None or not enough_cells(len(document.cells)):
+            return {}
+        return {session.image_id: document.cells.median_diameter()}
+
+    def _show_misfits(self) -> None:
+        found = misfits(self._facts, self.image_entries(), self._diameters())
+        self._rescale = rescaling(self._facts, found)
+        self.rescale_box.setVisible(bool(found))
+        if not found:
+            self.misfit.clear()
+            return
+        least, most = min(one.ratio for one in found), max(one.ratio for one in found)
+        factor = f"{least:.1f}" if f"{least:.1f}" == f"{most:.1f}" else f"{least:.1f} to {most:.1f}"
+        if len(found) == 1:
+            name = self._session.project.image(found[0].image_id).name
+            text = self.tr("In {name} cells are {factor} times as large as those the model was made for.")
+            text = text.format(name=name, factor=factor)
+        else:
+            text = self.tr("In {images} cells are {factor} times as large as those the model was made for.")
+            text = text.format(images=words.images(len(found)), factor=factor)
+        text += " " + self.tr("It may miss cells; rescaling helps, and the result keeps the original size.")
+        self.misfit.show_message(text, "warning", dismissable=False)
+
+    # ---- running
+
+    def _show_primary(self) -> None:
+        button = self.primary
+        if button is None:
+            return
+        project = self._session.project
+        if self._job is not None:
+            stopping = self._job.state == "stopping"
+            text = self.tr("Stopping...") if stopping else self.tr("Cancel (keep what is done)")
+            self.set_primary(text, "stop", self.tr("Images that are done stay predicted"))
+            button.setEnabled(not stopping)
+            return
+        planes = self.planes()
+        count = len({plane[0] for plane in planes})
+        text = self.tr("Predict") if count < 2 else self.tr("Predict {images}").format(images=words.images(count))
+        tip = ""
+        if project is None or not project.images:
+            tip = self.tr("Add images first")
+        elif project.read_only:
+            tip = project.why_read_only
+        elif not planes:
+            tip = self.tr("There is no such image; choose others")
+        elif self._facts.problem:
+            tip = self._facts.problem
+        self.set_primary(text, "predict", tip or self.tr("Find the cells in these images"))
+        button.setEnabled(not tip)
+
+    def press(self) -> None:
+        """Start, or cancel what is running."""
+        if self._job is not None:
+            self._job.stop()
+            self._show_primary()
+            return
+        problems = self.form.problems()
+        if problems:
+            show_error(self, next(iter(problems.values())))
+            return
+        self.failures.clear()
+        self._show_failures()
+        self._wanted_run = None
+        rescale = self._rescale if self.rescale_box.isChecked() and self._rescale else None
+        try:
+            self._session.jobs.start_prediction(
+                self.planes(), model=self._session.model, overrides=self.form.overrides(), rescale=rescale
+            )
+        except CellSeg1Error as error:
+            show_error(self, str(error))
+
+    def _job_started(self, job: Any) -> None:
+        if job.kind != "predict" or job is self._job:
+            return
+        self._job = job
+        self.progress.setValue(0)
+        self.progress_line.setText(self.tr("Starting..."))
+        self.progress_area.show()
+        job.progress.connect(self._progressed)
+        job.item_done.connect(self._item_done)
+        if getattr(job, "state_changed", None) is not None:
+            job.state_changed.connect(lambda _state: self._show_primary())
+        self._show_primary()
+
+    def _progressed(self, progress: Any) -> None:
+        self.progress.setValue(round(1000 * float(progress.share or 0)))
+        parts = [progress.text, time_left(progress.seconds_left)]
+        self.progress_line.setText("\n".join(part for part in parts if part))
+
+    def _item_done(self, item: Any) -> None:
+        if not item.error or self._session.project is None:
+            return
+        plane = (item.image_id, item.z, item.t)
+        row = QListWidgetItem(f"{plane_title(self._session.project, plane)}: {item.error}")
+        row.setData(_PLANE, plane)
+        row.setToolTip(row.text())
+        self.failures.addItem(row)
+        self._show_failures()
+
+    def _show_failures(self) -> None:
+        number = self.failures.count()
+        self.failures_title.setVisible(number > 0)
+        self.failures.setVisible(number > 0)
+        if number:
+            self.failures_title.setText(self.tr("Not predicted: {images}").format(images=words.images(number)))
+            line = self.fontMetrics().lineSpacing()
+            self.failures.setFixedHeight(min(number, 4) * 4 * line + line)
+
+    def _show_failed(self, row: QListWidgetItem) -> None:
+        try:
+            self._session.show_image(*row.data(_PLANE))
+        except CellSeg1Error as error:
+            show_error(self, str(error))
+
+    def _job_ended(self, job: Any) -> None:
+        if job is not self._job:
+            return
+        self._job = None
+        self.progress_area.hide()
+        self.refresh()
+
+    # ---- result
+
+    def _choose_run(self, run_id: str) -> None:
+        self._wanted_run = run_id
+        self._session.proposals.reload(run_id)
+
+    def _keep_run(self) -> None:
+        """Go on showing the prediction that was chosen, on images that have it."""
+        session, wanted = self._session, self._wanted_run
+        project = session.project
+        if wanted is None or project is None or session.image_id is None or session.proposals.run_id == wanted:
+            return
+        if project.proposals_path(wanted, session.image_id, session.z, session.t).exists():
+            session.proposals.reload(wanted)
+
+    def _show_result(self) -> None:
+        self.thresholds.fill_runs()
+        shown = self._session.proposals.run_id
+        self.thresholds.setVisible(shown is not None)
+        self.result_hint.setVisible(shown is None)
+        if shown is not None:
+            return
+        project = self._session.project
+        if project is None or not project.images:
+            text = self.tr("Add images to the project first.")
+        elif self._job is not None:
+            text = self.tr("The cells of this image appear when it is done.")
+        else:
+            text = self.tr("This image is not predicted yet. Press Predict; the cells found then appear over it.")
+        self.result_hint.setText(text)
+
+    def _save(self) -> None:
+        from app.pages.export_masks import ExportMasksDialog
+
+        dialog = ExportMasksDialog(self._session, self.window(), run_id=self._session.proposals.run_id)
+        dialog.exec()
+        dialog.deleteLater()
+
+
+def _without_backbone(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (settings or {}).items() if key != "vit_name"}
+
+
+def _any(entry: Any, key: str) -> bool:
+    return any(note.get(key) for note in (entry.planes or {}).values())
+
+
+def _all_checked(entry: Any) -> bool:
+    return all(flags(entry, plane).get("checked") for plane in planes_of(entry))

@@ -1,0 +1,390 @@
+"""The part of a project that knows its images: adding, removing, and finding those that were moved."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from app.annotation.operations import import_labels
+from app.project.content import ProjectImage
+from app.project.drawings import ProjectDrawings
+from app.project.fingerprint import copy_file, fingerprint, full_hash, same_content
+from app.project.names import inside
+from app.project.recovery import snapshot_of
+from app.project.sealed import ProjectError
+from app.project.sources import expand, split_masks
+from cellseg1.errors import CellSeg1Error, MaskError
+from cellseg1.files import free_file
+from cellseg1.images import read_image
+from cellseg1.masks import pair_by_name, read_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cellseg1.images import Image
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What happened to files that were to be added.
+
+    Attributes
+    ----------
+    added
+        Ids of the new images.
+    skipped
+        Files that were not added, each with the reason.
+    cells
+        By image id: how many cells came with its mask.
+    masks
+        How many masks were looked at.
+    sentences
+        What the user should know: masks that were not matched or do not fit, what was taken how.
+    """
+
+    added: list[str] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    cells: dict[str, int] = field(default_factory=dict)
+    masks: int = 0
+    sentences: list[str] = field(default_factory=list)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether anything is worth a dialog."""
+        return bool(self.skipped or self.sentences)
+
+
+class ProjectImages(ProjectDrawings):
+    """The images of a project, in the order in which they were added."""
+
+    @property
+    def images(self) -> list[ProjectImage]:
+        """Return the entries; to be changed by `set_image` only."""
+        return list(self.content.images.values())
+
+    def image_path(self, image_id: str) -> Path:
+        """Return where an image's file is, or should be.
+
+        Raises
+        ------
+        ProjectError
+            When its entry points out of the project, which no project written by this program does.
+        """
+        return self._path_of(self.image(image_id))
+
+    def _path_of(self, entry: ProjectImage) -> Path:
+        if not entry.linked:
+            if not inside(entry.file):
+                raise ProjectError(f"The path of the image {entry.name} points out of the project, so it is not used.")
+            return self.folder / entry.file
+        path = Path(entry.file)
+        if entry.nearby and not path.is_file():
+            beside = Path(os.path.normpath(self.folder / entry.nearby))
+            if same_content(beside, entry.fingerprint):
+                return beside
+        return path
+
+    # ---- adding
+
+    def add_images(
+        self,
+        paths: Sequence[Path],
+        *,
+        copy: bool,
+        masks: Sequence[Path] = (),
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> ImportReport:
+        """Add image files and folders of them, with their masks.
+
+        Parameters
+        ----------
+        paths
+            Files and folders.  When no masks are given, files that are called so (``a_mask.png`` beside ``a.png``, or
+            a folder ``masks`` beside ``images``) are taken as the masks of the others.
+        copy
+            Copy the files into the project; else they are used where they are, and none is decoded.
+        masks
+            Mask files and folders; they are matched by name and become cells.
+        progress
+            Called with how many of how many are done, and a name.
+
+        Raises
+        ------
+        ProjectError
+            When the project is read-only.
+        """
+        self.require_writable()
+        report = ImportReport()
+        files = expand(paths, report.skipped)
+        mask_files = expand(masks, report.skipped)
+        if not masks:
+            files, mask_files = split_masks(files)
+        total = len(files) + len(mask_files)
+        known = self._known()
+        ids: dict[Path, str] = {}
+        for number, path in enumerate(files):
+            if progress is not None:
+                progress(number, total, path.name)
+            try:
+                entry = self._new_entry(path, known, copy=copy)
+            except ProjectError as error:
+                report.skipped.append((path, str(error)))
+                continue
+            except OSError as error:
+                report.skipped.append((path, str(error) if isinstance(error, CellSeg1Error) else _cannot(path, error)))
+                continue
+            with self.content.lock:
+                self.content.images[entry.id] = entry
+            ids[path] = entry.id
+            report.added.append(entry.id)
+        self._changed(now=True)
+        if mask_files:
+            self._add_masks(ids, mask_files, report, lambda done, name: progress and progress(done, total, name))
+        return report
+
+    def _known(self) -> set[tuple[object, ...]]:
+        """Return what tells that a file is in the project already."""
+        known: set[tuple[object, ...]] = set()
+        for entry in self.content.images.values():
+            known.add((entry.file,) if entry.linked else (entry.name, entry.fingerprint.get("sha256")))
+        return known
+
+    def _new_entry(self, path: Path, known: set[tuple[object, ...]], *, copy: bool) -> ProjectImage:
+        image_id = secrets.token_hex(4)
+        while image_id in self.content.images or (self.folder / "annotations" / image_id).exists():
+            image_id = secrets.token_hex(4)
+        if not copy:
+            if (str(path),) in known:
+                raise ProjectError("It is in the project already.")
+            known.add((str(path),))
+            entry = ProjectImage(image_id, path.name, str(path), linked=True, fingerprint=fingerprint(path))
+            with contextlib.suppress(ValueError):
+                entry.nearby = Path(os.path.relpath(path, self.folder)).as_posix()
+            return entry
+        same = (path.name, full_hash(path))
+        if same in known:
+            raise ProjectError("It is in the project already.")
+        known.add(same)
+        target = free_file(self.folder / "images" / path.name)
+        stored = copy_file(path, target)
+        return ProjectImage(image_id, path.name, f"images/{target.name}", linked=False, fingerprint=stored)
+
+    # ---- masks
+
+    def _add_masks(
+        self,
+        ids: dict[Path, str],
+        masks: Sequence[Path],
+        report: ImportReport,
+        progress: Callable[[int, str], object],
+    ) -> None:
+        pairing = pair_by_name(list(ids), masks)
+        report.sentences += pairing.report()
+        report.masks = len(masks)
+        for number, (path, mask) in enumerate(pairing.pairs):
+            progress(len(ids) + number, mask.name)
+            image_id = ids[path]
+            try:
+                image = read_image(self.image_path(image_id))
+                self.describe_image(image_id, image)
+                report.cells[image_id] = self._import_mask(image_id, image, mask, report)
+            except CellSeg1Error as error:
+                report.sentences.append(f"{error} The image {path.name} was added without it.")
+
+    def _import_mask(self, image_id: str, image: Image, path: Path, report: ImportReport) -> int:
+        """Make the cells of a mask file those of an image; returns how many."""
+        total = 0
+        planes = [(z, t) for t in range(image.n_t) for z in range(image.n_z)]
+        for z, t in planes:
+            try:
+                mask = read_mask(path, z=z if image.n_z > 1 else None, t=t if image.n_t > 1 else None)
+            except MaskError:
+                # One mask for the first plane of a stack is better than none.
+                if (z, t) == (0, 0):
+                    raise
+                report.sentences.append(f"{path.name} has fewer planes than its image; the others are without cells.")
+                break
+            shape = image.plane(z, t).shape[:2]
+            if mask.labels.shape != shape:
+                raise MaskError(
+                    f"The mask {path.name} has {mask.labels.shape[1]} x {mask.labels.shape[0]} pixels, but its image "
+                    f"has {shape[1]} x {shape[0]}."
+                )
+            if (z, t) == (0, 0):
+                report.sentences += [f"{path.name}: {note}" for note in mask.notes]
+            if mask.n_cells:
+                document = self.document(image_id, z, t)
+                import_labels(document, mask.labels)
+                total += len(document.cells)
+        if not total:
+            report.sentences.append(f"The mask {path.name} holds no cells.")
+        return total
+
+    def import_masks(self, masks: Sequence[Path]) -> ImportReport:
+        """Add mask files and folders to images that are in the project already; only background is painted."""
+        self.require_writable()
+        report = ImportReport()
+        files = expand(masks, report.skipped)
+        ids = {Path(entry.name): entry.id for entry in reversed(self.images)}
+        self._add_masks(ids, files, report, lambda _done, _name: None)
+        return report
+
+    # ---- files that were moved or changed
+
+    def check_image(self, image_id: str) -> Literal["ok", "missing", "changed"]:
+        """Tell whether an image's file is still there and still the same; quick as long as its time is."""
+        entry = self.image(image_id)
+        try:
+            path = self._path_of(entry)
+            state = path.stat()
+        except (OSError, ProjectError):
+            return "missing"
+        if state.st_size == entry.fingerprint.get("size") and state.st_mtime_ns == entry.fingerprint.get("mtime_ns"):
+            return "ok"
+        if not same_content(path, entry.fingerprint):
+            return "changed"
+        self._set_fingerprint(entry, {**entry.fingerprint, "mtime_ns": state.st_mtime_ns})
+        return "ok"
+
+    def hash_image(self, image_id: str) -> str:
+        """Return the SHA-256 of an image's whole file, made when it is asked for first; OSError when unreadable."""
+        entry = self.image(image_id)
+        path = self._path_of(entry)
+        known = entry.fingerprint
+        if known.get("sha256") and path.stat().st_mtime_ns == known.get("mtime_ns"):
+            return str(known["sha256"])
+        found = full_hash(path)
+        if self.check_image(image_id) == "ok":
+            self._set_fingerprint(entry, {**entry.fingerprint, "sha256": found})
+        return found
+
+    def relink(self, image_id: str, path: Path) -> None:
+        """Use another file for an image, chosen by the user.
+
+        Raises
+        ------
+        CellSeg1Error
+            When it is no image, or has another size and cells are drawn already.
+        """
+        self.require_writable()
+        entry = self.image(image_id)
+        path = Path(os.path.abspath(path))  # noqa: PTH100 - links keep their own name
+        if not same_content(path, entry.fingerprint):
+            image = read_image(path)
+            sides = dict(zip(image.info.axes, image.info.shape, strict=True))
+            if entry.plane_shape is not None and entry.cells and entry.plane_shape != (sides["Y"], sides["X"]):
+                raise ProjectError(
+                    f"{path.name} has {sides['X']} x {sides['Y']} pixels, but the cells of {entry.name} were drawn on "
+                    f"{entry.plane_shape[1]} x {entry.plane_shape[0]}. Choose the file they were drawn on."
+                )
+            self._link(entry, path)
+            self.set_image(image_id, axes_by_hand=False)
+            self.describe_image(image_id, image)
+        else:
+            self._link(entry, path)
+        self._changed(now=True)
+
+    def relink_folder(self, folder: Path) -> int:
+        """Find missing images in a folder and below it, by content; returns how many were found."""
+        self.require_writable()
+        missing = [entry for entry in self.images if self.check_image(entry.id) != "ok"]
+        if not missing:
+            return 0
+        by_size: dict[int, list[Path]] = {}
+        sizes = {entry.fingerprint.get("size") for entry in missing}
+        for place, _folders, names in os.walk(folder):
+            for name in names:
+                path = Path(place, name)
+                with contextlib.suppress(OSError):
+                    size = path.stat().st_size
+                    if size in sizes:
+                        by_size.setdefault(size, []).append(path)
+        found = 0
+        for entry in missing:
+            candidates = by_size.get(entry.fingerprint.get("size", -1), [])
+            candidates = sorted(candidates, key=lambda path, name=entry.name: path.name != name)  # type: ignore[misc]
+            for path in candidates:
+                known = {key: value for key, value in entry.fingerprint.items() if key != "mtime_ns"}
+                if same_content(path, known):
+                    self._link(entry, Path(os.path.abspath(path)))  # noqa: PTH100 - links keep their own name
+                    found += 1
+                    break
+        if found:
+            self._changed(now=True)
+        return found
+
+    def _link(self, entry: ProjectImage, path: Path) -> None:
+        try:
+            stored = fingerprint(path)
+        except OSError as error:
+            raise ProjectError(_cannot(path, error)) from error
+        if stored["ends"] == entry.fingerprint.get("ends") and entry.fingerprint.get("sha256"):
+            stored["sha256"] = entry.fingerprint["sha256"]
+        with self.content.lock:
+            entry.file, entry.linked, entry.nearby = str(path), True, ""
+            with contextlib.suppress(ValueError):
+                entry.nearby = Path(os.path.relpath(path, self.folder)).as_posix()
+            entry.fingerprint = stored
+            self.content.touch(entry.id)
+
+    def _set_fingerprint(self, entry: ProjectImage, values: dict[str, object]) -> None:
+        with self.content.lock:
+            entry.fingerprint = values
+            self.content.touch(entry.id)
+        self._changed()
+
+    # ---- what the pages ask
+
+    def image_state(self, image_id: str) -> str:
+        """Return ``new``, ``annotated``, ``training``, ``predicted`` or ``checked``."""
+        return self.image(image_id).state
+
+    def cell_count(self, image_id: str) -> int:
+        """Return how many cells are drawn on all planes of an image."""
+        return self.image(image_id).cells
+
+    def next_unchecked(self, after: str | None = None) -> str | None:
+        """Return the next image that is not checked, beginning again at the first; None when no other is left."""
+        ids = list(self.content.images)
+        start = ids.index(after) + 1 if after in self.content.images else 0
+        for image_id in ids[start:] + ids[:start]:
+            if image_id != after and self.content.images[image_id].state != "checked":
+                return image_id
+        return None
+
+    def training_images(self) -> list[tuple[str, int, int]]:
+        """Return the planes that are used for training: image id, z, t."""
+        found = []
+        for entry in self.images:
+            for name, plane in entry.planes.items():
+                if plane.get("training"):
+                    z, t = (int(number) for number in name.split(","))
+                    found.append((entry.id, z, t))
+        return found
+
+    def _recount(self) -> None:
+        """Bring the list up to date with drawings that were edited after it was written, before a crash."""
+        from app.project.content import FILE
+        from app.project.planes import description, read_drawing
+        from app.project.recovery import recover
+
+        written = (self.folder / FILE).stat().st_mtime
+        for entry in self.images:
+            folder = self.folder / "annotations" / entry.id
+            for path in sorted(folder.glob("z*_t*.journal")) if folder.is_dir() else ():
+                with contextlib.suppress(CellSeg1Error, OSError, ValueError):
+                    z, t = (int(part[1:]) for part in path.stem.split("_"))
+                    newest = max(one.stat().st_mtime for one in (path, snapshot_of(path)) if one.exists())
+                    if newest < written - 3 and f"{z},{t}" in entry.planes:
+                        continue
+                    document = read_drawing(path, entry.plane_shape)
+                    if document is not None:
+                        self._note_plane(entry.id, z, t, description(document, recover(path).last))
+
+
+def _cannot(path: Path, error: OSError) -> str:
+    return f"{path.name} cannot be read: {error.strerror or error}."

@@ -1,0 +1,201 @@
+"""Reading the journal and the snapshot of a plane, whatever has happened to them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from app.project.records import HEAD, OLD, OPERATIONS, STATE, STEP, Record, State, record_at, scan
+from app.project.sealed import DamagedError, ProjectError, set_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA = 1
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What is stored of a plane.
+
+    Attributes
+    ----------
+    shape
+        Height and width; None when nothing is stored.
+    start
+        The newest state that is whole; None: an empty drawing before the first operation.
+    operations
+        What happened after `start`, without gaps.
+    steps
+        Where the payload of every readable step is, by its number.
+    last
+        The highest number that was ever given, also to something that is lost.
+    end
+        Where the journal's next record goes.
+    snapshot
+        Number of the snapshot's state, None when it has none that is whole.
+    damaged
+        Files that are not whole.
+    lost
+        Whether operations are missing at the end.
+    """
+
+    shape: tuple[int, int] | None = None
+    start: State | None = None
+    operations: list[Record] = field(default_factory=list)
+    steps: dict[int, Record] = field(default_factory=dict)
+    last: int = 0
+    end: int = 0
+    snapshot: int | None = None
+    damaged: list[Path] = field(default_factory=list)
+    lost: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is drawn and nothing was ever."""
+        return self.start is None and not self.operations
+
+
+def snapshot_of(journal: Path) -> Path:
+    """Return where the snapshot that belongs to a journal is."""
+    return journal.with_suffix(".snapshot")
+
+
+def recover(journal: Path) -> Recovered:
+    """Look through journal and snapshot; nothing is changed.
+
+    Raises
+    ------
+    ProjectError
+        When they were written by a newer program, or cannot be read at all.
+    """
+    found = Recovered()
+    states: list[State] = []
+    snapshot = snapshot_of(journal)
+    with _mapped(snapshot) as data:
+        if data is not None:
+            record = record_at(data, 0)
+            if record is not None and record.kind == STATE and record.end == len(data):
+                _take_state(record, data, states, found, snapshot)
+                found.snapshot = record.number
+            else:
+                found.damaged.append(snapshot)
+    with _mapped(journal) as data:
+        if data is not None:
+            _read_journal(journal, data, states, found)
+    if states:
+        found.start = max(states, key=lambda state: state.number)
+        found.shape = found.start.labels.shape[0], found.start.labels.shape[1]
+        found.last = max(found.last, found.start.number)
+    _cut_at_gap(found)
+    _drop_unreadable(found)
+    return found
+
+
+def _read_journal(path: Path, data: mmap.mmap | bytes, states: list[State], found: Recovered) -> None:
+    records, whole = scan(data)
+    heads = [record for record in records if record.kind == HEAD]
+    for record in heads:
+        try:
+            head = json.loads(record.payload(data))
+            schema = int(head["schema"])
+            height, width = (int(side) for side in head["shape"])
+        except (ValueError, KeyError, TypeError):
+            whole = False
+            continue
+        if schema > SCHEMA:
+            raise ProjectError(
+                f"{path.name} was written by a newer version of this program (format {schema}; this one knows "
+                f"{SCHEMA}). Nothing was changed; install the newer version to open it."
+            )
+        found.shape = height, width
+    for record in records:
+        if record.kind == STATE:
+            _take_state(record, data, states, found, path)
+        elif record.kind in OPERATIONS:
+            found.operations.append(record)
+        if record.kind in (STEP, OLD):
+            found.steps[record.number] = record
+        found.last = max(found.last, record.number)
+    found.end = records[-1].end if records else 0
+    if (not whole or not heads) and len(data):
+        found.damaged.append(path)
+
+
+def _take_state(record: Record, data: mmap.mmap | bytes, states: list[State], found: Recovered, path: Path) -> None:
+    try:
+        states.append(State.unpack(record.number, record.payload(data)))
+    except DamagedError:
+        found.damaged.append(path)
+
+
+def _cut_at_gap(found: Recovered) -> None:
+    """Keep the operations that follow the start one after the other."""
+    number = found.start.number if found.start is not None else 0
+    kept: list[Record] = []
+    for record in sorted(found.operations, key=lambda record: record.number):
+        if record.number <= number:
+            continue
+        if record.number != number + 1:
+            break
+        kept.append(record)
+        number += 1
+    found.lost = number < found.last
+    found.operations = kept
+
+
+def _drop_unreadable(found: Recovered) -> None:
+    """Forget the history beyond a step that is not stored any more."""
+    if found.start is None:
+        return
+    readable = [ref.token in found.steps for ref in found.start.done]
+    if not all(readable):
+        found.start.done = found.start.done[len(readable) - readable[::-1].index(False) :]
+    readable = [ref.token in found.steps for ref in found.start.undone]
+    if not all(readable):
+        found.start.undone = found.start.undone[: readable.index(False)]
+
+
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap | bytes | None]:
+    """Give a file's bytes without reading them all; None when there is no such file."""
+    with contextlib.ExitStack() as stack:
+        data: mmap.mmap | bytes | None = None
+        try:
+            stream = stack.enter_context(path.open("rb"))
+            data = b""
+            if stream.seek(0, 2):
+                data = stack.enter_context(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise ProjectError(f"{path} cannot be read: {error.strerror or error}. Nothing was changed.") from error
+        yield data
+
+
+def keep_damaged(found: Recovered, what: str) -> list[str]:
+    """Copy the damaged files aside and return a sentence about each.
+
+    Raises
+    ------
+    OSError
+        When one cannot be copied.
+    """
+    sentences = []
+    for path in dict.fromkeys(found.damaged):
+        kept = set_aside(path)
+        sentences.append(damage_sentence(found, path, what, f"The damaged file is kept as {kept.name}."))
+    return sentences
+
+
+def damage_sentence(found: Recovered, path: Path, what: str, more: str = "") -> str:
+    """Say what a damaged file means for the drawing."""
+    if found.lost:
+        effect = "every edit before the damage is there, later ones may be missing"
+    else:
+        effect = "no cell was lost"
+    return f"{path.name} of {what} was damaged: {effect}. {more}".strip()

@@ -1,0 +1,164 @@
+"""Small JSON files that know whether they are whole: a checksum inside, and a second copy beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from cellseg1.errors import CellSeg1Error
+from cellseg1.files import write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+BACKUP = ".bak"
+_FIRST_LINE = re.compile(rb'\{"format":"([a-z0-9 ]+)","schema":(\d{1,6}),"sha256":"([0-9a-f]{64})",\n')
+
+
+class ProjectError(CellSeg1Error, OSError):
+    """A project cannot be opened, changed or copied."""
+
+
+class DamagedError(ProjectError):
+    """A file of the project is not what was written."""
+
+
+def dump(value: Any) -> str:
+    """Return compact JSON; what JSON cannot hold is refused here and not when it is read."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def seal(kind: str, schema: int, body: str) -> bytes:
+    """Return the bytes of a file; `body` is a JSON object's text without the opening brace."""
+    rest = body.encode("utf-8", "surrogatepass")
+    return f'{{"format":"{kind}","schema":{schema},"sha256":"{_hash(kind, schema, rest)}",\n'.encode() + rest
+
+
+def unseal(data: bytes, kind: str) -> tuple[int, dict[str, Any]]:
+    """Return schema and content; DamagedError unless every byte is as it was written."""
+    first = _FIRST_LINE.match(data)
+    if first is None or first[1].decode() != kind:
+        raise DamagedError("its first line is damaged")
+    schema, rest = int(first[2]), data[first.end() :]
+    if _hash(kind, schema, rest).encode() != first[3]:
+        raise DamagedError("its checksum does not fit")
+    try:
+        content: dict[str, Any] = json.loads(b"{" + rest)
+    except ValueError as error:
+        raise DamagedError("it is not JSON") from error
+    return schema, content
+
+
+def _hash(kind: str, schema: int, rest: bytes) -> str:
+    return hashlib.sha256(f"{kind}|{schema}|".encode() + rest).hexdigest()
+
+
+def write_sealed(path: Path, data: bytes) -> None:
+    """Write a sealed file, then its second copy: at every moment one of them is whole.
+
+    Raises
+    ------
+    OutputError
+        When one of them cannot be written.
+    """
+    write_bytes(path, data)
+    write_bytes(backup_of(path), data)
+
+
+def backup_of(path: Path) -> Path:
+    """Return where the second copy of a file is."""
+    return path.with_name(path.name + BACKUP)
+
+
+def read_sealed(
+    path: Path,
+    kind: str,
+    schema: int,
+    migrations: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]],
+    damage: list[str],
+    *,
+    repair: bool,
+) -> dict[str, Any]:
+    """Read a sealed file, or its second copy when it is damaged.
+
+    Parameters
+    ----------
+    path, kind
+        The file and what it must say it is.
+    schema, migrations
+        The present schema, and by older schema what brings a content to the next one.
+    damage
+        Gets a sentence about everything that was not whole.
+    repair
+        Set damaged files aside and write them again from the other copy.
+
+    Raises
+    ------
+    ProjectError
+        When there is nothing readable, or it was written by a newer program.
+    """
+    whole: dict[Path, bytes] = {}
+    for file in (path, backup_of(path)):
+        with contextlib.suppress(FileNotFoundError):
+            data = file.read_bytes()
+            try:
+                unseal(data, kind)
+                whole[file] = data
+            except DamagedError as error:
+                damage.append(f"{file.name} was damaged ({error}){_kept(file, repair=repair)}.")
+    if not whole:
+        raise DamagedError(
+            f"{path} is missing or damaged, and so is its second copy. Nothing was changed; restore it from a backup."
+        )
+    data = whole.get(path) or whole[backup_of(path)]
+    found, content = unseal(data, kind)
+    if found > schema:
+        raise ProjectError(
+            f"{path.parent.name} was written by a newer version of this program (format {found}; this one knows "
+            f"{schema}). Nothing was changed; install the newer version to open it."
+        )
+    if repair and found == schema and any(whole.get(file) != data for file in (path, backup_of(path))):
+        with contextlib.suppress(OSError):
+            write_sealed(path, data)
+    if found < schema and repair:
+        old = path.with_name(f"{path.name}.schema-{found}")
+        if not old.exists():
+            write_bytes(old, data)
+    for version in range(found, schema):
+        if version not in migrations:
+            raise ProjectError(f"{path} has the unknown format {version}. Nothing was changed.")
+        content = migrations[version](content)
+    return content
+
+
+def _kept(file: Path, *, repair: bool) -> str:
+    if not repair:
+        return "; its second copy is used"
+    with contextlib.suppress(OSError):
+        return f"; it is kept as {set_aside(file).name} and its second copy is used"
+    return "; its second copy is used"
+
+
+def set_aside(path: Path) -> Path:
+    """Copy a damaged file to the first free name ``NAME.damaged-1``, ``-2`` ...; the file itself stays.
+
+    Raises
+    ------
+    OSError
+        When it cannot be copied.
+    """
+    number = 1
+    while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    try:
+        shutil.copy2(path, target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            target.unlink()
+        raise
+    return target

@@ -1,0 +1,69 @@
+"""Which files are meant when the user drops files and folders, and which of them are masks."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.project.names import SUFFIX
+from cellseg1.images import IMAGE_SUFFIXES
+from cellseg1.masks import natural_key, pair_by_name, plain_stem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MASK_TAIL = re.compile(r"[_\-. ](?:cp_masks|masks|mask|labels|label|seg|gt)$")
+_MASK_FOLDERS = frozenset(("mask", "masks", "label", "labels", "gt", "seg", "annotations", "ground_truth"))
+
+
+def expand(paths: Iterable[Path], skipped: list[tuple[Path, str]]) -> list[Path]:
+    """Return the image files among files and folders, each once; of a folder all below it, in natural order."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        path = Path(os.path.abspath(path))  # noqa: PTH100, PLW2901 - links keep their own name
+        if path.is_dir():
+            inside = [
+                Path(place, name)
+                for place, folders, names in os.walk(path)
+                for name in names
+                if _wanted(name) and not _prune(folders)
+            ]
+            inside.sort(key=lambda file: (natural_key(file.parent), natural_key(file)))
+            if not inside:
+                skipped.append((path, "There are no images in this folder."))
+            found.update(dict.fromkeys(inside))
+        elif not path.exists():
+            skipped.append((path, "There is no such file."))
+        elif not _wanted(path.name):
+            skipped.append((path, "It is not an image of a known kind."))
+        else:
+            found[path] = None
+    return list(found)
+
+
+def _wanted(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _prune(folders: list[str]) -> bool:
+    """Leave out hidden folders and other projects; always False."""
+    folders[:] = [name for name in folders if not name.startswith(".") and not name.endswith(SUFFIX)]
+    return False
+
+
+def split_masks(files: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Tell masks from images by their names or folders; what has no image beside it is an image itself."""
+    called = [path for path in files if _is_called_mask(path)]
+    others = [path for path in files if not _is_called_mask(path)]
+    if not called or not others:
+        return files, []
+    pairing = pair_by_name(others, called)
+    masks = {mask for _image, mask in pairing.pairs} | {mask for _, group in pairing.ambiguous for mask in group}
+    # The words of a name may mean something else ("gt" of a gene); only a partner makes it a mask.
+    return [path for path in files if path not in masks], [path for path in called if path in masks]
+
+
+def _is_called_mask(path: Path) -> bool:
+    return bool(_MASK_TAIL.search(plain_stem(path).casefold())) or path.parent.name.casefold() in _MASK_FOLDERS

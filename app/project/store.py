@@ -1,0 +1,192 @@
+"""The ground of a project: its folder, its lock, what is in memory, and bringing it to disk."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from app.annotation.steps import plain
+from app.project.content import FILE, Content
+from app.project.sealed import ProjectError, write_sealed
+from app.project.writer import BackgroundWriter
+from cellseg1.errors import OutputError
+from cellseg1.files import describe_os_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from app.project.lock import Lock
+    from app.project.planes import OpenPlane
+
+FOLDERS = ("images", "annotations", "models", "runs", "trash", "thumbnails")
+
+
+class ProjectStore:
+    """A project folder that is open.
+
+    Attributes
+    ----------
+    folder
+        Where it is.
+    read_only, why_read_only
+        Whether nothing may be changed, and a sentence for the user.
+    damage
+        Sentences about what was not whole, also of drawings that were opened later.
+    storage_problem
+        Why changes cannot be written at the moment; None when all is well.
+    """
+
+    def __init__(self, folder: Path, content: Content, lock: Lock | None, why_read_only: str, damage: list[str]) -> None:
+        self.folder = folder
+        self.content = content
+        self.why_read_only = why_read_only
+        self.damage = damage
+        self.storage_problem: str | None = None
+        self._lock = lock
+        self._closed = False
+        self._problems: dict[str, str] = {}
+        self._problem_lock = threading.Lock()
+        self._problem_callbacks: list[Callable[[str], None]] = []
+        self._save_lock = threading.Lock()
+        self._written = b""
+        self._dirty_runs: set[str] = set()
+        self._planes: dict[tuple[str, int, int], OpenPlane] = {}
+        self._planes_lock = threading.RLock()
+        self._writer = BackgroundWriter(self._write_due)
+
+    # ---- places
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing may be changed."""
+        return bool(self.why_read_only)
+
+    @property
+    def models_folder(self) -> Path:
+        """Where the project's models are."""
+        return self.folder / "models"
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where the project's runs are."""
+        return self.folder / "runs"
+
+    # ---- settings
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return settings of this project; to be changed by `set_setting`."""
+        return self.content.settings
+
+    def set_setting(self, key: str, value: Any) -> None:
+        """Remember a JSON value with the project; None removes it."""
+        with self.content.lock:
+            if value is None:
+                self.content.settings.pop(key, None)
+            else:
+                self.content.settings[key] = plain(value)
+        self._changed()
+
+    # ---- writing
+
+    def require_writable(self) -> None:
+        """Raise ProjectError when nothing may be changed."""
+        if self.read_only:
+            raise ProjectError(self.why_read_only)
+        if self._closed:
+            raise ProjectError("The project is closed.")
+
+    def _changed(self, *, now: bool = False) -> None:
+        """Write ``project.json`` soon, or now where a file on disk depends on it."""
+        if self.read_only or self._closed:
+            return
+        if now:
+            self._save()
+        if not now or self.storage_problem is not None:
+            self._writer.wake()
+
+    def _save(self) -> bool:
+        with self._save_lock:
+            data = self.content.sealed()
+            if data == self._written:
+                return True
+            try:
+                write_sealed(self.folder / FILE, data)
+            except OutputError as error:
+                self._report(FILE, error)
+                return False
+            self._written = data
+        self._report(FILE, None)
+        return True
+
+    def _write_due(self) -> bool:
+        """Bring everything to disk; called by the background thread."""
+        with self._planes_lock:
+            planes = list(self._planes.values())
+        # Every journal is tried, also when one fails.
+        written = all([plane.journal.sync() for plane in planes])
+        return self._save_runs() and self._save() and written
+
+    def _save_runs(self) -> bool:
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Bring everything to disk now.
+
+        Raises
+        ------
+        ProjectError
+            When that is not possible; nothing is lost as long as the program runs.
+        """
+        if not self.read_only and not self._closed and not self._write_due():
+            self._writer.wake()
+            raise ProjectError(self.storage_problem or "The project could not be written. Nothing was lost.")
+
+    # ---- problems
+
+    def on_storage_problem(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback` with a sentence when changes cannot be written, and with "" when they can again.
+
+        It may be called from another thread.  Returns a function that ends it.
+        """
+        self._problem_callbacks.append(callback)
+
+        def stop() -> None:
+            if callback in self._problem_callbacks:
+                self._problem_callbacks.remove(callback)
+
+        return stop
+
+    def _report(self, what: str, error: OSError | None) -> None:
+        with self._problem_lock:
+            before = self.storage_problem
+            if error is None:
+                self._problems.pop(what, None)
+            else:
+                self._problems[what] = self._sentence(error)
+            self.storage_problem = next(iter(self._problems.values()), None)
+            changed = before != self.storage_problem
+        if changed:
+            for callback in tuple(self._problem_callbacks):
+                callback(self.storage_problem or "")
+
+    def _sentence(self, error: OSError) -> str:
+        cause: BaseException = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        why = describe_os_error(cause) if isinstance(cause, OSError) else str(cause)
+        return (
+            f"The project cannot be saved in {self.folder}: {why}. Your edits are kept in memory and can be undone; "
+            "nothing is lost while this window stays open. Free some space, or save the project elsewhere."
+        )
+
+    # ---- the end
+
+    def _release(self) -> None:
+        """End the thread and give the lock back."""
+        self._writer.close()
+        self._closed = True
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                self._lock.release()
+            self._lock = None

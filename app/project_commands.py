@@ -1,0 +1,365 @@
+"""Commands about projects and their images: make, open, sample, add, export, move, trash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
+
+from app.dialogs.import_report import ImportReportDialog
+from app.dialogs.new_project import NewProjectDialog
+from app.project import recent
+from app.project.archive import export_file, import_file
+from app.project.places import default_project_folder
+from app.project.project import Project
+from app.widgets.errors import show_error
+from cellseg1.bundled import resource_path
+from cellseg1.errors import CellSeg1Error
+from cellseg1.files import free_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from app.main_window import MainWindow
+
+_ARCHIVE = ".cs1zip"
+_FOLDER = ".cs1project"
+
+
+class ProjectCommands(QObject):
+    """Does what the project menu, the start page and the image list ask for."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._session = window.session
+
+    # ---- helpers
+
+    def _parent(self) -> Path:
+        chosen = self._window.preferences.values.project_folder
+        return Path(chosen) if chosen else default_project_folder()
+
+    def _try(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except (CellSeg1Error, OSError) as error:
+            sentence = (
+                str(error)
+                if isinstance(error, CellSeg1Error)
+                else self.tr("{why}. Nothing was lost.").format(why=error)
+            )
+            show_error(self._window, sentence, "")
+            return None
+
+    def fill_start_page(self) -> None:
+        """Show the recent projects."""
+        self._window.start_page.set_recent(recent.recent())
+
+    def fill_recent_menu(self) -> None:
+        """List the recent projects in the menu."""
+        menu = self._window.recent_menu
+        menu.clear()
+        for entry in recent.recent():
+            action = menu.addAction(entry.name)
+            action.setToolTip(str(entry.path))
+            action.setEnabled(entry.path.exists())
+            action.triggered.connect(lambda _on=False, path=entry.path: self.open_path(path))
+        if not menu.actions():
+            menu.addAction(self.tr("No projects yet")).setEnabled(False)
+
+    def _opened(self) -> None:
+        project = self._session.project
+        if project is not None:
+            recent.add(project.folder, project.name)
+
+    # ---- opening
+
+    def open_path(self, path: Path | None) -> None:
+        """Open a project folder, its JSON file, or a one-file project; None asks for it."""
+        if path is None:
+            self.do_open_project()
+            return
+        path = Path(path)
+        if path.is_file() and path.suffix.lower() == _ARCHIVE:
+            self._import(path)
+            return
+        self._try(lambda: self._session.open_project(path))
+        self._opened()
+
+    def do_open_project(self) -> None:
+        """Ask for a project folder and open it."""
+        folder = QFileDialog.getExistingDirectory(
+            self._window, self.tr("Open a project: choose its folder (NAME.cs1project)"), str(self._parent())
+        )
+        if folder:
+            self.open_path(Path(folder))
+
+    def do_new_project(self) -> None:
+        """Ask for name, place and images, and make a project."""
+        self.new_from([])
+
+    def new_from(self, paths: Sequence[Path]) -> None:
+        """Make a project with these images already chosen."""
+        projects = [path for path in paths if path.suffix in (_FOLDER, _ARCHIVE)]
+        if projects:
+            self.open_path(projects[0])
+            return
+        dialog = NewProjectDialog(self._parent(), list(paths), self._window)
+        if dialog.exec() != dialog.DialogCode.Accepted:
+            return
+        wish = dialog.result_values()
+        if self._try(lambda: self._session.create_project(wish.parent, wish.name) or True) is None:
+            return
+        self._opened()
+        if wish.images:
+            self._add(wish.images, copy=wish.copy, masks=[wish.masks] if wish.masks else [])
+
+    def do_try_sample(self) -> None:
+        """Open the sample project; the first time a copy is made, because it may be painted on."""
+        place = self._parent() / f"Sample{_FOLDER}"
+        if (place / "project.json").exists():
+            self.open_path(place)
+            return
+        if self._try(lambda: self._make_sample(place)) is not None:
+            self._opened()
+
+    def _make_sample(self, place: Path) -> bool:
+        self._session.create_project(place.parent, "Sample")
+        source = resource_path("sample_project")
+        train = sorted((source / "train").glob("images/*"))
+        test = sorted((source / "test").glob("images/*"))
+        self._session.add_images([*train, *test], copy=True)
+        return True
+
+    # ---- images
+
+    def add_paths(self, paths: Sequence[Path]) -> None:
+        """Add dropped files and folders; a dropped project is opened instead."""
+        paths = [Path(path) for path in paths]
+        projects = [path for path in paths if path.suffix in (_FOLDER, _ARCHIVE)]
+        if projects:
+            self.open_path(projects[0])
+        elif self._session.project is None:
+            self.new_from(paths)
+        else:
+            self._add(paths, copy=None)
+
+    def _add(self, paths: Sequence[Path], *, copy: bool | None, masks: Sequence[Path] = ()) -> None:
+        if copy is None:
+            copy = self._ask_copy()
+            if copy is None:
+                return
+        report = self._try(lambda: self._session.add_images(paths, copy=copy, masks=masks))
+        if report is not None and report.needs_attention:
+            ImportReportDialog(report, self._window).exec()
+
+    def _ask_copy(self) -> bool | None:
+        box = QMessageBox(self._window)
+        box.setWindowTitle(self.tr("Add images"))
+        box.setText(self.tr("Copy the images into the project, or use them where they are?"))
+        box.setInformativeText(
+            self.tr("Copies keep the project complete when it is moved. Links need no room on the disk.")
+        )
+        copy = box.addButton(self.tr("Copy"), QMessageBox.ButtonRole.AcceptRole)
+        link = box.addButton(self.tr("Use where they are"), QMessageBox.ButtonRole.AcceptRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(copy)
+        box.exec()
+        return True if box.clickedButton() is copy else False if box.clickedButton() is link else None
+
+    def do_add_images(self) -> None:
+        """Ask for image files and add them."""
+        files, _ = QFileDialog.getOpenFileNames(self._window, self.tr("Add images"), "")
+        if files:
+            self._add([Path(name) for name in files], copy=None)
+
+    def do_add_folder(self) -> None:
+        """Ask for a folder of images and, if wanted, one of masks."""
+        folder = QFileDialog.getExistingDirectory(self._window, self.tr("Add all images of a folder"))
+        if not folder:
+            return
+        masks = []
+        beside = [Path(folder).parent / name for name in ("masks", "labels", "mask", "label")]
+        found = next((one for one in beside if one.is_dir() and one != Path(folder)), None)
+        if found is not None:
+            answer = QMessageBox.question(
+                self._window,
+                self.tr("Add images"),
+                self.tr("Beside the folder is one called {name}. Add the masks in it too?").format(name=found.name),
+            )
+            masks = [found] if answer == QMessageBox.StandardButton.Yes else []
+        self._add([Path(folder)], copy=None, masks=masks)
+
+    def remove_images(self, ids: Sequence[str]) -> None:
+        """Move images to the project's trash (they can be brought back from there)."""
+        for image_id in ids:
+            self._try(lambda one=image_id: self._session.remove_image(one))
+        self._window.say(self.tr("{n} images were moved to the project's trash.").format(n=len(ids)))
+
+    def relink_images(self, ids: Sequence[str]) -> None:
+        """Ask where missing images are now."""
+        project = self._session.project
+        if project is None:
+            return
+        if len(ids) == 1:
+            file, _ = QFileDialog.getOpenFileName(
+                self._window, self.tr("Where is {name} now?").format(name=project.image(ids[0]).name)
+            )
+            if file:
+                self._try(lambda: project.relink(ids[0], Path(file)))
+                self._session.images_changed.emit()
+        else:
+            self.do_relink()
+
+    def do_relink(self) -> None:
+        """Ask for a folder and find missing images in it."""
+        project = self._session.require_project()
+        folder = QFileDialog.getExistingDirectory(self._window, self.tr("Find missing images in this folder"))
+        if folder:
+            found = self._try(lambda: project.relink_folder(Path(folder)))
+            if found is not None:
+                self._window.say(self.tr("{n} images were found again.").format(n=found))
+                self._session.images_changed.emit()
+
+    def reveal_image(self, image_id: str) -> None:
+        """Show the folder of an image in the file manager."""
+        path = self._session.require_project().image_path(image_id)
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
+
+    # ---- saving
+
+    def do_save_now(self) -> None:
+        """Bring everything to disk at once."""
+        self._try(self._session.save_now)
+
+    def do_save_elsewhere(self) -> None:
+        """Go on in another folder, when the present one cannot be written."""
+        project = self._session.require_project()
+        parent = QFileDialog.getExistingDirectory(self._window, self.tr("Save the project in another folder"))
+        if parent:
+            target = free_folder(Path(parent) / f"{project.name}{_FOLDER}")
+            if self._try(lambda: project.save_elsewhere(target) or True) is not None:
+                self._opened()
+                self._session.project_changed.emit()
+                self._window.say(self.tr("Everything is saved in {folder}.").format(folder=target))
+
+    def do_export_masks(self) -> None:
+        """Save label images of all planes."""
+        from app.pages.export_masks import ExportMasksDialog
+
+        ExportMasksDialog(self._session, self._window).exec()
+
+    def do_export_picture(self) -> None:
+        """Save what is shown, with its scale bar."""
+        name, _ = QFileDialog.getSaveFileName(
+            self._window, self.tr("Save picture"), "picture.png", self.tr("Pictures (*.png)")
+        )
+        if name:
+            path = Path(name) if Path(name).suffix else Path(name).with_suffix(".png")
+            self._try(lambda: self._window.canvas.export_picture(path, 2.0))
+
+    # ---- the project as a whole
+
+    def do_rename_project(self) -> None:
+        """Ask for another name."""
+        project = self._session.require_project()
+        name, ok = QInputDialog.getText(
+            self._window, self.tr("Rename project"), self.tr("New name:"), text=project.name
+        )
+        if ok and name.strip():
+            self._away(lambda: project.rename(name.strip()))
+
+    def _away(self, call: Callable[[], Any]) -> None:
+        """Do something that changes the project's folder, then show the project from its new place."""
+        session = self._session
+        project = session.require_project()
+        old = project.folder
+        if self._try(lambda: (call(), True)[1]) is None:
+            return
+        if project.folder != old:
+            recent.remove(old)
+        self._opened()
+        session.project_changed.emit()
+
+    def do_duplicate_project(self) -> None:
+        """Make a copy beside the project and open it."""
+        project = self._session.require_project()
+        name, ok = QInputDialog.getText(
+            self._window,
+            self.tr("Duplicate project"),
+            self.tr("Name of the copy:"),
+            text=self.tr("{name} copy").format(name=project.name),
+        )
+        if ok and name.strip():
+            folder = self._try(lambda: project.duplicate(project.folder.parent, name.strip()))
+            if folder is not None:
+                self.open_path(folder)
+
+    def do_move_project(self) -> None:
+        """Ask for another folder and move the project there."""
+        project = self._session.require_project()
+        parent = QFileDialog.getExistingDirectory(self._window, self.tr("Move the project into this folder"))
+        if parent:
+            self._away(lambda: project.move(Path(parent)))
+
+    def do_export_project(self) -> None:
+        """Write the project as one file."""
+        project = self._session.require_project()
+        name, _ = QFileDialog.getSaveFileName(
+            self._window,
+            self.tr("Export the project as one file"),
+            str(project.folder.parent / f"{project.name}{_ARCHIVE}"),
+            self.tr("Project files (*{suffix})").format(suffix=_ARCHIVE),
+        )
+        if not name:
+            return
+        path = Path(name) if Path(name).suffix else Path(name).with_suffix(_ARCHIVE)
+        self._session.save_now()
+        self._session.run(
+            lambda: export_file(project, path, pack_linked=True),
+            lambda _done: self._window.say(self.tr("The project is in {file}.").format(file=path)),
+            self.tr("Exporting the project"),
+        )
+
+    def do_import_project(self) -> None:
+        """Ask for a one-file project and unpack it."""
+        name, _ = QFileDialog.getOpenFileName(
+            self._window,
+            self.tr("Import a project file"),
+            "",
+            self.tr("Project files (*{suffix})").format(suffix=_ARCHIVE),
+        )
+        if name:
+            self._import(Path(name))
+
+    def _import(self, path: Path) -> None:
+        parent = self._parent()
+        self._session.run(
+            lambda: import_file(path, parent), lambda folder: self.open_path(folder), self.tr("Importing the project")
+        )
+
+    def do_trash_project(self) -> None:
+        """Move the project to the computer's trash, after a question: this one the window cannot undo."""
+        project = self._session.require_project()
+        answer = QMessageBox.question(
+            self._window,
+            self.tr("Move project to trash"),
+            self.tr("Move the project {name} with all its masks and models to the trash?").format(name=project.name),
+        )
+        if answer != QMessageBox.StandardButton.Yes:
+            return
+        folder = project.folder
+        self._session.close_project()
+        if self._try(lambda: (Project.trash(folder), True)[1]) is not None:
+            recent.remove(folder)
+        self.fill_start_page()
+
+    def do_close_project(self) -> None:
+        """Close the project and show the start page."""
+        if self._session.jobs.running and not self._window.background.may_close():
+            return
+        self._session.close_project()

@@ -1,0 +1,1 @@
+"""Building blocks of the window; each module holds one widget, to be imported from there."""

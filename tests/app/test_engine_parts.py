@@ -1,0 +1,365 @@
+"""Engines without their processes: messages, arrays, records, errors, estimates; and who imports whom."""
+
+import dataclasses
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine_help import QUICK, alive, write_discs
+
+from app.engine import messages, planning
+from app.engine.arrays import ArrayRef, pack, pack_labels, release, share
+from app.engine.child import explain
+from app.engine.planes import with_axes
+from app.engine.planning import ImageSize, duration_text, plan_training, samples_per_epoch
+from app.engine.records import RunRecord, read_curve, read_items, read_status
+from cellseg1.errors import ImageError, MaskError
+from cellseg1.images import Image, ImageInfo
+from cellseg1.settings import make_settings
+
+EXAMPLES = [
+    messages.TrainRequest((Path("a"),), (Path("b"),), Path("c.cs1"), regions=((1, 2, 3, 4),), overrides={"seed": 3}),
+    messages.PredictRequest(Path("m"), (messages.PredictItem("1", Path("a"), Path("c.npz")),)),
+    messages.ExamineRequest(),
+    messages.ImportModelRequest(Path("a.pth"), Path("a.cs1")),
+    messages.Encode("k", path=Path("a")),
+    messages.Click("k", ((1.5, 2.5, 1),), (0, 1, 2, 3)),
+    messages.Forget("k"),
+    messages.Stop(),
+    messages.Quit(),
+    messages.Ready(1),
+    messages.Heartbeat(1.0),
+    messages.Progress(0.5, "half", 3.0, {"points": [(1, 0.5, 1e-3)]}),
+    messages.Say("so"),
+    messages.Preview(0, (0, 0, 2, 3), pack(np.ones((2, 3), np.int32)), 4, 1),
+    messages.ItemDone("1", 0, 0, 4, 0.5),
+    messages.Done({"stopped": False}),
+    messages.Failed("no", "because"),
+    messages.Skipped(),
+    messages.Encoded("k", 0.1),
+    messages.Masks("k", (0, 0, 2, 3), pack(np.ones((2, 3), bool)), 0.9),
+]
+
+
+def test_every_message_travels():
+    for example in EXAMPLES:
+        assert pickle.loads(pickle.dumps(example)) == example
+    kinds = {type(example) for example in EXAMPLES}
+    assert kinds == set((messages.Request | messages.Answer).__args__)
+
+
+def test_messages_cannot_be_changed_on_the_way():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        EXAMPLES[0].device = "cuda"
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(35, dtype=np.int32).reshape(5, 7) - 9,
+        np.random.default_rng(0).random((13, 11)) < 0.5,
+        np.zeros((0, 0), bool),
+        np.zeros((300, 200, 3), np.uint8)[::2],
+        np.arange(40_000, dtype=np.uint16).reshape(200, 200).T,
+    ],
+)
+def test_arrays_arrive_as_they_were(array):
+    reference, memory = share(array)
+    try:
+        assert (memory is None) == (array.nbytes <= 64 * 1024)
+        got = pickle.loads(pickle.dumps(reference)).read()
+        assert got.dtype == array.dtype
+        assert np.array_equal(got, array)
+        got[...] = 0
+    finally:
+        if memory is not None:
+            release(memory)
+    assert np.array_equal(pack(array).read(), array)
+
+
+def test_shared_memory_is_removed():
+    reference, memory = share(np.ones((400, 300), np.uint8))
+    release(memory)
+    with pytest.raises(FileNotFoundError):
+        reference.read()
+
+
+@pytest.mark.parametrize(("highest", "dtype"), [(255, "uint8"), (256, "uint16"), (70_000, "int32")])
+def test_label_images_travel_small(highest, dtype):
+    reference = pack_labels(np.array([[0, highest]], np.int32))
+    assert isinstance(reference, ArrayRef)
+    assert reference.dtype == dtype
+    assert reference.read().tolist() == [[0, highest]]
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MaskError("The mask m.tif is empty; choose another."), "The mask m.tif is empty; choose another."),
+        (MemoryError(), "memory of this computer or its GPU was not enough while training"),
+        (PermissionError(13, "Permission denied", "x.tif"), "The file x.tif cannot be used while training"),
+        (KeyError("x"), "Something went wrong inside the program while training"),
+    ],
+)
+def test_errors_become_a_sentence_with_details(error, words):
+    try:
+        raise error
+    except Exception as caught:  # noqa: BLE001
+        failed = explain(caught, "training")
+    assert words in failed.sentence
+    assert "Traceback" in failed.details
+    assert type(error).__name__ in failed.details
+
+
+def test_a_full_gpu_is_a_memory_error():
+    import torch  # noqa: F401 - how it is told depends on torch being there
+
+    assert "memory" in explain(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")).sentence
+    assert "inside the program" in explain(RuntimeError("shapes differ")).sentence
+
+
+# ---- records
+
+
+def test_records_of_a_run_that_was_repeated_in_part(tmp_path):
+    record = RunRecord(tmp_path / "run", "train")
+    assert read_status(tmp_path / "run").alive()
+    for step in (1, 2, 3, 4):
+        record.curve(step, 1 / step, 1e-3, step)
+    again = RunRecord(tmp_path / "run", "train")
+    for step in (3, 4, 5):
+        again.curve(step, 10 / step, 1e-3, step)
+    with (tmp_path / "run" / "curve.jsonl").open("a") as stream:
+        stream.write('{"step": 6, "lo')
+    assert [step for step, _, _ in read_curve(tmp_path / "run")] == [1, 2, 3, 4, 5]
+    assert read_curve(tmp_path / "run")[2][1] == 10 / 3
+    again.end("failed", "It failed.", "Traceback ...")
+    again.end("finished")
+    status = read_status(tmp_path / "run")
+    assert (status.state, status.sentence, status.details) == ("failed", "It failed.", "Traceback ...")
+    assert not status.alive()
+
+
+def test_nothing_readable_is_no_status(tmp_path):
+    assert read_status(tmp_path) is None
+    (tmp_path / "status.json").write_text("{")
+    assert read_status(tmp_path) is None
+    assert read_curve(tmp_path) == read_items(tmp_path) == []
+
+
+def test_a_record_that_cannot_be_written_ends_nothing(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    record = RunRecord(tmp_path / "file" / "run", "train")
+    record.log("x")
+    record.curve(1, 1.0, 1.0, 1.0)
+    record.end("finished")
+
+
+# ---- axes
+
+
+def test_axes_given_by_hand():
+    array = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    image = Image(array, ImageInfo(None, "NPY", "CYX", array.shape, "int64", guessed=True))
+    assert with_axes(image, None) is image
+    assert with_axes(image, "CYX") is image
+    turned = with_axes(image, "YXZ")
+    assert (turned.n_z, turned.plane(z=1).shape) == (4, (2, 3))
+    assert np.array_equal(turned.plane(z=1), array[..., 1])
+    assert not turned.info.guessed
+    for wrong in ("YX", "ZZYX", "ZYY", "QYX", "ZCT"):
+        with pytest.raises(ImageError):
+            with_axes(image, wrong)
+
+
+# ---- estimates
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"duplicate_data": 1},
+        {"patch_size": None},
+        {"target_diameter": None, "patch_size": 64, "duplicate_data": 1},
+        {"tile_starts": "upstream", "duplicate_rule": "upstream"},
+        {"duplicate_rule": "upstream", "duplicate_data": 3, "patch_size": 128},
+        {"resize_size": (160, 130), "patch_size": 64, "duplicate_data": 0},
+    ],
+)
+def test_samples_are_counted_as_the_training_does(changes):
+    from engine_help import discs
+
+    from cellseg1.training.job import _scale_for, median_diameter
+    from cellseg1.training.samples import SampleSource, TrainingImage, rescaled
+
+    settings = make_settings(overrides=changes)
+    images = []
+    for height, width in ((96, 144), (300, 170)):
+        pixels, labels = discs(height, width)
+        images.append(TrainingImage("a", "0", np.repeat(pixels[..., None], 3, axis=2), labels))
+    scale = _scale_for(images, settings)
+    source = SampleSource([rescaled(image, scale) for image in images], settings)
+    sizes = [ImageSize(*image.labels.shape, median_diameter([image])) for image in images]
+    assert samples_per_epoch(sizes, settings) == len(source)
+
+
+def test_the_estimate_uses_what_was_measured(config):
+    sizes = [ImageSize(512, 700, 28.0)]
+    rough = plan_training(sizes)
+    assert not rough.measured
+    assert rough.preset == "CPU"
+    assert rough.steps == 160
+    planning.remember_training("tiny", "cpu", 128, 0.1)
+    plan = plan_training(sizes)
+    assert plan.measured
+    assert plan.seconds == pytest.approx(0.4 * 640)
+    assert plan.text == "about 4 minutes"
+    planning.remember_training("tiny", "cpu", 256, 0.1)
+    assert plan_training(sizes).seconds == pytest.approx(0.2 * 640)
+    assert not plan_training(sizes, device="cuda:0", free_gib=20.0).measured
+    planning.calibration_file().write_text("{damaged")
+    assert not plan_training(sizes).measured
+    planning.remember_prediction("tiny", "cuda:0", 2e6, 1.0)
+    assert planning.estimate_prediction([1_000_000, 500_000], scale=2, device="cuda") == (pytest.approx(3.0), True)
+
+
+def test_presets_follow_the_memory(config):
+    sizes = [ImageSize(512, 512)]
+    names = [plan_training(sizes, backbone="vit_h", device="cuda", free_gib=free).preset for free in (40, 14, 7, 3)]
+    assert names == ["24 GB", "12 GB", "8 GB", "small"]
+    assert plan_training(sizes, backbone="vit_h").settings.batch_size == 1
+    assert plan_training(sizes, backbone="vit_h").seconds > plan_training(sizes, backbone="vit_b").seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (3, "a few seconds"),
+        (32, "about 30 seconds"),
+        (54.9, "about 50 seconds"),
+        (70, "about a minute"),
+        (240, "about 4 minutes"),
+        (1300, "about 20 minutes"),
+        (3600, "about an hour"),
+        (5400, "about 1.5 hours"),
+        (50_000, "about 14 hours"),
+    ],
+)
+def test_times_in_words(seconds, text):
+    assert duration_text(seconds) == text
+
+
+# ---- who imports whom
+
+
+def loaded_after(code):
+    listing = f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True, timeout=120)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_the_window_never_loads_torch():
+    loaded = loaded_after("import app.engine.client, app.engine.planning, app.engine.records, app.engine.planes")
+    assert "PySide6" in loaded
+    assert not loaded & {"torch", "torchvision", "segment_anything"}
+
+
+def test_the_start_of_the_program_loads_nothing_heavy():
+    loaded = loaded_after("import app.engine.child")
+    assert not loaded & {"torch", "PySide6", "numpy", "cv2", "psutil"}
+
+
+#: Serves requests in this very process, then lists what is loaded.
+SERVE = """
+import multiprocessing, sys, threading
+from app.engine import child
+from app.engine.messages import *
+ours, theirs = multiprocessing.Pipe()
+ours.send((1, ExamineRequest())); ours.send((2, Click("none")))
+def read():
+    got = {}
+    while not {1, 2} <= set(got):
+        number, answer = ours.recv(); got[number] = answer
+    assert isinstance(got[1], Done) and isinstance(got[2], Failed), got
+    ours.send((0, Quit()))
+reader = threading.Thread(target=read); reader.start()
+child.main(theirs, EngineOptions("interactive", 1, 0))
+reader.join()
+import app.engine.work_train, app.engine.work_predict, cellseg1.training.job, cellseg1.prediction.job
+"""
+
+
+def test_the_engine_never_loads_qt():
+    loaded = loaded_after(SERVE)
+    assert "torch" in loaded
+    assert not loaded & {"PySide6", "shiboken6", "PyQt5", "PyQt6"}
+
+
+# ---- the window dies
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from PySide6.QtCore import QCoreApplication
+from app.engine.client import Engines
+from app.engine.messages import TrainRequest
+if __name__ == "__main__":
+    image, mask, out, run, overrides = sys.argv[1:]
+    app = QCoreApplication([])
+    engines = Engines(threads=1)
+    request = TrainRequest((Path(image),), (Path(mask),), Path(out), run_folder=Path(run), overrides=eval(overrides),
+                           device="cpu", preview=False)
+    job = engines.start(request, "Training")
+    engines.interactive.examine(lambda report: print("pids", job.pid, engines.interactive.pid, flush=True)
+                                if job.curve else engines.interactive.examine(again))
+    again = lambda report: time.sleep(0.05) or (print("pids", job.pid, engines.interactive.pid, flush=True)
+                                                if job.curve else engines.interactive.examine(again))
+    app.exec()
+"""
+
+
+def test_engines_end_when_the_window_is_killed(tmp_path, config):
+    image, mask = write_discs(tmp_path)
+    (tmp_path / "parent.py").write_text(PARENT)
+    overrides = {**QUICK, "epoch_max": 300, "checkpoint_seconds": 1000}
+    arguments = [image, mask, tmp_path / "model.cs1", tmp_path / "run", repr(overrides)]
+    root = str(Path(__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py"), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**__import__("os").environ, "PYTHONPATH": root, "QT_QPA_PLATFORM": "offscreen"},
+    )
+    try:
+        line = parent.stdout.readline().split()
+        assert line[:1] == ["pids"], line
+        pids = [int(pid) for pid in line[1:]]
+        assert all(alive(pid) for pid in pids)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        end = time.monotonic() + 3
+        while any(alive(pid) for pid in pids) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not [pid for pid in pids if alive(pid)]
+    finally:
+        parent.kill()
+        parent.communicate()
+    status = read_status(tmp_path / "run")
+    assert status.state == "stopped"
+    assert (tmp_path / "model.cs1.checkpoint").exists()
+    assert not list(tmp_path.rglob("*.part"))
