@@ -48,8 +48,8 @@ class Preferences:
     device: str = "auto"
     brush_size: float = 16.0
     overlay_mode: OverlayMode = "fill"
-    overlay_opacity: float = 0.4
-    outline_width: float = 1.5
+    overlay_opacity: float = 0.35
+    outline_width: float = 1.0
     protect_cells: bool = True
     layouts: Mapping[str, str] = field(default_factory=dict)
     tour_done: bool = False

@@ -204,6 +204,11 @@ class Settings:
         "predict",
         "model = every image at the scale of the training; own = look again at the scale that fits the image's cells.",
     )
+    prompt_rule: Literal["all", "sparing"] = _setting(
+        "all",
+        "predict",
+        "all = every point of the grid is asked; sparing = the background only on a grid twice as coarse.",
+    )
     candidate_floor: float = _setting(
         0.3, "predict", "Proposals of a lower score or stability are not kept with the run.", ge=0, le=1
     )
@@ -285,7 +290,7 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "sam_image_size": 256,
         "patch_size": 256,
         "view_plan": "tiles",
-        "epoch_max": 20,
+        "epoch_max": 12,
         "batch_size": 4,
         "gradient_accumulation_step": 1,
         "duplicate_data": 32,
@@ -296,7 +301,18 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "crop_scale": (0.5, 1.0),
         "pred_iou_thresh": 0.7,
         "stability_score_thresh": 0.7,
+        # So small a network must change as a whole to learn a kind of cells that it has never seen (decision 0016).
+        "backbone_lr": 4e-4,
+        "freeze_image_encoder": False,
+        "freeze_prompt_encoder": False,
+        "freeze_mask_decoder_transformer": False,
+        "freeze_upscaling_cnn": False,
+        "freeze_output_hypernetworks_mlps": False,
+        "freeze_mask_decoder_mask_tokens": False,
+        "freeze_mask_decoder_iou": False,
+        "max_point_num": 12,
         "image_scale": "own",
+        "prompt_rule": "sparing",
     },
 }
 

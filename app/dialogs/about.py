@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.dialogs.base import Dialog, sentence, title_label
+from app.dialogs.base import Dialog, scrolling, sentence, title_label
 from app.dialogs.licences import own_licence, packages
 from app.theme import BIG_ICON, GAP, MARGIN, TIGHT, app_icon
 from cellseg1._version import __version__
@@ -95,7 +95,7 @@ class AboutDialog(Dialog):
             )
         )
         column.addStretch(1)
-        return page
+        return scrolling(page, self.tr("About"))
 
     def _text(self, text: str, name: str) -> QPlainTextEdit:
         edit = QPlainTextEdit(text)

@@ -53,7 +53,7 @@ class AxesDialog(Dialog):
         pixel_size: tuple[float, float] | None = None,
         images: int = 1,
     ) -> None:
-        super().__init__(parent, self.tr("Axes and pixel size"), columns=64)
+        super().__init__(parent, self.tr("Axes and pixel size"), columns=64, scroll=True)
         if len(shape) != len(axes):
             msg = "one letter per axis"
             raise ValueError(msg)

@@ -25,9 +25,13 @@ class Dialog(QDialog):
         Title of the window.
     columns, rows
         The size it opens with, in average characters and lines; never larger than the screen.
+    scroll
+        Whether the body scrolls when the screen is too low for it.  Not for bodies with a list that gives way.
     """
 
-    def __init__(self, parent: QWidget | None, title: str, columns: int = 64, rows: int = 0) -> None:
+    def __init__(
+        self, parent: QWidget | None, title: str, columns: int = 64, rows: int = 0, *, scroll: bool = False
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
         self.setAccessibleName(title)
@@ -35,9 +39,20 @@ class Dialog(QDialog):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         outer.setSpacing(MARGIN)
-        self.body = QVBoxLayout()
+        self._scroll: _Area | None = None
+        if scroll:
+            inside = QWidget()
+            self.body = QVBoxLayout(inside)
+            self.body.setContentsMargins(0, 0, GAP, 0)
+            self._scroll = _Area(inside)
+            outer.addWidget(self._scroll, 1)
+        else:
+            self.body = QVBoxLayout()
+            outer.addLayout(self.body, 1)
         self.body.setSpacing(GAP)
-        outer.addLayout(self.body, 1)
+        #: What must stay in sight, such as why something cannot be done yet.
+        self.foot = QVBoxLayout()
+        outer.addLayout(self.foot)
         self.buttons = QDialogButtonBox()
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
@@ -50,9 +65,14 @@ class Dialog(QDialog):
         columns, rows = self._wish
         room = self.screen().availableGeometry().size() * 0.92
         width = max(least.width(), metrics.averageCharWidth() * columns)
+        width = min(width, room.width())
         layout = self.layout()
-        if layout is not None and layout.hasHeightForWidth():
-            least.setHeight(layout.totalHeightForWidth(min(width, room.width())))
+        if self._scroll is not None:
+            foot = self.foot.sizeHint().height()
+            around = self.buttons.sizeHint().height() + foot + (4 if foot else 3) * MARGIN
+            least.setHeight(self._scroll.height_for(width - 2 * MARGIN - GAP) + around)
+        elif layout is not None and layout.hasHeightForWidth():
+            least.setHeight(layout.totalHeightForWidth(width))
         height = max(least.height(), metrics.lineSpacing() * rows)
         return QSize(width, height).boundedTo(room)
 
@@ -124,15 +144,28 @@ def sentence(text: str = "", *, quiet: bool = False, selectable: bool = False) -
 
 def scrolling(inside: QWidget, name: str) -> QScrollArea:
     """Return an area that scrolls `inside` up and down, and is wide enough that nothing is cut at the side."""
-    area = _Area()
-    area.setWidget(inside)
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area = _Area(inside)
     area.setAccessibleName(name)
     return area
 
 
 class _Area(QScrollArea):
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        self.setWidget(inside)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def height_for(self, width: int) -> int:
+        """Return the height at which nothing scrolls."""
+        inside = self.widget()
+        layout = None if inside is None else inside.layout()
+        if inside is None or layout is None:
+            return self.sizeHint().height()
+        height = inside.sizeHint().height()
+        return layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else height
+
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         inside = self.widget()
         least = 0 if inside is None else inside.minimumSizeHint().width()

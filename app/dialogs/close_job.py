@@ -32,7 +32,7 @@ class CloseDuringJobDialog(Dialog):
     """
 
     def __init__(self, titles: Sequence[str], parent: QWidget | None = None, *, tray: bool = True) -> None:
-        super().__init__(parent, self.tr("A job is running"), columns=60)
+        super().__init__(parent, self.tr("A job is running"), columns=60, scroll=True)
         self.choice = CloseChoice.CANCEL
         self.body.addWidget(title_label(", ".join(titles), 1))
         self.body.addWidget(sentence(self.tr("What you have drawn is saved. What should happen to the job?")))

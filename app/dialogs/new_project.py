@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QButtonGroup,
     QFileDialog,
+    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -77,7 +78,7 @@ class NewProjectDialog(Dialog):
     """
 
     def __init__(self, place: Path, images: Sequence[Path] = (), parent: QWidget | None = None) -> None:
-        super().__init__(parent, self.tr("New project"), columns=76)
+        super().__init__(parent, self.tr("New project"), columns=76, scroll=True)
         self._touched = False
         self._images: list[Path] = []
         self.body.addLayout(self._where(place))
@@ -90,11 +91,8 @@ class NewProjectDialog(Dialog):
         self._problem = sentence()
         self._problem.setProperty("wrong", True)
         # Its line is always there, so that the dialog does not grow when something is wrong.
-        keep = self._problem.sizePolicy()
-        keep.setRetainSizeWhenHidden(True)
-        self._problem.setSizePolicy(keep)
         self._problem.setText(" ")
-        self.body.addWidget(self._problem)
+        self.foot.addWidget(self._problem)
         self.create_button = self.add_button(self.tr("Create project"), Role.AcceptRole, primary=True)
         self.create_button.setToolTip(self.tr("Make the project and open it (Ctrl+Return)"))
         self.add_button(self.tr("Cancel"), Role.RejectRole)
@@ -143,7 +141,8 @@ class NewProjectDialog(Dialog):
         empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         empty.setProperty("secondary", True)
         empty.setMargin(MARGIN)
-        holder = QWidget()
+        holder = QFrame()
+        holder.setProperty("card", True)
         inside = QVBoxLayout(holder)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.addWidget(empty)
@@ -293,10 +292,8 @@ class NewProjectDialog(Dialog):
         self._problem.setText(problem or " ")
         self.create_button.setEnabled(not problem)
         place = self.place.path()
-        name = self.name.text().strip()
-        self.folder_label.setText(
-            self.tr("Makes the folder {folder}").format(folder=place / (name + SUFFIX)) if not problem else " "
-        )
+        folder = "" if problem or place is None else str(place / (self.name.text().strip() + SUFFIX))
+        self.folder_label.setText(self.tr("Makes the folder {folder}").format(folder=folder) if folder else " ")
 
     def result_values(self) -> NewProject:
         """Return what the user chose."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import shiboken6
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
@@ -197,9 +198,10 @@ class TourOverlay(QWidget):
             return
         self._ended = True
         self._window.removeEventFilter(self)
+        # The focus leaves first: a widget that is hidden while it has the focus looks for the next one in itself.
+        before = self._before
+        (before if before is not None and shiboken6.isValid(before) else self._window).setFocus()
         self.hide()
-        if self._before is not None:
-            self._before.setFocus(Qt.FocusReason.OtherFocusReason)
         self.finished.emit(completed)
         self.deleteLater()
 
@@ -285,6 +287,8 @@ class TourOverlay(QWidget):
             for button in (self.skip_button, self.back_button, self.next_button)
             if button.isVisible() and button.isEnabled()
         ]
+        if self._ended or not order:
+            return super().focusNextPrevChild(forward)
         current = self.focusWidget()
         place = order.index(current) if current in order else 0
         order[(place + (1 if forward else -1)) % len(order)].setFocus(Qt.FocusReason.TabFocusReason)

@@ -33,14 +33,18 @@ from app.engine.messages import (
 from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
+    from pathlib import Path
     from types import FrameType
 
     from app.engine.messages import Answer, Request
 
 #: Time for the last checkpoint after the window has gone.
-_LAST_SECONDS = 1.2
+_LAST_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 1.0
+#: Where a crash of a compiled library is described, in the run's folder.
+CRASH = "crash.txt"
 
 
 class Channel:
@@ -102,18 +106,13 @@ class Channel:
             with self._arrived:
                 self._inbox.append((number, request))
                 self._arrived.notify_all()
-        import sys as _s
-        t0=time.time()
-        _s.stderr.write(f"EOF {os.getpid()} {t0}\n"); _s.stderr.flush()
         self.lost.set()
         self.stop.set()
         self._finish()
         if self._role == "job":
             time.sleep(_LAST_SECONDS)
-        _s.stderr.write(f"slept {os.getpid()} {time.time()-t0}\n"); _s.stderr.flush()
         for task in self.at_loss:
             task()
-        _s.stderr.write(f"tasks {os.getpid()} {time.time()-t0}\n"); _s.stderr.flush()
         os._exit(3)
 
     def _finish(self) -> None:
@@ -127,8 +126,27 @@ class Channel:
 
 
 def main(connection: Connection, options: EngineOptions) -> None:
-    """Run an engine until its job is done or its connection closes."""
-    _prepare(options)
+    """Be an engine: what the child process runs, and its end."""
+    code = 1
+    try:
+        _prepare(options)
+        work(connection, options)
+        code = 0
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        # An interpreter with torch in it takes seconds to leave in good order, and holds its memory meanwhile.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code)
+
+
+def work(connection: Connection, options: EngineOptions) -> None:
+    """Answer requests until the job is done or the connection closes."""
     channel = Channel(connection, options.role)
     channel.send(0, Ready(os.getpid()))
     if options.role == "interactive":
@@ -144,20 +162,50 @@ def main(connection: Connection, options: EngineOptions) -> None:
 
 def run_job(channel: Channel, number: int, request: Request, options: EngineOptions) -> Done | Failed:
     """Do one job from beginning to end; every error becomes a `Failed`."""
+    folder = getattr(request, "run_folder", None)
     try:
-        match request:
-            case TrainRequest():
-                from app.engine.work_train import train_job
-
-                return train_job(channel, number, request, options)
-            case PredictRequest():
-                from app.engine.work_predict import predict_job
-
-                return predict_job(channel, number, request, options)
-            case _:
-                return Done(answer(request))
+        with crash_report(folder):
+            return _run(channel, number, request, options)
     except Exception as error:  # noqa: BLE001 - whatever it is, the window must hear of it
         return explain(error)
+
+
+@contextlib.contextmanager
+def crash_report(folder: Path | None) -> Iterator[None]:
+    """Let a crash inside a compiled library write where it happened into the run's folder; nothing stays otherwise."""
+    import faulthandler
+
+    path = None if folder is None else folder / CRASH
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        stream = None if path is None else path.open("w", encoding="utf-8")
+    except OSError:
+        stream = None
+    if stream is None or path is None:
+        yield
+        return
+    with stream:
+        faulthandler.enable(stream)
+        try:
+            yield
+        finally:
+            faulthandler.disable()
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _run(channel: Channel, number: int, request: Request, options: EngineOptions) -> Done | Failed:
+    match request:
+        case TrainRequest():
+            from app.engine.work_train import train_job
+
+            return train_job(channel, number, request, options)
+        case PredictRequest():
+            from app.engine.work_predict import predict_job
+
+            return predict_job(channel, number, request, options)
+    return Done(answer(request))
 
 
 def answer(request: Request) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal
 
+from app.engine.child import CRASH
 from app.engine.interactive import CLOSING_SECONDS, ClickMask, Interactive
 from app.engine.link import Exit, Link, describe_exit
 from app.engine.messages import (
@@ -195,6 +196,7 @@ class JobHandle(QObject):
         last = self._last
         if last is None and self.state != "stopping":
             last = describe_exit(end, self.kind)
+            last = Failed(last.sentence, f"{last.details}\n{self._crash()}".rstrip())
         if isinstance(last, Failed):
             self.error = (last.sentence, last.details)
             self.log.append(last.sentence)
@@ -209,6 +211,14 @@ class JobHandle(QObject):
             self._set_state("finished")
             self.finished.emit(self.result)
         self.ended.emit(self)
+
+    def _crash(self) -> str:
+        """Return where a compiled library crashed, if it could still say so."""
+        folder = getattr(self.request, "run_folder", None)
+        try:
+            return "" if folder is None else (folder / CRASH).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
 
     def close(self, grace: float) -> None:
         """Begin to end the engine because the window closes."""

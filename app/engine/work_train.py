@@ -224,7 +224,9 @@ class _PreviewMaker:
         settings = settings.replace(output_size="repaired")
         top, left, bottom, right = box = preview_box(image, model)
         part = np.ascontiguousarray(image.pixels[top:bottom, left:right])
-        found = predict_candidates(replace(model, settings=settings), part, stop=self.job.channel.stop.is_set)
+        # The training images have the model's scale; looking for another one would take time.
+        used, stop = replace(model, settings=settings), self.job.channel.stop.is_set
+        found = predict_candidates(used, part, scale=model.scale, stop=stop)
         labels = label_image(select(found, select_settings(settings)), (part.shape[0], part.shape[1]), settings)
         cells = int(labels.max(initial=0))
         self.job.record.log(f"Preview after {step} steps: {cells} cells.")

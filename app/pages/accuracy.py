@@ -66,8 +66,9 @@ class AccuracyTab(Panel):
         self._shown_for: Any = None
         self._quiet = False
         self._compare: CompareView | None = None
+        self._where_to = ""
         self._soon = QTimer(self, interval=0, singleShot=True)
-        self._soon.timeout.connect(self.refresh)
+        self._soon.timeout.connect(lambda: self.isVisible() and self.refresh())
         self._mark_soon = QTimer(self, interval=0, singleShot=True)
         self._mark_soon.timeout.connect(self._show_marks)
 
@@ -99,7 +100,6 @@ class AccuracyTab(Panel):
         self.go_button = QPushButton()
         self.go_button.setProperty("quiet", True)
         self.go_button.clicked.connect(lambda: self.step_wanted.emit(self._where_to))
-        self._where_to = "predict"
         self.body.addWidget(self.go_button, 0, Qt.AlignmentFlag.AlignLeft)
         self.remarks = Banner()
         self.add(self.remarks)
@@ -203,7 +203,9 @@ class AccuracyTab(Panel):
             if truth.checked_only and not self.truth.any_checked:
                 return self.tr("No image is checked yet. Correct one and mark it as checked in step 4."), "review"
             if not truth.checked_only and not self.truth.any_drawn:
-                return self.tr("No cells are drawn yet. Draw the right cells of an image that is predicted."), "annotate"
+                return self.tr(
+                    "No cells are drawn yet. Draw the right cells of an image that is predicted."
+                ), "annotate"
         return "", ""
 
     def _show_state(self) -> None:
@@ -301,7 +303,9 @@ class AccuracyTab(Panel):
         bad = [f"{one.item.name}: {one.error}" for one in outcomes if one.error]
         if bad:
             left = [self.tr("... and {n} more").format(n=len(bad) - 4)] if len(bad) > 4 else []
-            self._remark([self.tr("Left out: {images}").format(images=words.images(len(bad))), *bad[:4], *left], "warning")
+            self._remark(
+                [self.tr("Left out: {images}").format(images=words.images(len(bad))), *bad[:4], *left], "warning"
+            )
         if good:
             self.set_results(good)
         else:
@@ -396,8 +400,8 @@ class AccuracyTab(Panel):
             dots.append(QColor(MARK_COLOURS[mistake.kind]))
         self.errors.source.dots = dots
         self._quiet = True
-        titles = (self.tr("Error"), self.tr("Image"), self.tr("Overlap"))
-        tips = ("", "", self.tr("Largest overlap (IoU) with a cell of the other side"))
+        titles = (self.tr("Error"), self.tr("Image"), self.tr("IoU"))
+        tips = ("", "", self.tr("Largest overlap with a cell of the other side, 0 to 1"))
         self.errors.set_table(titles, rows, (0, 0, 2), tips)
         self.errors.setColumnHidden(1, row is not None)
         self._quiet = False
@@ -519,6 +523,7 @@ class AccuracyTab(Panel):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Mark the errors again."""
         super().showEvent(event)
+        self.refresh()
         self._shown_for = None
         self._mark_soon.start()
 

@@ -246,7 +246,7 @@ class _Pages:
         painter.setFont(_font(8, bold=bold))
         painter.setPen(_INK)
         number = len(values) - 1
-        width = 42.0
+        width = 45.0
         name = _WIDTH - 2 * _MARGIN - number * width
         metrics = QFontMetricsF(painter.font())
         first = metrics.elidedText(str(values[0]), Qt.TextElideMode.ElideMiddle, name - 6)

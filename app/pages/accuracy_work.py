@@ -133,8 +133,12 @@ def _drawn_and_run(project: Any, truth: Side, prediction: Side) -> Pairs:
         for plane in both
     ]
     left = len(drawn) - len(both)
-    remarks = (f"{left} images with cells were not part of this prediction.",) if left else ()
-    return Pairs(tuple(pairs), remarks)
+    remarks = (_some(left, "image with cells was", "images with cells were", "not part of this prediction."),)
+    return Pairs(tuple(pairs), remarks if left else ())
+
+
+def _some(number: int, one: str, several: str, rest: str) -> str:
+    return f"{number:,} {one if number == 1 else several} {rest}"
 
 
 def _nothing_drawn(truth: Side, any_drawn: bool) -> str:
@@ -156,8 +160,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _by_name(project: Any, files: Sequence[Path]) -> tuple[list[tuple[Any, Path]], tuple[str, ...]]:
-    """Match the project's images with mask files; images of the same name are told by their number in the project."""
-    entries = {Path(entry.name): entry for entry in reversed(project.images)}
+    """Match the project's images with mask files by name; of images with the same name none is matched."""
+    entries = {Path(entry.id) / Path(entry.name).name: entry for entry in project.images}
     pairing = pair_by_name(list(entries), files)
     remarks = [sentence for sentence in pairing.report() if not sentence.startswith("No mask was found")]
     return [(entries[image], mask) for image, mask in pairing.pairs], tuple(remarks)
@@ -183,7 +187,8 @@ def _folder_and_run(project: Any, folder: Path, prediction: Side) -> Pairs:
             f"No mask in {folder} belongs to an image of this prediction. A mask must have the name of its image."
         )
     if missing:
-        remarks = (*remarks, f"{missing} masks belong to images that this prediction does not have.")
+        sentence = _some(missing, "mask belongs to an image", "masks belong to images", "that was not predicted then.")
+        remarks = (*remarks, sentence)
     return Pairs(tuple(pairs), remarks)
 
 
@@ -217,9 +222,11 @@ def _two_folders(project: Any, truth: Path, prediction: Path) -> Pairs:
     pairs = [Pair(pred.name, shown.get(true), true, pred) for pred, true in pairing.pairs]
     remarks = []
     if pairing.images_without_mask:
-        remarks.append(f"{len(pairing.images_without_mask)} predictions have no truth and are left out.")
+        left = len(pairing.images_without_mask)
+        remarks.append(_some(left, "prediction has", "predictions have", "no truth to be compared with."))
     if pairing.masks_without_image:
-        remarks.append(f"{len(pairing.masks_without_image)} truths have no prediction and are left out.")
+        left = len(pairing.masks_without_image)
+        remarks.append(_some(left, "truth has", "truths have", "no prediction to be compared with."))
     remarks += [one for one in pairing.report() if one.startswith("These files have the same name")]
     return Pairs(tuple(pairs), tuple(remarks))
 

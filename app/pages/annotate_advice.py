@@ -61,8 +61,7 @@ def advice(facts: CellFacts) -> str:
     """Return what to say about the cells drawn so far."""
     if facts.count == 0:
         return _tr(
-            "Outline a few dozen cells that lie close together and differ in size: paint them (B), "
-            "or click them (C)."
+            "Outline a few dozen cells that lie close together and differ in size: paint them (B), or click them (C)."
         )
     if facts.count < FEW_CELLS:
         return _tr("A start. A few dozen, densely packed and of varied size, make a good model.")

@@ -147,16 +147,14 @@ class PixelSizeDialog(Dialog):
     def __init__(self, parent: QWidget | None, size: tuple[float, float] | None, images: int = 1) -> None:
         super().__init__(parent, self.tr("Pixel size"), columns=52)
         self.unknown = False
-        self.body.addWidget(
-            sentence(self.tr("How many micrometres is one pixel? The microscope's software knows it."))
-        )
+        self.body.addWidget(sentence(self.tr("How many micrometres is one pixel? The microscope's software knows it.")))
         form = QFormLayout()
-        self.x = self._field(self.tr("Width of a pixel"))
-        self.y = self._field(self.tr("Height of a pixel"))
+        self.across = self._field(self.tr("Width of a pixel"))
+        self.down = self._field(self.tr("Height of a pixel"))
         self.square = QCheckBox(self.tr("Pixels are square"))
         self.square.setToolTip(self.tr("Height and width are the same"))
-        form.addRow(self.tr("Width"), self.x)
-        form.addRow(self.tr("Height"), self.y)
+        form.addRow(self.tr("Width"), self.across)
+        form.addRow(self.tr("Height"), self.down)
         form.addRow("", self.square)
         self.body.addLayout(form)
         self.this_image = QRadioButton(self.tr("For this image"))
@@ -167,18 +165,18 @@ class PixelSizeDialog(Dialog):
             self.body.addWidget(self.all_images)
         self.body.addStretch(1)
         if size is not None:
-            self.y.setValue(size[0])
-            self.x.setValue(size[1])
+            self.down.setValue(size[0])
+            self.across.setValue(size[1])
             self.add_button(self.tr("Unknown"), Role.ResetRole, self._forget)
         self.square.setChecked(size is None or abs(size[0] - size[1]) < 1e-9)
         self.add_button(self.tr("Cancel"), Role.RejectRole)
         self.ok = self.add_button(self.tr("Use this size"), Role.AcceptRole, primary=True)
         self.square.toggled.connect(self._check)
-        self.x.valueChanged.connect(self._check)
-        self.y.valueChanged.connect(self._check)
+        self.across.valueChanged.connect(self._check)
+        self.down.valueChanged.connect(self._check)
         self._check()
-        self.x.setFocus()
-        self.x.selectAll()
+        self.across.setFocus()
+        self.across.selectAll()
 
     def _field(self, name: str) -> QDoubleSpinBox:
         field = QDoubleSpinBox()
@@ -190,12 +188,12 @@ class PixelSizeDialog(Dialog):
         field.setToolTip(name)
         return field
 
-    def size(self) -> tuple[float, float] | None:
+    def pixel_size(self) -> tuple[float, float] | None:
         """Return (y, x) in micrometres; None: unknown."""
         if self.unknown:
             return None
-        x = self.x.value()
-        return (x if self.square.isChecked() else self.y.value()), x
+        x = self.across.value()
+        return (x if self.square.isChecked() else self.down.value()), x
 
     def for_all(self) -> bool:
         """Whether the size is that of all images."""
@@ -206,10 +204,10 @@ class PixelSizeDialog(Dialog):
         self.accept()
 
     def _check(self) -> None:
-        self.y.setEnabled(not self.square.isChecked())
-        if self.square.isChecked() and self.y.value() != self.x.value():
-            self.y.setValue(self.x.value())
-        self.ok.setEnabled(self.x.value() > 0 and self.y.value() > 0)
+        self.down.setEnabled(not self.square.isChecked())
+        if self.square.isChecked() and self.down.value() != self.across.value():
+            self.down.setValue(self.across.value())
+        self.ok.setEnabled(self.across.value() > 0 and self.down.value() > 0)
 
 
 def raw_axes(entry: Any, image: Any) -> tuple[str, tuple[int, ...]]:

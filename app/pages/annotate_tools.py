@@ -53,7 +53,7 @@ class ToolOptions(QWidget):
 
         canvas.tool_changed.connect(lambda _name: self.refresh())
         canvas.brush_size_changed.connect(self.brush.set_value)
-        session.preferences.changed.connect(lambda name: name == "protect_cells" and self.refresh())
+        session.preferences.changed.connect(self._preference_changed)
         session.model_changed.connect(self.refresh)
         assistant = canvas.assistant
         if hasattr(assistant, "state_changed"):
@@ -147,6 +147,10 @@ class ToolOptions(QWidget):
         }
         self.click_state.setText(texts.get(state, ""))
         self.busy.setVisible(state == "preparing")
+
+    def _preference_changed(self, name: str) -> None:
+        if name == "protect_cells":
+            self.refresh()
 
     def _set_protect(self, on: bool) -> None:
         self._canvas.protect = on

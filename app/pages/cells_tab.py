@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ class CellsTab(QWidget):
             self._show()
             return
         size = session.pixel_size()
-        key = (id(document), document.revision, size)
+        key = (weakref.ref(document), document.revision, size)
         if key == self._key or self._measuring:
             self._show()
             return
@@ -112,7 +113,7 @@ class CellsTab(QWidget):
             return
         self._measuring = False
         document = self._session.document
-        if document is None or id(document) != key[0]:
+        if document is None or key[0]() is not document:
             # Another image is shown meanwhile.
             self._soon.start(0)
             return
@@ -196,10 +197,10 @@ class CellsTab(QWidget):
             self.summary.setText(self.tr("Measuring..."))
             return
         median = float(np.median(rows.diameter)) if len(rows) else 0.0
-        text = self.tr("{cells}, median diameter {n} px").format(cells=words.cells(len(rows)), n=f"{median:.1f}")
+        text = self.tr("{cells}\nMedian diameter {n} px").format(cells=words.cells(len(rows)), n=f"{median:.1f}")
         diameter_um = rows.diameter_um
         if diameter_um is not None and len(rows):
-            text += f" ({float(np.median(diameter_um)):.1f} µm)"
+            text += self.tr(", {n} µm").format(n=f"{float(np.median(diameter_um)):.1f}")
         else:
             text += "\n" + self.tr("The pixel size is not known, so there are no micrometres; set it in step 1.")
         self.summary.setText(text)

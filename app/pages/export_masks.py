@@ -295,4 +295,3 @@ class ExportMasksDialog(Dialog):
 def _stem(project: Any, plane: Plane) -> str:
     entry = project.image(plane[0])
     return file_stem(entry.name, plane[1], plane[2], several=is_stack(entry))
-

@@ -59,10 +59,8 @@ def drawn_planes(project: Any, *, checked_only: bool = False) -> Iterator[Plane]
 
 def shape_of(entry: Any) -> tuple[int, int] | None:
     """Return height and width of an image's planes, None before it was opened the first time."""
-    shape, axes = entry.shape, entry.axes
-    if not shape or not axes or len(axes) != len(shape) or "Y" not in axes or "X" not in axes:
-        return None
-    return int(shape[axes.index("Y")]), int(shape[axes.index("X")])
+    shape = entry.plane_shape
+    return None if shape is None else (int(shape[0]), int(shape[1]))
 
 
 def predictions(project: Any) -> list[Any]:
@@ -102,24 +100,26 @@ def choose(path: Any, settings: SelectSettings, shape: tuple[int, int] | None) -
     return Selector(Candidates.load(path)).select(settings).labels
 
 
-def run_title(run: Any) -> str:
-    """Name a prediction for people: model and time."""
+def run_title(run: Any, *, longest: int = 18) -> str:
+    """Name a prediction for people: model and time; the model's name is shortened to fit beside the time."""
     model = run.fields.get("model")
     name = str(model).removesuffix(".cs1") if model else "tiny"
+    if len(name) > longest:
+        name = f"{name[: longest - 1]}…"
     return f"{name}, {when(run.created)}"
 
 
-def when(created: Any) -> str:
-    """Write the time at which something was made, in the time of this computer."""
+def when(created: str) -> str:
+    """Write the time at which something was made (ISO 8601), in the time of this computer."""
     import datetime as dt
 
-    if isinstance(created, (int, float)):
-        moment = dt.datetime.fromtimestamp(created, dt.UTC)
-    else:
-        try:
-            moment = dt.datetime.fromisoformat(str(created))
-        except ValueError:
-            return str(created)
+    try:
+        moment = dt.datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    now = dt.datetime.now(dt.UTC).astimezone()
     if moment.tzinfo is not None:
         moment = moment.astimezone()
-    return moment.strftime("%Y-%m-%d %H:%M")
+    if moment.date() == now.date():
+        return moment.strftime("%H:%M")
+    return moment.strftime("%d %b %H:%M" if moment.year == now.year else "%d %b %Y")

@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
@@ -35,6 +36,8 @@ from cellseg1.errors import CellSeg1Error, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from PySide6.QtGui import QShowEvent
 
 #: What the sliders below the result change is not asked for before the prediction.
 _SLIDERS = (
@@ -68,7 +71,7 @@ class PredictPanel(Panel):
         self._job: Any = None
         self._guard = WheelGuard(self)
         self._soon = QTimer(self, interval=0, singleShot=True)
-        self._soon.timeout.connect(self.refresh)
+        self._soon.timeout.connect(lambda: self.isVisible() and self.refresh())
 
         self._build_input()
         self._build_progress()
@@ -98,6 +101,12 @@ class PredictPanel(Panel):
         self.train_button.clicked.connect(lambda: self.step_wanted.emit("train"))
         self.models_button = self._quiet(self.tr("All models..."), self.tr("Import, export and rename models (Ctrl+M)"))
         self.models_button.clicked.connect(self.models_wanted)
+        row = QHBoxLayout()
+        row.setSpacing(TIGHT)
+        row.addWidget(self.train_button)
+        row.addWidget(self.models_button)
+        row.addStretch(1)
+        self.body.addLayout(row)
         self.scope = self._combo(self.tr("Images"), self.tr("Which images to predict"))
         self.scope.activated.connect(self._choose_scope)
         self.misfit = Banner()
@@ -163,13 +172,17 @@ class PredictPanel(Panel):
         button.setProperty("quiet", True)
         button.setToolTip(tip)
         button.setAccessibleName(text)
-        self.body.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
         return button
 
     # ---- showing
 
     def shown(self) -> None:
         """Bring everything up to date; called when one comes to this step."""
+        self.refresh()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Show what changed meanwhile."""
+        super().showEvent(event)
         self.refresh()
 
     def refresh(self) -> None:
@@ -243,8 +256,8 @@ class PredictPanel(Panel):
         kept = self.scope.currentData()
         entries = list(project.images) if project is not None else []
         numbers = {
-            "empty": sum(1 for one in entries if not _any(one, "cells")),
-            "unchecked": sum(1 for one in entries if not _all_checked(one)),
+            "empty": sum(1 for one in entries if not _all(one, "cells")),
+            "unchecked": sum(1 for one in entries if not _all(one, "checked")),
         }
         known = {one.id for one in entries}
         self._chosen = [one for one in self._chosen if one in known]
@@ -280,9 +293,9 @@ class PredictPanel(Panel):
             return []
         match self.scope.currentData():
             case "empty":
-                return [one for one in project.images if not _any(one, "cells")]
+                return [one for one in project.images if not _all(one, "cells")]
             case "unchecked":
-                return [one for one in project.images if not _all_checked(one)]
+                return [one for one in project.images if not _all(one, "checked")]
             case "all":
                 return list(project.images)
             case "chosen":
@@ -475,9 +488,6 @@ def _without_backbone(settings: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (settings or {}).items() if key != "vit_name"}
 
 
-def _any(entry: Any, key: str) -> bool:
-    return any(note.get(key) for note in (entry.planes or {}).values())
-
-
-def _all_checked(entry: Any) -> bool:
-    return all(flags(entry, plane).get("checked") for plane in planes_of(entry))
+def _all(entry: Any, key: str) -> bool:
+    """Whether all planes of an image have cells, or are checked."""
+    return all(flags(entry, plane).get(key) for plane in planes_of(entry))

@@ -60,9 +60,8 @@ class ReviewPanel(Panel):
         self._canvas = canvas
         #: The proposal that Enter accepts, 0 for none.
         self.current = 0
-        self._next_score: tuple[float, int] | None = None
         self._soon = QTimer(self, interval=0, singleShot=True)
-        self._soon.timeout.connect(self.refresh)
+        self._soon.timeout.connect(lambda: self.isVisible() and self.refresh())
 
         self.counts = QLabel()
         self.counts.setFont(tabular(heading(self.font(), 1)))
@@ -83,7 +82,7 @@ class ReviewPanel(Panel):
             signal.connect(self._soon.start)
         session.image_changed.connect(self._forget)
         session.document_changed.connect(self._document_changed)
-        canvas.proposal_clicked.connect(self.choose)
+        canvas.proposal_clicked.connect(lambda number: self.isVisible() and self.choose(number))
         canvas.selection_changed.connect(self._cells_chosen)
         self.refresh()
 
@@ -102,7 +101,9 @@ class ReviewPanel(Panel):
         self.which.setFont(tabular(self.which.font()))
         self.accept_button = self._button(self.tr("Accept"), "accept", self.tr("Make it a cell (Enter)"))
         self.accept_button.clicked.connect(self.accept_current)
-        self.reject_button = self._button(self.tr("Reject"), "reject", self.tr("Do not offer it any more (Delete or R)"))
+        self.reject_button = self._button(
+            self.tr("Reject"), "reject", self.tr("Do not offer it any more (Delete or R)")
+        )
         self.reject_button.clicked.connect(self.reject_current)
         self.step_button = self._button(
             self.tr("Next, from the least sure"), "next", self.tr("Go to the proposal of the next higher score (Tab)")
@@ -243,9 +244,7 @@ class ReviewPanel(Panel):
             self.empty.set_sentence(self.tr("Choose an image in the list at the left to review its cells."))
             self.empty.set_button("")
         elif self._proposals.run_id is None:
-            self.empty.set_sentence(
-                self.tr("This image is not predicted yet. Predict it, or go on to one that is; cells can be drawn here.")
-            )
+            self.empty.set_sentence(self.tr("This image is not predicted yet. Predict it, or go on to one that is."))
             self.empty.set_button(self.tr("Go to Predict"))
         else:
             self.empty.set_sentence(
@@ -407,6 +406,7 @@ class ReviewPanel(Panel):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Take the keys of this step, also over the image."""
         super().showEvent(event)
+        self.refresh()
         self._canvas.installEventFilter(self)
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name

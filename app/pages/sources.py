@@ -149,11 +149,16 @@ class PredictionBox(SourceBox):
         if side is None or side.settings is None:
             return ()
         used = side.settings
-        largest = self.tr("any size") if used.max_cell_area is None else f"{used.min_cell_area}-{used.max_cell_area} px²"
+        size = self.tr("any size")
+        if used.max_cell_area is not None:
+            size = f"{used.min_cell_area}-{used.max_cell_area} px²"
+        elif used.min_cell_area:
+            size = f"≥ {used.min_cell_area} px²"
         line = self.tr("score {score}, stability {stability}, overlap {overlap}, {size}").format(
             score=f"{used.pred_iou_thresh:.2f}",
             stability=f"{used.stability_score_thresh:.2f}",
             overlap=f"{used.crop_nms_thresh:.2f}",
-            size=largest if used.max_cell_area is not None or not used.min_cell_area else f"≥ {used.min_cell_area} px²",
+            size=size,
         )
-        return (self.currentText(), line)
+        run = next((one for one in predictions(self._session.project) if one.id == data), None)
+        return (self.currentText() if run is None else f"{run_title(run, longest=200)} ({run.id})", line)

@@ -93,6 +93,10 @@ class NumberModel(QAbstractTableModel):
             return self.titles[section]
         if role == Qt.ItemDataRole.ToolTipRole and section < len(self.tips):
             return self.tips[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            words = bool(self.rows) and isinstance(self.rows[0][section], str)
+            side = Qt.AlignmentFlag.AlignLeft if words else Qt.AlignmentFlag.AlignRight
+            return side | Qt.AlignmentFlag.AlignVCenter
         return None
 
 

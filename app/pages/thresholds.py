@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from app.pages import words
 from app.pages.planes import predictions, run_title
 from app.theme import GAP, TIGHT, tabular
 from app.widgets.slider_field import SliderField
@@ -32,7 +33,6 @@ class Thresholds(QWidget):
         super().__init__(parent)
         self._session = session
         self._first: SelectSettings | None = None
-        self._run: str | None = None
 
         self.runs = QComboBox()
         self.runs.setAccessibleName(self.tr("Prediction"))
@@ -88,6 +88,8 @@ class Thresholds(QWidget):
             logarithmic=True,
             tip=self.tr("Leave out cells of a larger area; at the right end there is no limit"),
         )
+        # The least area leaves out nothing.
+        self.smallest.spin.setSpecialValueText(self.tr("any size"))
         self.score.value_changed.connect(lambda value: self._set(pred_iou_thresh=value))
         self.stability.value_changed.connect(lambda value: self._set(stability_score_thresh=value))
         self.overlap.value_changed.connect(lambda value: self._set(crop_nms_thresh=value))
@@ -142,6 +144,7 @@ class Thresholds(QWidget):
         self.runs.clear()
         for run in found:
             self.runs.addItem(run_title(run), run.id)
+            self.runs.setItemData(self.runs.count() - 1, run_title(run, longest=200), Qt.ItemDataRole.ToolTipRole)
         shown = self.runs.findData(session.proposals.run_id)
         if shown >= 0:
             self.runs.setCurrentIndex(shown)
@@ -170,10 +173,8 @@ class Thresholds(QWidget):
 
     def _loaded(self) -> None:
         """Show the thresholds of another prediction."""
-        proposals = self._session.proposals
-        if proposals.run_id != self._run or self._first is None:
-            self._run, self._first = proposals.run_id, proposals.settings
-        self._show_values(proposals.settings)
+        self._first = self._session.proposals.settings
+        self._show_values(self._first)
 
     def _show_values(self, settings: SelectSettings) -> None:
         plane = self._session.plane
@@ -215,7 +216,9 @@ class Thresholds(QWidget):
             self.count.setText(self.tr("Loading...") if proposals.run_id is not None else "")
             return
         cells, left = len(proposals.selection.cells), len(proposals.offered)
-        text = self.tr("%n cells in this image", "", cells)
-        if left < cells:
-            text = self.tr("{cells}, {n} of them are drawn or rejected already").format(cells=text, n=cells - left)
+        text = self.tr("{cells} in this image").format(cells=words.cells(cells))
+        if cells and not left:
+            text = self.tr("{cells}, all drawn or rejected already").format(cells=text)
+        elif left < cells:
+            text = self.tr("{cells}, {n} of them drawn or rejected already").format(cells=text, n=cells - left)
         self.count.setText(text)

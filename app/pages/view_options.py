@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -130,9 +130,7 @@ class ViewOptions(FoldSection):
         row.addStretch(1)
         self._modes.idClicked.connect(lambda number: self._set_overlay(mode=_MODES[number]))
         self.add(holder)
-        self.opacity = SliderField(
-            self.tr("Opacity"), 0, 100, 1, 0, "%", tip=self.tr("How strongly cells are filled")
-        )
+        self.opacity = SliderField(self.tr("Opacity"), 0, 100, 1, 0, "%", tip=self.tr("How strongly cells are filled"))
         self.opacity.value_changed.connect(lambda value: self._set_overlay(opacity=value / 100))
         self.add(self.opacity)
         self.outline = SliderField(
@@ -335,8 +333,6 @@ class ChannelRow(QWidget):
 
 def channel_name(view: ChannelView, number: int) -> str:
     """Return the name of a channel, or its number where it has none."""
-    from PySide6.QtCore import QCoreApplication
-
     return view.name or QCoreApplication.translate("ViewOptions", "Channel {n}").format(n=number + 1)
 
 

@@ -151,8 +151,6 @@ class Content:
         try:
             head = values["project"]
             images = [ProjectImage.from_dict(one) for one in values["images"]]
-            return cls(
-                str(head["uid"]), str(head["created"]), dict(head["settings"]), {one.id: one for one in images}
-            )
+            return cls(str(head["uid"]), str(head["created"]), dict(head["settings"]), {one.id: one for one in images})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(f"{path} is not understood ({error}). Nothing was changed.") from error

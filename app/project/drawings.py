@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.annotation.document import Change, Document
+    from app.annotation.document import Document
+    from app.annotation.steps import Change
     from app.project.content import ProjectImage
     from cellseg1.images import Image
 
@@ -115,13 +116,21 @@ class ProjectDrawings(ProjectStore):
         plane.kept = document
         self._recent[key] = plane
         self._recent.move_to_end(key)
-        while len(self._recent) > KEPT_DOCUMENTS:
-            _, oldest = self._recent.popitem(last=False)
+        for old in list(self._recent)[:-KEPT_DOCUMENTS]:
+            oldest = self._recent[old]
             oldest.save()
-            # Whoever still has it goes on with it; when nobody has, its journal is closed.
-            oldest.kept = None
+            # What is only in memory must stay there.
+            if not oldest.journal.unsaved:
+                # Whoever still has it goes on with it; when nobody has, its journal is closed.
+                oldest.kept = None
+                del self._recent[old]
         for gone in [key for key, plane in self._planes.items() if plane.document() is None]:
             self._forget(gone)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether edits are only in memory, because they could not be written: closing would lose them."""
+        return any(plane.journal.unsaved for plane in self._planes.values())
 
     def _forget(self, key: tuple[str, int, int]) -> None:
         self._recent.pop(key, None)
@@ -234,6 +243,8 @@ class ProjectDrawings(ProjectStore):
 
 
 _SETTABLE = frozenset(
-    "name shape axes dtype n_z n_t n_channels channel_names axes_guessed axes_by_hand notes pixel_size_um "
-    "pixel_size_by_hand display".split()
+    (
+        *("name", "shape", "axes", "dtype", "n_z", "n_t", "n_channels", "channel_names", "axes_guessed"),
+        *("axes_by_hand", "notes", "pixel_size_um", "pixel_size_by_hand", "display"),
+    )
 )

@@ -54,7 +54,7 @@ def same_content(path: Path, known: dict[str, Any]) -> bool:
         if state.st_mtime_ns == known.get("mtime_ns"):
             return True
         if known.get("sha256"):
-            return full_hash(path) == known["sha256"]
+            return bool(full_hash(path) == known["sha256"])
         return bool(fingerprint(path)["ends"] == known.get("ends"))
     except OSError:
         return False
@@ -75,11 +75,9 @@ def copy_file(source: Path, target: Path) -> dict[str, Any]:
         while True:
             try:
                 data = stream.read(_CHUNK)
-            except OutputError:
-                raise
             except OSError as error:
-                # `atomic_write` would say that the target cannot be written.
-                raise UnreadableError(error.errno, error.strerror, str(source)) from error
+                # Left to `atomic_write`, it would look as if the target could not be written.
+                raise UnreadableError(f"{source.name} cannot be read: {error.strerror or error}.") from error
             if not data:
                 break
             whole.update(data)

@@ -366,13 +366,11 @@ class ProjectImages(ProjectDrawings):
                     found.append((entry.id, z, t))
         return found
 
-    def _recount(self) -> None:
+    def _recount(self, written: float) -> None:
         """Bring the list up to date with drawings that were edited after it was written, before a crash."""
-        from app.project.content import FILE
         from app.project.planes import description, read_drawing
         from app.project.recovery import recover
 
-        written = (self.folder / FILE).stat().st_mtime
         for entry in self.images:
             folder = self.folder / "annotations" / entry.id
             for path in sorted(folder.glob("z*_t*.journal")) if folder.is_dir() else ():

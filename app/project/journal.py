@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import threading
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import IO, TYPE_CHECKING, BinaryIO, Literal, cast
 
 from app.annotation.steps import HistoryError
 from app.project.records import HEAD, KINDS, OLD, OVERHEAD, STATE, STEP, Record, State, pack, record_at
@@ -33,7 +33,7 @@ KEPT_STEPS = 500
 _CHUNK = 1 << 20
 
 
-def write_all(stream: BinaryIO, data: bytes) -> None:
+def write_all(stream: IO[bytes], data: bytes) -> None:
     """Write all of `data`; every write of a journal goes through here."""
     view = memoryview(data)
     while view:
@@ -100,6 +100,7 @@ class Journal:
         self._mark = 0 if found.snapshot is None else found.end
         self._dirty = False
         self._problem: OSError | None = None
+        self._sync_failed = False
         self._repair: Callable[[], None] | None = None
         self._closed = False
         self.snapshot_number = found.snapshot
@@ -142,9 +143,9 @@ class Journal:
 
     def _read_range(self, start: int, size: int) -> bytes:
         if self._closed:
-            with self.path.open("rb") as stream:
-                stream.seek(start)
-                return _read_exactly(stream, size)
+            with self.path.open("rb") as closed:
+                closed.seek(start)
+                return _read_exactly(closed, size)
         stream = self._open()
         stream.seek(start)
         return _read_exactly(stream, size)
@@ -195,9 +196,13 @@ class Journal:
                     self._check_place(stream)
         except OSError as error:
             with self._lock:
-                self._dirty = True
+                self._dirty = self._sync_failed = True
                 self._report(error)
             return False
+        with self._lock:
+            self._sync_failed = False
+            if written:
+                self._report(None)
         return written
 
     def _check_place(self, stream: BinaryIO) -> None:
@@ -232,7 +237,8 @@ class Journal:
         except OSError as error:
             self._report(error)
             return False
-        self._report(None)
+        if not self._sync_failed:
+            self._report(None)
         return True
 
     def _report(self, error: OSError | None) -> None:
@@ -246,7 +252,8 @@ class Journal:
         new = create and self._end == 0 and not self.path.exists()
         if new:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = self.path.open("rb" if self.read_only else "x+b" if new else "r+b", buffering=0)
+        mode = "rb" if self.read_only else "x+b" if new else "r+b"
+        self._stream = cast("BinaryIO", self.path.open(mode, buffering=0))
         if new:
             sync_folder(self.path.parent)
         return self._stream
@@ -356,8 +363,7 @@ class Journal:
                     left -= len(data)
             elif self._pending:
                 target.write(self._head())
-            for number, (kind, payload) in self._pending.items():
-                target.write(pack(kind, number, payload))
+            target.write(b"".join(pack(kind, number, payload) for number, (kind, payload) in self._pending.items()))
 
     def release(self) -> None:
         """Close the file so that its folder can be renamed; it is opened again when it is needed."""
@@ -382,7 +388,7 @@ class Journal:
         """Go on in a place that can be written, after another that could not."""
         with self._lock:
             self._repair = None
-            self.read_only = False
+            self.read_only = self._sync_failed = False
             self._dirty = True
             self._report(None)
 

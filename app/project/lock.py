@@ -6,8 +6,8 @@ import contextlib
 import getpass
 import json
 import os
+import platform
 import socket
-import sys
 import time
 import uuid
 import zlib
@@ -69,8 +69,8 @@ class Holder:
         """Say who it is and what that means."""
         if self.host != socket.gethostname():
             return (
-                f"The project is open on the computer {self.host} (since {self.since}), so it can only be looked at here. "
-                f"Close it there; if it is not open there any more, delete the file {NAME} in its folder."
+                f"The project is open on the computer {self.host} (since {self.since}), so it can only be looked at "
+                f"here. Close it there; if it is not open there any more, delete the file {NAME} in its folder."
             )
         return (
             f"The project is open in another window (since {self.since}), so it can only be looked at here. "
@@ -84,9 +84,11 @@ def started(pid: int) -> str:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return ""
-        if sys.platform == "linux":
+        if platform.system() == "Linux":
             # psutil's time of start moves when the clock is set; these two numbers do not.
-            ticks = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()[19]
+            ticks = (
+                Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()[19]
+            )
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
             return f"{boot}/{ticks}"
         return str(round(process.create_time()))

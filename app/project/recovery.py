@@ -40,8 +40,10 @@ class Recovered:
         Number of the snapshot's state, None when it has none that is whole.
     damaged
         Files that are not whole.
+    torn
+        Whether there is something behind the journal's last whole record.
     lost
-        Whether operations are missing at the end.
+        Whether operations are missing at the end, or may be.
     """
 
     shape: tuple[int, int] | None = None
@@ -52,6 +54,7 @@ class Recovered:
     end: int = 0
     snapshot: int | None = None
     damaged: list[Path] = field(default_factory=list)
+    torn: bool = False
     lost: bool = False
 
     @property
@@ -122,6 +125,7 @@ def _read_journal(path: Path, data: mmap.mmap | bytes, states: list[State], foun
             found.steps[record.number] = record
         found.last = max(found.last, record.number)
     found.end = records[-1].end if records else 0
+    found.torn = len(data) > found.end
     if (not whole or not heads) and len(data):
         found.damaged.append(path)
 
@@ -136,6 +140,8 @@ def _take_state(record: Record, data: mmap.mmap | bytes, states: list[State], fo
 def _cut_at_gap(found: Recovered) -> None:
     """Keep the operations that follow the start one after the other."""
     number = found.start.number if found.start is not None else 0
+    # What stood at the torn end is in a snapshot that is newer than everything before the end.
+    covered = number > max((record.number for record in found.operations), default=0)
     kept: list[Record] = []
     for record in sorted(found.operations, key=lambda record: record.number):
         if record.number <= number:
@@ -144,7 +150,7 @@ def _cut_at_gap(found: Recovered) -> None:
             break
         kept.append(record)
         number += 1
-    found.lost = number < found.last
+    found.lost = number < found.last or (found.torn and not covered)
     found.operations = kept
 
 
@@ -194,8 +200,6 @@ def keep_damaged(found: Recovered, what: str) -> list[str]:
 
 def damage_sentence(found: Recovered, path: Path, what: str, more: str = "") -> str:
     """Say what a damaged file means for the drawing."""
-    if found.lost:
-        effect = "every edit before the damage is there, later ones may be missing"
-    else:
-        effect = "no cell was lost"
+    lost = "every edit before the damage is there, later ones may be missing"
+    effect = lost if found.lost else "no cell was lost"
     return f"{path.name} of {what} was damaged: {effect}. {more}".strip()

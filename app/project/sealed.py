@@ -104,13 +104,16 @@ def read_sealed(
     """
     whole: dict[Path, bytes] = {}
     for file in (path, backup_of(path)):
-        with contextlib.suppress(FileNotFoundError):
+        try:
             data = file.read_bytes()
-            try:
-                unseal(data, kind)
-                whole[file] = data
-            except DamagedError as error:
-                damage.append(f"{file.name} was damaged ({error}){_kept(file, repair=repair)}.")
+            unseal(data, kind)
+            whole[file] = data
+        except FileNotFoundError:
+            continue
+        except DamagedError as error:
+            damage.append(f"{file.name} was damaged ({error}){_kept(file, repair=repair)}.")
+        except OSError as error:
+            raise ProjectError(f"{file} cannot be read: {error.strerror or error}. Nothing was changed.") from error
     if not whole:
         raise DamagedError(
             f"{path} is missing or damaged, and so is its second copy. Nothing was changed; restore it from a backup."

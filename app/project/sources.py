@@ -24,12 +24,10 @@ def expand(paths: Iterable[Path], skipped: list[tuple[Path, str]]) -> list[Path]
     for path in paths:
         path = Path(os.path.abspath(path))  # noqa: PTH100, PLW2901 - links keep their own name
         if path.is_dir():
-            inside = [
-                Path(place, name)
-                for place, folders, names in os.walk(path)
-                for name in names
-                if _wanted(name) and not _prune(folders)
-            ]
+            inside = []
+            for place, folders, names in os.walk(path):
+                folders[:] = [name for name in folders if not name.startswith(".") and not name.endswith(SUFFIX)]
+                inside += [Path(place, name) for name in names if _wanted(name)]
             inside.sort(key=lambda file: (natural_key(file.parent), natural_key(file)))
             if not inside:
                 skipped.append((path, "There are no images in this folder."))
@@ -45,12 +43,6 @@ def expand(paths: Iterable[Path], skipped: list[tuple[Path, str]]) -> list[Path]
 
 def _wanted(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def _prune(folders: list[str]) -> bool:
-    """Leave out hidden folders and other projects; always False."""
-    folders[:] = [name for name in folders if not name.startswith(".") and not name.endswith(SUFFIX)]
-    return False
 
 
 def split_masks(files: list[Path]) -> tuple[list[Path], list[Path]]:

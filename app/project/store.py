@@ -38,7 +38,9 @@ class ProjectStore:
         Why changes cannot be written at the moment; None when all is well.
     """
 
-    def __init__(self, folder: Path, content: Content, lock: Lock | None, why_read_only: str, damage: list[str]) -> None:
+    def __init__(
+        self, folder: Path, content: Content, lock: Lock | None, why_read_only: str, damage: list[str]
+    ) -> None:
         self.folder = folder
         self.content = content
         self.why_read_only = why_read_only
@@ -125,9 +127,9 @@ class ProjectStore:
         """Bring everything to disk; called by the background thread."""
         with self._planes_lock:
             planes = list(self._planes.values())
-        # Every journal is tried, also when one fails.
-        written = all([plane.journal.sync() for plane in planes])
-        return self._save_runs() and self._save() and written
+        # Every one is tried, also when another fails.
+        written = [plane.journal.sync() for plane in planes] + [self._save_runs(), self._save()]
+        return all(written)
 
     def _save_runs(self) -> bool:
         raise NotImplementedError
@@ -175,6 +177,8 @@ class ProjectStore:
     def _sentence(self, error: OSError) -> str:
         cause: BaseException = error.__cause__ if isinstance(error.__cause__, OSError) else error
         why = describe_os_error(cause) if isinstance(cause, OSError) else str(cause)
+        if isinstance(cause, FileNotFoundError):
+            why = "its folder was moved or deleted"
         return (
             f"The project cannot be saved in {self.folder}: {why}. Your edits are kept in memory and can be undone; "
             "nothing is lost while this window stays open. Free some space, or save the project elsewhere."

@@ -142,6 +142,8 @@ QToolTip { background: $raised; color: $text; border: 1px solid $outline; paddin
 QMenu { background: $raised; border: 1px solid $outline; padding: 4px; }
 QMenu::item { padding: 6px 24px 6px 12px; border-radius: 4px; color: $text; }
 QMenu::icon { padding-left: 8px; }
+QMenu::indicator { width: 16px; height: 16px; left: 6px; }
+QMenu::indicator:checked { image: url(marks:check-$shade.svg); }
 QMenu::item:selected { background: $hover; }
 QMenu::item:disabled { color: $disabled; }
 QMenu::separator { height: 1px; background: $border; margin: 4px 8px; }
@@ -157,7 +159,9 @@ QAbstractItemView {
 QAbstractItemView:focus { border-color: $accent; }
 QAbstractItemView[plain="true"] { background: transparent; border: 2px solid transparent; }
 QAbstractItemView[plain="true"]:focus { border-color: $accent; }
-QComboBox QAbstractItemView { border-radius: 0px; border: 1px solid $outline; padding: 2px; }
+QComboBox QAbstractItemView, QComboBox QAbstractItemView:focus {
+    border-radius: 0px; border: 1px solid $outline; padding: 2px;
+}
 QTreeView::item, QListView::item { min-height: 24px; }
 QTableView { gridline-color: $border; }
 QTableView::item { padding: 2px 6px; }

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 import PySide6
+import shiboken6
 from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
@@ -229,8 +230,13 @@ class ExceptionHook(QObject):
             self._showing = False
 
 
-def install_exception_hook(parent_of: Callable[[], QWidget | None] = lambda: None) -> ExceptionHook:
-    """Show exceptions that nobody caught; keep the result, and call its `remove` at the end."""
+def install_exception_hook(parent: QWidget | None = None) -> Callable[[], None]:
+    """Show exceptions that nobody caught, as dialogs of `parent`; call the result to end that."""
+
+    def parent_of() -> QWidget | None:
+        # At the end of the program errors may come when the window is already gone.
+        return parent if parent is not None and shiboken6.isValid(parent) else None
+
     hook = ExceptionHook(parent_of)
     hook.install()
-    return hook
+    return hook.remove

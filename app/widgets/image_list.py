@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -42,13 +42,16 @@ class _View(QListView):
     """A list that leaves letters to the tools: after a click on an image, B is still the brush."""
 
     resized = Signal()
+    remove_wanted = Signal()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         plain = event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier)
         if plain and event.text().strip() and event.text().isprintable():
             event.ignore()
-            return
-        super().keyPressEvent(event)
+        elif plain and event.key() == Qt.Key.Key_Delete:
+            self.remove_wanted.emit()
+        else:
+            super().keyPressEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         super().resizeEvent(event)
@@ -101,6 +104,14 @@ class ImageList(QWidget):
         layout.addWidget(self._next_button())
         self._follow_model()
         self._show_counts()
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the usual width."""
+        return QSize(self.fontMetrics().averageCharWidth() * 32, 560)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the width at which names and states can still be read."""
+        return QSize(self.fontMetrics().averageCharWidth() * 27, super().minimumSizeHint().height())
 
     # ---- parts
 
@@ -177,10 +188,9 @@ class ImageList(QWidget):
         view.customContextMenuRequested.connect(self._open_menu)
         view.activated.connect(self._activated)
         view.resized.connect(self._look.start)
-        view.verticalScrollBar().valueChanged.connect(self._look.start)
+        view.verticalScrollBar().valueChanged.connect(lambda _value: self._look.start())
         view.selectionModel().currentChanged.connect(self._current_changed)
-        delete = QShortcut(QKeySequence(Qt.Key.Key_Delete), view, context=Qt.ShortcutContext.WidgetShortcut)
-        delete.activated.connect(self._remove)
+        view.remove_wanted.connect(self._remove)
         self.view = view
         return view
 

@@ -110,7 +110,7 @@ class LevelsPlot(QWidget):
             return abs(self.x_of(self.value_of(handle)) - x), 0 if handle != "gamma" else 1
 
         near = min(_HANDLES, key=distance)
-        if distance("low")[0] == distance("high")[0]:
+        if near != "gamma" and distance("low")[0] == distance("high")[0]:
             return "low" if x < self.x_of(self.low) else "high"
         return near
 

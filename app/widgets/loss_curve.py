@@ -38,6 +38,8 @@ class LossCurve(QWidget):
         self._x: list[float] = []
         self._y: list[float] = []
         self._smooth: list[float] = []
+        # Kept while values come: the axes are asked for at every point that is drawn.
+        self._lowest, self._highest = math.inf, -math.inf
         self._total = 0.0
         self._at: int | None = None
         self._empty = self.tr("The curve appears with the first steps.")
@@ -64,8 +66,10 @@ class LossCurve(QWidget):
             # A resumed training repeats the steps since its checkpoint.
             keep = bisect.bisect_left(self._x, step)
             del self._x[keep:], self._y[keep:], self._smooth[keep:]
+            self._lowest, self._highest = min(self._y, default=math.inf), max(self._y, default=-math.inf)
         share = max(_LEAST_SHARE, 1 / (len(self._x) + 1) ** 0.7)
         before = self._smooth[-1] if self._smooth else loss
+        self._lowest, self._highest = min(self._lowest, loss), max(self._highest, loss)
         self._x.append(step)
         self._y.append(loss)
         self._smooth.append(before + share * (loss - before))
@@ -92,6 +96,7 @@ class LossCurve(QWidget):
         self._x.clear()
         self._y.clear()
         self._smooth.clear()
+        self._lowest, self._highest = math.inf, -math.inf
         self._at = None
         self._changed()
 
@@ -126,8 +131,8 @@ class LossCurve(QWidget):
         """Return the ends of both axes; the vertical one begins at zero where the loss has no sign."""
         right = max(self._total, self._x[-1], 1.0)
         left = min(0.0, self._x[0])
-        low = min(0.0, *self._y)
-        high = max(*self._y, self._smooth[0], low + 1e-9)
+        low = min(0.0, self._lowest)
+        high = max(self._highest, low + 1e-9)
         step = round_step(high - low, 4)
         return left, right, math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
@@ -220,19 +225,21 @@ class LossCurve(QWidget):
 
     def _path(self, place: QRectF, values: list[float]) -> QPainterPath:
         """Return the line through the values: of many within one pixel the lowest and the highest."""
-        path = QPainterPath()
+        left, right, low, high = self._ranges()
+        across, up = place.width() / (right - left), place.height() / (high - low)
         count = len(values)
-        columns = max(2, int(place.width()))
-        each = max(1, math.ceil(count / columns))
+        each = max(1, math.ceil(count / max(2, int(place.width()))))
+        path = QPainterPath()
         for start in range(0, count, each):
             part = values[start : start + each]
             chosen = [start] if each == 1 else sorted({start + part.index(min(part)), start + part.index(max(part))})
             for index in chosen:
-                point = self._to_screen(place, self._x[index], values[index])
+                x = place.left() + (self._x[index] - left) * across
+                y = place.bottom() - (values[index] - low) * up
                 if path.elementCount() == 0:
-                    path.moveTo(point)
+                    path.moveTo(x, y)
                 else:
-                    path.lineTo(point)
+                    path.lineTo(x, y)
         return path
 
     def _draw_reading(self, painter: QPainter, place: QRectF) -> None:

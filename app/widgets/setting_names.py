@@ -93,6 +93,8 @@ TITLES: Final[dict[str, Any]] = {
     "tile_size": QT_TRANSLATE_NOOP("Settings", "Tile"),
     "tile_overlap": QT_TRANSLATE_NOOP("Settings", "Tile overlap"),
     "point_spacing": QT_TRANSLATE_NOOP("Settings", "Point spacing"),
+    "image_scale": QT_TRANSLATE_NOOP("Settings", "Scale of images"),
+    "prompt_rule": QT_TRANSLATE_NOOP("Settings", "Points asked"),
     "candidate_floor": QT_TRANSLATE_NOOP("Settings", "Keep proposals from"),
     "min_area": QT_TRANSLATE_NOOP("Settings", "Smallest cell"),
     "max_area": QT_TRANSLATE_NOOP("Settings", "Largest cell"),
@@ -123,6 +125,10 @@ _CHOICES: Final[dict[str, Any]] = {
     "pyramid": QT_TRANSLATE_NOOP("Settings", "pyramid"),
     "tiles": QT_TRANSLATE_NOOP("Settings", "tiles"),
     "auto": QT_TRANSLATE_NOOP("Settings", "automatic"),
+    "model": QT_TRANSLATE_NOOP("Settings", "as trained"),
+    "sparing": QT_TRANSLATE_NOOP("Settings", "sparing"),
+    "all": QT_TRANSLATE_NOOP("Settings", "all"),
+    "own": QT_TRANSLATE_NOOP("Settings", "its own"),
 }
 
 

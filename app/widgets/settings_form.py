@@ -148,7 +148,7 @@ class SettingsForm(QWidget):
             # Eighty rows at once would be felt when the page opens; most folds are never opened.
             if opened and not fold.body.count():
                 for name in names:
-                    fold.add(self._row(name))
+                    fold.add(self._row(name)).show()
 
         fold.toggled.connect(build)
         return fold

@@ -58,7 +58,7 @@ class StepButton(QAbstractButton):
         self.setCheckable(True)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
     def _ring(self) -> int:
         return self.fontMetrics().height() + 4
@@ -175,6 +175,7 @@ class StepBar(QWidget):
             if shortcuts:
                 key = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
                 key.activated.connect(lambda name=words.name: self._by_key(name))
+        layout.addStretch(1)
         self._group.buttonToggled.connect(self._fit)
         self._project = ""
         self.set_possible({})
@@ -222,7 +223,7 @@ class StepBar(QWidget):
     # ---- room
 
     def _name_room(self, *, narrow: bool) -> int:
-        return self.fontMetrics().averageCharWidth() * (12 if narrow else 28)
+        return self.fontMetrics().averageCharWidth() * (15 if narrow else 28)
 
     def _width(self, *, compact: bool, narrow: bool) -> int:
         """Return the width with long or short steps and a long or short project name."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellseg1.prediction.candidates import Candidates
+from cellseg1.prediction.sparing import SparingPrompts
 from cellseg1.prediction.views import View, plan_views
 from cellseg1.sam.interface import Backbone, Decoded
 from cellseg1.sam.memory import exhausted, is_out_of_memory
@@ -81,9 +82,9 @@ def find_candidates(
         for number, view in enumerate(views):
             if stop is not None and stop():
                 return None
-            for first, decoded in _decode_view(model, scaled, view, settings, floor, autocast):
+            for numbers, decoded in _decode_view(model, scaled, view, settings, floor, autocast):
                 reader = _window_masks if tiles else _full_masks
-                for mask in reader(decoded, first, view, settings, floor, shape, scaled.shape[:2]):
+                for mask in reader(decoded, numbers, view, settings, floor, shape, scaled.shape[:2]):
                     found.masks.append(mask[0])
                     found.stability.append(mask[1])
                     found.score.append(mask[2])
@@ -140,10 +141,10 @@ def view_pixels(image: Pixels, view: View) -> Tensor:
 
 def _decode_view(
     model: Backbone, image: Pixels, view: View, settings: Settings, floor: float, autocast: torch.dtype | None
-) -> Iterator[tuple[int, Decoded]]:
+) -> Iterator[tuple[NDArray[np.int64], Decoded]]:
     """Encode a view and decode its prompts, batch by batch; a batch that does not fit into memory is halved.
 
-    Yields the number of the batch's first prompt with its answer.
+    Yields the numbers of the batch's prompts with their answers.
     """
     device = model.device_of()
     batch = settings.points_per_batch
@@ -158,9 +159,11 @@ def _decode_view(
         if is_out_of_memory(error):
             raise exhausted(device, "this prediction") from error
         raise
-    start = 0
-    while start < len(view.prompts):
-        points = view.prompts[start : start + batch]
+    sparing = SparingPrompts(view.prompts) if settings.prompt_rule == "sparing" else None
+    waiting = np.arange(len(view.prompts)) if sparing is None else sparing.first()
+    while len(waiting):
+        numbers = waiting[:batch]
+        points = view.prompts[numbers]
         prompts = torch.from_numpy(points.astype(np.float32)).to(device)[:, None]
         labels = torch.ones(prompts.shape[:2], dtype=torch.int64, device=device)
         index = torch.zeros(len(points), dtype=torch.int64, device=device)
@@ -176,8 +179,12 @@ def _decode_view(
             if device.type == "cuda":
                 torch.cuda.empty_cache()
             continue
-        yield start, decoded
-        start += len(points)
+        yield numbers, decoded
+        waiting = waiting[len(numbers) :]
+        if sparing is not None:
+            sparing.note(numbers, decoded)
+            if not len(waiting):
+                waiting = sparing.rest()
 
 
 _Mask = tuple[Crop, float, float, tuple[float, float]]
@@ -185,7 +192,7 @@ _Mask = tuple[Crop, float, float, tuple[float, float]]
 
 def _full_masks(
     decoded: Decoded,
-    first: int,
+    numbers: NDArray[np.int64],
     view: View,
     settings: Settings,
     floor: float,
@@ -220,7 +227,7 @@ def _full_masks(
             if _touches_inner_edge(mask, view.box, (scaled_shape[0], scaled_shape[1])):
                 continue
             crop = _to_image(mask, (x0, y0), (scaled_shape[0], scaled_shape[1]), shape)
-            px, py = in_image[first + which] * (shape[1] / scaled_shape[1], shape[0] / scaled_shape[0])
+            px, py = in_image[numbers[which]] * (shape[1] / scaled_shape[1], shape[0] / scaled_shape[0])
             yield crop, float(steady), float(scores[which]), (float(px), float(py))
 
 
@@ -283,7 +290,7 @@ def _to_image(
 
 def _window_masks(
     decoded: Decoded,
-    first: int,
+    numbers: NDArray[np.int64],
     view: View,
     settings: Settings,
     floor: float,
@@ -304,7 +311,7 @@ def _window_masks(
         found = _read_window(logits[row], corner, decoded.stride, zoom, shape, offset, view, scaled_shape)
         if found is None or found[1] < floor:
             continue
-        x, y = view.prompts[first + which]
+        x, y = view.prompts[numbers[which]]
         px = (x + x0 + 0.5) / zoom[0] - 0.5
         py = (y + y0 + 0.5) / zoom[1] - 0.5
         yield found[0], found[1], float(scores[which]), (float(px), float(py))

@@ -94,8 +94,8 @@ def test_a_job_runs_at_low_priority_and_notes_its_speed(trained):
     assert 0 < speed[0] < job.result["seconds"]
 
 
-def test_stopped_killed_hung_and_resumed_each_time(engines, tmp_path):  # noqa: F811
-    """A training asked to stop, one whose engine is killed, and one whose engine hangs; each goes on from the last."""
+def test_stopped_killed_crashed_and_resumed_each_time(engines, tmp_path):  # noqa: F811
+    """A training asked to stop, one whose engine is killed, one that crashes; each goes on from the last."""
     long = {**QUICK, "epoch_max": 40, "checkpoint_seconds": 0.05}
     job = engines.start(request(tmp_path, overrides=long, preview=False), "Training")
     identity = job.process_identity()
@@ -135,6 +135,18 @@ def test_stopped_killed_hung_and_resumed_each_time(engines, tmp_path):  # noqa: 
     assert job.curve[0][0] > steps + 2
     numbers = [step for step, _, _ in read_curve(tmp_path / "run")]
     assert numbers == list(range(1, numbers[-1] + 1))
+    # A crash inside a compiled library says where it was.
+    os.kill(job.pid, signal.SIGSEGV)
+    run_to_end(job, 10)
+    assert job.state == "failed"
+    assert "unexpectedly" in job.error[0]
+    assert "SIGSEGV" in job.error[1]
+    assert "trainer.py" in job.error[1]
+
+
+def test_an_engine_that_does_not_stop_is_ended(engines, tmp_path):  # noqa: F811
+    job = engines.start(request(tmp_path), "Training")
+    wait_for(lambda: job.state == "running")
     os.kill(job.pid, signal.SIGSTOP)
     asked = time.monotonic()
     job.stop(grace=0.3)

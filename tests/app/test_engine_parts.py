@@ -298,7 +298,7 @@ def read():
     assert isinstance(got[1], Done) and isinstance(got[2], Failed), got
     ours.send((0, Quit()))
 reader = threading.Thread(target=read); reader.start()
-child.main(theirs, EngineOptions("interactive", 1, 0))
+child.work(theirs, EngineOptions("interactive", 1, 0))
 reader.join()
 import app.engine.work_train, app.engine.work_predict, cellseg1.training.job, cellseg1.prediction.job
 """

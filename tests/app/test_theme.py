@@ -13,10 +13,15 @@ from app.theme.palette import make_palette
 from app.theme.sheet import style_sheet
 from cellseg1.bundled import resource_path
 
-NAMES = """brush eraser lasso polygon click split merge delete fill clean region pan hide overlay fit one-to-one undo redo
-new open add image folder import export save train predict review measure model settings help info warning error check
-checked play stop pause more search copy trash rename duplicate link unlink eye contrast sun moon zoom-in zoom-out grid
-next previous accept reject keyboard computer gpu log tour close menu plus minus""".split()
+NAMES = re.findall(
+    r"\S+",
+    """
+    brush eraser lasso polygon click split merge delete fill clean region pan hide overlay fit one-to-one undo redo
+    new open add image folder import export save train predict review measure model settings help info warning error
+    check checked play stop pause more search copy trash rename duplicate link unlink eye contrast sun moon zoom-in
+    zoom-out grid next previous accept reject keyboard computer gpu log tour close menu plus minus
+    """,
+)
 GROUNDS = ("window", "field", "raised", "hover", "selected")
 
 
@@ -57,7 +62,9 @@ def test_the_palette_says_what_is_disabled():
     for colours in (LIGHT, DARK):
         palette = make_palette(colours)
         for role in (QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText, QPalette.ColorRole.WindowText):
-            on, off = (palette.color(group, role) for group in (QPalette.ColorGroup.Active, QPalette.ColorGroup.Disabled))
+            on, off = (
+                palette.color(group, role) for group in (QPalette.ColorGroup.Active, QPalette.ColorGroup.Disabled)
+            )
             ground = palette.color(QPalette.ColorRole.Window)
             assert contrast(off, ground) < contrast(on, ground)
 
@@ -83,7 +90,7 @@ def test_a_theme_is_switched_live(qapp, look, qtbot):
     assert theme.colours() == DARK
     assert theme.current_theme() is look
     assert look.choice == "dark"
-    assert button.palette().color(QPalette.ColorRole.Window).name() == DARK.window
+    assert button.palette().color(QPalette.ColorRole.ButtonText).name() == DARK.text
     assert button.grab().toImage().pixelColor(8, button.height() // 2).name() == DARK.raised
     with qtbot.assertNotEmitted(look.changed):
         apply_theme(qapp, "dark")
@@ -117,7 +124,11 @@ def test_the_window_has_an_icon(qapp, look):
 def test_every_icon_is_one_stroke_and_fits(qapp, name):
     root = ET.parse(resource_path(f"icons/{name}.svg")).getroot()
     assert (root.get("width"), root.get("height"), root.get("viewBox")) == ("24", "24", "0 0 24 24")
-    assert (root.get("stroke"), root.get("stroke-width"), root.get("stroke-linecap")) == ("currentColor", "1.75", "round")
+    assert (root.get("stroke"), root.get("stroke-width"), root.get("stroke-linecap")) == (
+        "currentColor",
+        "1.75",
+        "round",
+    )
     for item in root.iter():
         assert item.get("stroke", "none") in ("none", "currentColor")
         assert item.get("fill", "none") in ("none", "currentColor")

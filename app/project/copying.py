@@ -1,0 +1,139 @@
+"""All files of an open project as they belong together at this moment, to be copied somewhere else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from app.project.content import FILE
+from app.project.journal import copy_plain
+from app.project.lock import NAME as LOCK
+from app.project.sealed import BACKUP, ProjectError, write_sealed
+from cellseg1.errors import OutputError
+from cellseg1.files import describe_os_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.project.content import Content
+    from app.project.store import ProjectStore
+
+_LEFT_OUT = frozenset((FILE, FILE + BACKUP, LOCK))
+
+
+def files_of(project: ProjectStore, *, without: frozenset[str] = frozenset()) -> Iterator[tuple[str, Path]]:
+    """Yield (path with ``/``, path) of every file but ``project.json``, locks, and what is half-written or made again.
+
+    `without` names further folders to leave out.
+    """
+    root = project.folder
+    for place, folders, names in os.walk(root):
+        here = Path(place)
+        if here == root:
+            folders[:] = [name for name in folders if name != "thumbnails" and name not in without]
+        folders.sort()
+        for name in sorted(names):
+            path = here / name
+            if path.is_symlink() or name.endswith(".part") or (here == root and name in _LEFT_OUT):
+                continue
+            yield path.relative_to(root).as_posix(), path
+
+
+def unwritten(project: ProjectStore) -> list[tuple[str, Path]]:
+    """Return the journals that could not be written yet and so are no files."""
+    with project._planes_lock:
+        journals = [plane.journal for plane in project._planes.values()]
+    return [
+        (journal.path.relative_to(project.folder).as_posix(), journal.path)
+        for journal in journals
+        if journal.unsaved and not journal.path.exists()
+    ]
+
+
+def write_file(project: ProjectStore, path: Path, target: BinaryIO) -> None:
+    """Write a file's content; that of an open journal with all its edits.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    """
+    with project._planes_lock:
+        journal = next((plane.journal for plane in project._planes.values() if plane.journal.path == path), None)
+    if journal is not None:
+        journal.copy_to(target)
+    else:
+        copy_plain(path, target)
+
+
+def copy_project(project: ProjectStore, target: Path, content: Content, problems: list[str] | None) -> None:
+    """Copy a project into a new folder, which is there only when it is complete.
+
+    Parameters
+    ----------
+    problems
+        Gets a sentence about every file that cannot be read; None: the first is an error.
+
+    Raises
+    ------
+    ProjectError
+        When the target exists or cannot be written, or a file cannot be read.
+    """
+    if target.exists():
+        raise ProjectError(f"There is a file or folder {target} already. Choose another name or place.")
+    if project.folder in (target, *target.parents):
+        raise ProjectError("A project cannot be copied into itself. Choose another place.")
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:6]}.part")
+    try:
+        part.mkdir(parents=True)
+        for relative, path in [*files_of(project), *unwritten(project)]:
+            _copy(project, path, part / relative, problems)
+        write_sealed(part / FILE, content.sealed())
+        os.replace(part, target)
+    except OSError as error:
+        if isinstance(error, ProjectError):
+            raise
+        cause = error.__cause__ if isinstance(error, OutputError) and isinstance(error.__cause__, OSError) else error
+        raise ProjectError(f"{target} cannot be written: {describe_os_error(cause)}. Nothing was changed.") from error
+    finally:
+        if part.exists():
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _copy(project: ProjectStore, path: Path, target: Path, problems: list[str] | None) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    torn = False
+    with target.open("wb") as stream:
+        guard = _Guard(stream)
+        try:
+            write_file(project, path, guard)  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        except OSError as error:
+            if guard.failed or isinstance(error, ProjectError):
+                raise
+            sentence = f"{path.name} could not be copied: {describe_os_error(error)}."
+            if problems is None:
+                raise ProjectError(sentence) from error
+            problems.append(sentence)
+            torn = True
+    if torn:
+        target.unlink()
+
+
+class _Guard:
+    """Knows whether it was the writing that failed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.failed = False
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._stream.write(data)
+        except OSError:
+            self.failed = True
+            raise

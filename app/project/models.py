@@ -1,0 +1,165 @@
+"""Model files in a folder: the project's, and those of the library that all projects share."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.project.fingerprint import copy_file
+from app.project.names import check_name
+from app.project.places import library_folder
+from app.project.runs import ProjectRuns
+from app.project.sealed import ProjectError
+from app.project.trash import move_to_trash
+from cellseg1.errors import ModelFileError
+from cellseg1.files import free_file
+from cellseg1.lora.header import load_card
+from cellseg1.masks import natural_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cellseg1.lora.card import Card
+
+SUFFIX = ".cs1"
+_cache: dict[Path, tuple[tuple[int, int], ModelInfo]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model file.
+
+    Attributes
+    ----------
+    name
+        File name without suffix.
+    card
+        What it says about itself; None when it cannot be used.
+    problem
+        Why not, in a sentence; empty when it can.
+    """
+
+    path: Path
+    name: str
+    card: Card | None
+    problem: str = ""
+
+
+def models_in(folder: Path) -> list[ModelInfo]:
+    """Return the models of a folder in natural order; only their first kilobytes are read, and only once."""
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix == SUFFIX and not path.name.startswith(".")]
+    except OSError:
+        return []
+    found = []
+    for path in sorted(paths, key=natural_key):
+        with contextlib.suppress(OSError):
+            state = path.stat()
+            key = state.st_size, state.st_mtime_ns
+            if path not in _cache or _cache[path][0] != key:
+                _cache[path] = key, _look_at(path)
+            found.append(_cache[path][1])
+    return found
+
+
+def _look_at(path: Path) -> ModelInfo:
+    try:
+        return ModelInfo(path, path.stem, load_card(path))
+    except ModelFileError as error:
+        return ModelInfo(path, path.stem, None, str(error))
+
+
+def library_models() -> list[ModelInfo]:
+    """Return the models of the library."""
+    return models_in(library_folder())
+
+
+def add_model(path: Path, folder: Path) -> Path:
+    """Copy a ``.cs1`` file into a folder of models under a free name; returns the copy.
+
+    Raises
+    ------
+    CellSeg1Error
+        When it is no such model, or cannot be copied.
+    """
+    load_card(path)
+    target = free_file(folder / f"{path.stem}{SUFFIX}")
+    try:
+        copy_file(path, target)
+    except OSError as error:
+        raise ProjectError(f"The model {path.name} could not be copied: {error.strerror or error}") from error
+    return target
+
+
+def rename_file(path: Path, name: str) -> Path:
+    """Give a model another name in its folder; returns its new path.
+
+    Raises
+    ------
+    ProjectError
+        When the name is taken or cannot be used.
+    """
+    target = path.with_name(f"{check_name(name)}{SUFFIX}")
+    if target == path:
+        return path
+    if target.exists() and not (target.name.lower() == path.name.lower() and target.samefile(path)):
+        raise ProjectError(f"There is a model called {name} already. Choose another name.")
+    try:
+        path.rename(target)
+    except OSError as error:
+        raise ProjectError(f"The model could not be renamed: {error.strerror or error}.") from error
+    return target
+
+
+class ProjectModels(ProjectRuns):
+    """The models of a project."""
+
+    @property
+    def models(self) -> list[ModelInfo]:
+        """Return the models in the project's folder."""
+        return models_in(self.models_folder)
+
+    def library_models(self) -> list[ModelInfo]:
+        """Return the models of the library that all projects share."""
+        return library_models()
+
+    def import_model(self, path: Path) -> Path:
+        """Copy a ``.cs1`` file into the project (a ``.pth`` is converted by an engine first); returns the copy."""
+        self.require_writable()
+        return add_model(path, self.models_folder)
+
+    def export_model(self, path: Path, target: Path) -> Path:
+        """Copy a model to a file (replacing it) or into a folder (under a free name); returns the copy."""
+        if target.is_dir():
+            return add_model(path, target)
+        load_card(path)
+        target = target if target.suffix == SUFFIX else target.with_name(target.name + SUFFIX)
+        try:
+            copy_file(path, target)
+        except OSError as error:
+            raise ProjectError(f"The model {path.name} could not be copied: {error.strerror or error}") from error
+        return target
+
+    def rename_model(self, path: Path, name: str) -> Path:
+        """Give a model of the project or the library another name; returns its new path."""
+        if path.parent == self.models_folder:
+            self.require_writable()
+        renamed = rename_file(path, name)
+        if path.parent == self.models_folder and self.settings.get("model") == path.name:
+            self.set_setting("model", renamed.name)
+        return renamed
+
+    def remove_model(self, path: Path) -> None:
+        """Move a model of the project to the project's trash, one of the library to the computer's trash."""
+        if path.parent != self.models_folder:
+            move_to_trash(path)
+            return
+        self.require_writable()
+        target = free_file(self.folder / "trash" / path.name)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, target)
+        except OSError as error:
+            raise ProjectError(f"The model could not be removed: {error.strerror or error}.") from error

@@ -1,0 +1,312 @@
+"""A project: one experiment in one folder ``NAME.cs1project``.
+
+What it is made of: `ProjectStore` (folder, lock, writing), `ProjectDrawings` (documents), `ProjectImages`,
+`ProjectTrash`, `ProjectRuns`, `ProjectModels`; here is what concerns the project as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from app.project import lock
+from app.project.archive import export_file, import_file
+from app.project.content import FILE, Content, ProjectImage, now
+from app.project.copying import copy_project
+from app.project.images import ImportReport
+from app.project.lock import Lock
+from app.project.models import ModelInfo, ProjectModels
+from app.project.names import SUFFIX, check_name, name_of, project_folder_of
+from app.project.runs import RunInfo
+from app.project.sealed import BACKUP, ProjectError, write_sealed
+from app.project.store import FOLDERS
+from app.project.trash import RemovedImage, move_to_trash
+from cellseg1.errors import OutputError
+from cellseg1.files import describe_os_error
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["ImportReport", "ModelInfo", "Project", "ProjectError", "ProjectImage", "RemovedImage", "RunInfo"]
+
+
+class Project(ProjectModels):
+    """An open project; to be closed.  Its methods are for one thread, unless they say otherwise."""
+
+    # ---- opening and closing
+
+    @classmethod
+    def create(cls, parent: Path, name: str) -> Project:
+        """Make the folder ``NAME.cs1project`` in `parent` and open it.
+
+        Raises
+        ------
+        ProjectError
+            When the name is taken or cannot be used, or nothing can be written there.
+        """
+        folder = Path(os.path.abspath(parent)) / f"{check_name(name)}{SUFFIX}"  # noqa: PTH100 - links keep their name
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ProjectError(f"There is a project {folder.name} in {folder.parent} already. Choose another name.")
+        try:
+            for inner in FOLDERS:
+                (folder / inner).mkdir(parents=True, exist_ok=True)
+            write_sealed(folder / FILE, Content().sealed())
+        except OSError as error:
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise ProjectError(
+                f"The project cannot be made in {parent}: {describe_os_error(cause)}. Choose another folder."
+            ) from error
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, path: Path, *, take_over: bool = False) -> Project:
+        """Open a project by its folder or its ``project.json``; read-only when somebody else has it open.
+
+        Parameters
+        ----------
+        take_over
+            Ignore the lock of another computer, when the user knows that it is not open there any more.
+
+        Raises
+        ------
+        ProjectError
+            When it is no project, both copies of its file are damaged, or it was written by a newer program.
+        """
+        folder = project_folder_of(Path(os.path.abspath(path)))  # noqa: PTH100 - links keep their own name
+        if not (folder / FILE).exists() and not (folder / (FILE + BACKUP)).exists():
+            raise ProjectError(f"{folder} is not a project: it has no {FILE}. Choose a folder that ends in {SUFFIX}.")
+        # Nothing is touched before it is known that this program understands it.
+        Content.read(folder, [], repair=False)
+        written = max((folder / name).stat().st_mtime for name in (FILE, FILE + BACKUP) if (folder / name).exists())
+        if take_over:
+            found = lock.holder_of(folder)
+            if found is not None and found.host != lock.Holder.me().host:
+                (folder / lock.NAME).unlink(missing_ok=True)
+        held, why, crashed = _lock(folder)
+        damage: list[str] = []
+        project = None
+        try:
+            content = Content.read(folder, damage, repair=held is not None)
+            project = cls(folder, content, held, why, damage)
+        finally:
+            if project is None and held is not None:
+                held.release()
+        if held is not None:
+            if crashed:
+                project._recount(written)
+            project._changed(now=True)
+        return project
+
+    def close(self) -> None:
+        """Store all drawings, write everything, and let go of the folder; again: nothing happens."""
+        if self._closed:
+            return
+        self._close_documents()
+        if not self.read_only:
+            self._save_runs()
+            self._save()
+        self._release()
+
+    def __enter__(self) -> Self:
+        """Return the project itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The folder's name without its suffix."""
+        return name_of(self.folder)
+
+    # ---- the folder
+
+    def rename(self, name: str) -> None:
+        """Give the project another name, and so its folder.
+
+        Raises
+        ------
+        ProjectError
+            When the name is taken or cannot be used, or a run is in progress.
+        """
+        self._to(self.folder.with_name(f"{check_name(name)}{SUFFIX}"))
+
+    def move(self, parent: Path) -> None:
+        """Move the project into another folder, also on another disk.
+
+        Raises
+        ------
+        ProjectError
+            When there is one of that name, it cannot be written, or a run is in progress.
+        """
+        self._to(Path(os.path.abspath(parent)) / self.folder.name)  # noqa: PTH100 - links keep their own name
+
+    def _to(self, target: Path) -> None:
+        self.require_writable()
+        if target == self.folder:
+            return
+        if self.folder in target.parents:
+            raise ProjectError("A project cannot be moved into itself. Choose another place.")
+        same_but_case = target.exists() and target.samefile(self.folder)
+        if target.exists() and not same_but_case:
+            raise ProjectError(f"There is a project {target.name} in {target.parent} already. Choose another name.")
+        if self.running_runs():
+            raise ProjectError(
+                "A training or prediction is running in this project. Wait for its end, or stop it first."
+            )
+        self.flush()
+        old = self.folder
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if old.stat().st_dev == target.parent.stat().st_dev:
+                with self._files_closed():
+                    self.folder.rename(target)
+                    self._at(target)
+            else:
+                self._go_on_in_copy(target, None)
+                shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            if isinstance(error, ProjectError):
+                raise
+            raise ProjectError(
+                f"The project could not be moved: {describe_os_error(error)}. It is unchanged."
+            ) from error
+        self._links_moved()
+
+    def _at(self, folder: Path) -> None:
+        self.folder = folder
+        if self._lock is not None:
+            self._lock.moved(folder)
+        for run in self._runs.values():
+            run.folder = self.runs_folder / run.id
+
+    def _links_moved(self) -> None:
+        """Note where linked images are as seen from the new place."""
+        for entry in self.images:
+            if entry.linked:
+                with self.content.lock:
+                    try:
+                        entry.nearby = Path(os.path.relpath(entry.file, self.folder)).as_posix()
+                    except ValueError:
+                        entry.nearby = ""
+                    self.content.touch(entry.id)
+        self._changed(now=True)
+
+    def duplicate(self, parent: Path, name: str) -> Path:
+        """Copy the project with everything in it; returns the copy's folder, which is not opened.
+
+        Raises
+        ------
+        ProjectError
+            When the name is taken or cannot be used, or something cannot be copied.
+        """
+        target = Path(os.path.abspath(parent)) / f"{check_name(name)}{SUFFIX}"  # noqa: PTH100 - links keep their name
+        content = Content(uuid.uuid4().hex, now(), dict(self.settings), dict(self.content.images))
+        copy_project(self, target, content, None)
+        return target
+
+    def save_elsewhere(self, target: Path) -> list[str]:
+        """Write everything, also what could not be written here, to another place and go on there.
+
+        Parameters
+        ----------
+        target
+            The new project folder ``NAME.cs1project``, or a folder in which it is to be.
+
+        Returns
+        -------
+        list
+            Sentences about files that could not be read any more.
+
+        Raises
+        ------
+        ProjectError
+            When it cannot be written there either; nothing is lost then.
+        """
+        target = Path(os.path.abspath(target))  # noqa: PTH100 - links keep their own name
+        if target.suffix != SUFFIX:
+            target = target / self.folder.name
+        if target.exists() and not any(target.iterdir()):
+            target.rmdir()
+        problems: list[str] = []
+        self._go_on_in_copy(target, problems)
+        self._links_moved()
+        return problems
+
+    def _go_on_in_copy(self, target: Path, problems: list[str] | None) -> None:
+        self._writer.wait_idle()
+        copy_project(self, target, self.content, problems)
+        held, why, _ = _lock(target)
+        if held is None:
+            raise ProjectError(why)
+        for key, plane in self._planes.items():
+            path = target / self.journal_path(*key).relative_to(self.folder)
+            try:
+                plane.move_to(path)
+            except OSError as error:
+                held.release()
+                raise ProjectError(f"{path} cannot be written: {describe_os_error(error)}.") from error
+        before, self._lock = self._lock, held
+        if before is not None:
+            before.release()
+        self._at(target)
+        self.why_read_only = ""
+        self._written = b""
+        with self._problem_lock:
+            self._problems.clear()
+        self._report(FILE, None)
+        with self.content.lock:
+            self._dirty_runs |= self._runs.keys()
+        self._write_due()
+
+    @staticmethod
+    def trash(folder: Path) -> None:
+        """Move a project that is not open to the computer's trash.
+
+        Raises
+        ------
+        ProjectError
+            When it is open somewhere, is no project, or the trash does not take it.
+        """
+        folder = project_folder_of(Path(folder))
+        if not (folder / FILE).exists():
+            raise ProjectError(f"{folder} is not a project.")
+        holder = lock.holder_of(folder)
+        if holder is not None:
+            raise ProjectError(f"The project {name_of(folder)} is open (since {holder.since}). Close it first.")
+        (folder / lock.NAME).unlink(missing_ok=True)
+        move_to_trash(folder)
+
+    # ---- one file
+
+    def export_file(self, path: Path, *, pack_linked: bool = True) -> list[str]:
+        """Write the project as one file (see `app.project.archive`)."""
+        return export_file(self, path, pack_linked=pack_linked)
+
+    @staticmethod
+    def import_file(path: Path, parent: Path) -> Path:
+        """Unpack a project that `export_file` wrote; returns its folder."""
+        return import_file(path, parent)
+
+
+def _lock(folder: Path) -> tuple[Lock | None, str, bool]:
+    """Take the lock; or say why the project is read-only; and whether it was left behind by a crash."""
+    try:
+        held, holder, crashed = lock.acquire(folder)
+    except OSError as error:
+        cause = error.__cause__ if isinstance(error, OutputError) and isinstance(error.__cause__, OSError) else error
+        return (
+            None,
+            (
+                f"Nothing can be written in {folder}: {describe_os_error(cause)}. The project can only be looked at; "
+                "save it elsewhere to go on."
+            ),
+            False,
+        )
+    return held, "" if holder is None else holder.sentence(), crashed

@@ -1,0 +1,235 @@
+"""The part of a project that knows its runs: trainings and predictions with their settings and results."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import psutil
+
+from app.annotation.steps import plain
+from app.engine.records import read_status
+from app.project.content import now
+from app.project.sealed import ProjectError, dump, read_sealed, seal, write_sealed
+from app.project.trash import ProjectTrash
+from cellseg1.errors import OutputError
+from cellseg1.files import describe_os_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FILE = "run.json"
+_KIND = "cellseg1 studio run"
+_SCHEMA = 1
+_NAME = re.compile(r"(\d{4,})-(train|predict)")
+_PROPOSALS = re.compile(r"(.+)_z(\d{3,})_t(\d{3,})")
+
+
+@dataclass(slots=True)
+class RunInfo:
+    """A training or prediction.
+
+    Attributes
+    ----------
+    id
+        Name of its folder, such as ``0007-train``.
+    kind
+        ``train`` or ``predict``.
+    state
+        ``running``, ``finished``, ``stopped``, ``failed`` or ``interrupted`` (its process is gone).
+    fields
+        All that was stored with it: settings, request, ``images`` (by image id), result, pid and pid_created.
+    """
+
+    id: str
+    kind: str
+    folder: Path
+    state: str
+    created: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def alive(self) -> bool:
+        """Whether the process that computes it runs (as far as this computer knows)."""
+        status = read_status(self.folder)
+        if status is not None and status.pid:
+            return status.alive()
+        pid, created = self.fields.get("pid"), self.fields.get("pid_created")
+        if not isinstance(pid, int) or pid <= 0:
+            return False
+        with contextlib.suppress(psutil.Error, ValueError, OverflowError, TypeError):
+            process = psutil.Process(pid)
+            same = created is None or abs(process.create_time() - float(created)) < 1
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+
+class ProjectRuns(ProjectTrash):
+    """The runs of a project, the oldest first."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._runs: dict[str, RunInfo] = {}
+        self._read_runs()
+
+    @property
+    def runs(self) -> list[RunInfo]:
+        """Return all runs, the oldest first."""
+        return [self._runs[name] for name in sorted(self._runs, key=_number)]
+
+    def run(self, run_id: str) -> RunInfo:
+        """Return a run.
+
+        Raises
+        ------
+        ProjectError
+            When there is none of that id.
+        """
+        try:
+            return self._runs[run_id]
+        except KeyError:
+            raise ProjectError(f"The run {run_id} is not in the project any more.") from None
+
+    def new_run(self, kind: Literal["train", "predict"], **fields: Any) -> Path:
+        """Begin a run; returns its new folder.
+
+        Raises
+        ------
+        ProjectError
+            When the project is read-only or the folder cannot be made.
+        """
+        self.require_writable()
+        number = max((_number(path.name) for path in self._run_folders()), default=0) + 1
+        folder = self.runs_folder / f"{number:04d}-{kind}"
+        try:
+            folder.mkdir(parents=True)
+            info = RunInfo(folder.name, kind, folder, "running", now(), {"images": {}, **plain(fields)})
+            write_sealed(folder / _FILE, _sealed(info))
+        except OSError as error:
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise ProjectError(
+                f"The run cannot be stored in {folder}: {describe_os_error(cause)}. Free some space, or save the "
+                "project elsewhere."
+            ) from error
+        self._runs[folder.name] = info
+        return folder
+
+    def update_run(self, run_id: str, **fields: Any) -> None:
+        """Change what is stored with a run; ``state`` and any JSON values."""
+        info = self.run(run_id)
+        with self.content.lock:
+            state = fields.pop("state", None)
+            if state is not None:
+                info.state = str(state)
+            info.fields.update(plain(fields))
+        self._run_changed(info, now=state is not None)
+
+    def add_result(
+        self, run_id: str, image_id: str, z: int, t: int, *, cells: int | None = None, error: str | None = None
+    ) -> None:
+        """Note that a plane was predicted, or why not."""
+        info = self.run(run_id)
+        with self.content.lock:
+            planes = info.fields.setdefault("images", {}).setdefault(image_id, {})
+            planes[f"{z},{t}"] = {"cells": cells, "error": error}
+        self._run_changed(info)
+        if not error:
+            self._note_plane(image_id, z, t, {"predicted": True})
+
+    def proposals_path(self, run_id: str, image_id: str, z: int, t: int) -> Path:
+        """Return where the proposals of a plane are, or go."""
+        return self.runs_folder / run_id / "proposals" / f"{image_id}_z{z:03d}_t{t:03d}.npz"
+
+    def latest_prediction(self, image_id: str, z: int = 0, t: int = 0) -> RunInfo | None:
+        """Return the newest run that has proposals of a plane."""
+        for info in reversed(self.runs):
+            if info.kind == "predict" and self.proposals_path(info.id, image_id, z, t).is_file():
+                return info
+        return None
+
+    def interrupted_runs(self) -> list[RunInfo]:
+        """Return runs that neither ended nor run any more; one that was dealt with gets another state."""
+        for info in self.runs:
+            if info.state == "running" and not info.alive():
+                self._settle(info)
+        return [info for info in self.runs if info.state == "interrupted"]
+
+    def running_runs(self) -> list[RunInfo]:
+        """Return runs whose process is alive."""
+        return [info for info in self.runs if info.state == "running" and info.alive()]
+
+    # ---- files
+
+    def _run_folders(self) -> list[Path]:
+        try:
+            return [path for path in self.runs_folder.iterdir() if _NAME.fullmatch(path.name)]
+        except OSError:
+            return []
+
+    def _read_runs(self) -> None:
+        for folder in self._run_folders():
+            info = self._read_run(folder)
+            if info is not None:
+                self._runs[folder.name] = info
+
+    def _read_run(self, folder: Path) -> RunInfo | None:
+        kind = folder.name.rsplit("-", 1)[1]
+        try:
+            values = read_sealed(folder / _FILE, _KIND, _SCHEMA, {}, self.damage, repair=not self.read_only)
+            return RunInfo(folder.name, kind, folder, str(values["state"]), str(values["created"]), values["fields"])
+        except (ProjectError, OSError, KeyError, TypeError):
+            if not folder.is_dir() or not any(folder.iterdir()):
+                return None
+            # Its results are still there.
+            return RunInfo(folder.name, kind, folder, "running", "", {"images": {}})
+
+    def _settle(self, info: RunInfo) -> None:
+        """Find out how a run ended that this program was not there to see."""
+        status = read_status(info.folder)
+        state = status.state if status is not None and status.state != "running" else "interrupted"
+        fields: dict[str, Any] = {}
+        if status is not None and status.state != "running":
+            fields["result"] = {**status.result, **({"sentence": status.sentence} if status.sentence else {})}
+        if info.kind == "predict":
+            for path in sorted((info.folder / "proposals").glob("*.npz")):
+                match = _PROPOSALS.fullmatch(path.stem)
+                if match is not None and match[1] in self.content.images:
+                    z, t = int(match[2]), int(match[3])
+                    if f"{z},{t}" not in info.fields.get("images", {}).get(match[1], {}):
+                        self.add_result(info.id, match[1], z, t)
+        self.update_run(info.id, state=state, **fields)
+
+    def _run_changed(self, info: RunInfo, *, now: bool = False) -> None:
+        if self.read_only or self._closed:
+            return
+        with self.content.lock:
+            self._dirty_runs.add(info.id)
+        if not now or not self._save_runs():
+            self._writer.wake()
+
+    def _save_runs(self) -> bool:
+        with self._save_lock:
+            with self.content.lock:
+                due = {run_id: _sealed(self._runs[run_id]) for run_id in self._dirty_runs}
+                self._dirty_runs.clear()
+            for run_id, data in due.items():
+                try:
+                    write_sealed(self.runs_folder / run_id / _FILE, data)
+                except OutputError as error:
+                    with self.content.lock:
+                        self._dirty_runs |= due.keys()
+                    self._report(_FILE, error)
+                    return False
+        if due:
+            self._report(_FILE, None)
+        return True
+
+
+def _sealed(info: RunInfo) -> bytes:
+    values = {"kind": info.kind, "state": info.state, "created": info.created, "fields": info.fields}
+    return seal(_KIND, _SCHEMA, dump(values)[1:])
+
+
+def _number(name: str) -> int:
+    return int(name.split("-", 1)[0])
