@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from app.canvas.viewport import Box
     from app.engine.client import ClickMask
     from app.session import Session
+
+#: Fewer drawn cells say nothing about the usual size.
+_FEW = 3
+#: Median diameter, in pixels of the network's input, that the bundled backbone knows best (decision 0013).
+_KNOWN_DIAMETER = 28.0
 
 
 class Clicks(QObject):
@@ -50,7 +56,21 @@ class Clicks(QObject):
             return ""
         model = "" if session.model is None else f"{session.model}:{session.model.stat().st_mtime_ns}"
         axes = session.image.info.axes if session.image is not None else ""
-        return f"{session.project.folder}|{session.image_id}|{session.z}|{session.t}|{axes}|{model}"
+        where = f"{session.project.folder}|{session.image_id}|{session.z}|{session.t}|{axes}"
+        return f"{where}|{model}|{self._scale()}"
+
+    def _scale(self) -> float | None:
+        """Scale at which the plain backbone sees the cells drawn so far at the size it knows; a model has its own.
+
+        In steps of a quarter of an octave, so that not every cell that is drawn asks for another preparation.
+        """
+        document = self._session.document
+        if self._session.model is not None or document is None or len(document.cells) < _FEW:
+            return None
+        diameter = document.cells.median_diameter()
+        if not diameter:
+            return None
+        return float(2 ** (round(4 * math.log2(_KNOWN_DIAMETER / diameter)) / 4))
 
     def _prepare(self) -> None:
         """Have the shown plane encoded, if clicks are wanted."""
@@ -68,7 +88,7 @@ class Clicks(QObject):
         self._key = key
         self._asked = None
         self._set_state("preparing")
-        center = self._canvas.view_state().center
+        center = self._canvas.view_state.center
         self._engine.encode(
             key,
             session.plane,
@@ -76,6 +96,7 @@ class Clicks(QObject):
             raw=True,
             colour=session.image.is_colour,
             device=session.preferences.values.device,
+            scale=self._scale(),
             at=(float(center[0]), float(center[1])),
         )
 

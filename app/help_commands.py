@@ -52,7 +52,9 @@ class HelpCommands(QObject):
         store = self._window.preferences
         dialog = ComputerCheckDialog(self._window, device=store.values.device)
         dialog.device_chosen.connect(lambda device: store.set("device", device))
-        self._window.session.engines.interactive.examine(dialog.set_report, dialog.set_problem)
+        examine = self._window.session.engines.interactive.examine
+        dialog.check_wanted.connect(lambda: examine(dialog.set_report, dialog.set_problem))
+        examine(dialog.set_report, dialog.set_problem)
         dialog.exec()
 
     def do_log(self) -> None:

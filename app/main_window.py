@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -138,7 +136,9 @@ class MainWindow(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.stack)
         self.setMinimumSize(900, 560)
-        self.resize(1280, 760)
+        # Room for the title bar, whose height is not known before the window is shown.
+        room = self.screen().availableGeometry().size() - QSize(16, 48)
+        self.resize(QSize(1440, 900).boundedTo(room))
 
     def _project_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -194,6 +194,7 @@ class MainWindow(QWidget):
         self.status.actual_size_wanted.connect(lambda: canvas.zoom_to(1.0))
         self.status.device_clicked.connect(self.actions_["computer"].trigger)
         self.step_bar.step_chosen.connect(self.show_step)
+        self.review.train_on_wanted.connect(self._train_on)
         for panel in (self.annotate, self.train, self.predict, self.review, self.measure):
             if hasattr(panel, "step_wanted"):
                 panel.step_wanted.connect(self.show_step)
@@ -215,6 +216,7 @@ class MainWindow(QWidget):
         self.start_page.new_project.connect(self.actions_["new_project"].trigger)
         self.start_page.open_project.connect(self.projects.open_path)
         self.start_page.import_project.connect(self.actions_["import_project"].trigger)
+        self.start_page.forget_project.connect(self.projects.forget)
         self.start_page.files_dropped.connect(self.projects.new_from)
         self.preferences.changed.connect(lambda _name: self._apply_preferences())
         for tool in standard_tools():
@@ -234,6 +236,7 @@ class MainWindow(QWidget):
     def say(self, sentence: str) -> None:
         """Show a remark above the canvas for some seconds."""
         banner = Banner(sentence, kind="info")
+        banner.dismissed.connect(banner.deleteLater)
         self._banners.addWidget(banner)
         while self._banners.count() > 3:
             oldest = self._banners.takeAt(0).widget()
@@ -525,6 +528,10 @@ class MainWindow(QWidget):
 
     # ---- preferences, storage, closing
 
+    def _train_on(self, model: Path | None) -> None:
+        self.train.start_from(model)
+        self.show_step("train")
+
     def _apply_preferences(self) -> None:
         values = self.preferences.values
         from app.theme import current_theme
@@ -546,21 +553,18 @@ class MainWindow(QWidget):
 
     def _storage_problem(self, sentence: str) -> None:
         banner = Banner(sentence, kind="error", action=self.tr("Save elsewhere..."))
-        banner.action_clicked.connect(self.actions_["save_elsewhere"].trigger)
+        banner.acted.connect(self.actions_["save_elsewhere"].trigger)
         self._banners.addWidget(banner)
 
     def _restore_geometry(self) -> None:
-        for text, restore in (
-            (self.preferences.values.geometry, self.restoreGeometry),
-            (self.preferences.values.splitter, self.splitter.restoreState),
-        ):
-            if text:
-                with contextlib.suppress(ValueError):
-                    restore(QByteArray(base64.b64decode(text)))
+        for name, restore in (("geometry", self.restoreGeometry), ("splitter", self.splitter.restoreState)):
+            kept = self.preferences.layout(name)
+            if kept:
+                restore(QByteArray(kept))
 
     def _remember_geometry(self) -> None:
-        self.preferences.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
-        self.preferences.set("splitter", bytes(self.splitter.saveState().toBase64().data()).decode())
+        self.preferences.set_layout("geometry", bytes(self.saveGeometry().data()))
+        self.preferences.set_layout("splitter", bytes(self.splitter.saveState().data()))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Ask what becomes of running jobs; otherwise save and end."""
@@ -585,6 +589,8 @@ class MainWindow(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """Save when the window loses the focus: the next program may be the one that crashes the computer."""
-        if event.type() == QEvent.Type.WindowDeactivate and self.session.project is not None:
-            self.session.project.flush()
+        if event.type() == QEvent.Type.WindowDeactivate:
+            session = getattr(self, "session", None)
+            if session is not None and session.project is not None:
+                session.project.flush()
         return super().event(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,11 @@ class ProjectCommands(QObject):
         if project is not None:
             recent.add(project.folder, project.name)
 
+    def forget(self, path: Path) -> None:
+        """Take a project off the list of recent ones; its folder stays."""
+        recent.remove(path)
+        self.fill_start_page()
+
     # ---- opening
 
     def open_path(self, path: Path | None) -> None:
@@ -130,9 +136,12 @@ class ProjectCommands(QObject):
     def _make_sample(self, place: Path) -> bool:
         self._session.create_project(place.parent, "Sample")
         source = resource_path("sample_project")
-        train = sorted((source / "train").glob("images/*"))
-        test = sorted((source / "test").glob("images/*"))
-        self._session.add_images([*train, *test], copy=True)
+        train, test = source / "train", source / "test"
+        # The first image comes with its cells, so that every step can be tried at once.
+        self._session.add_images(sorted((train / "images").iterdir()), copy=True, masks=[train / "masks"])
+        self._session.add_images(sorted((test / "images").iterdir()), copy=True)
+        # The truth of the others lies beside them, for the step Measure; it must not be in the way while painting.
+        shutil.copytree(test / "masks", place / "truth")
         return True
 
     # ---- images
@@ -155,7 +164,8 @@ class ProjectCommands(QObject):
                 return
         report = self._try(lambda: self._session.add_images(paths, copy=copy, masks=masks))
         if report is not None and report.needs_attention:
-            ImportReportDialog(report, self._window).exec()
+            names = {image.id: image.name for image in self._session.require_project().images}
+            ImportReportDialog(report, self._window, names=names).exec()
 
     def _ask_copy(self) -> bool | None:
         box = QMessageBox(self._window)
@@ -339,7 +349,7 @@ class ProjectCommands(QObject):
     def _import(self, path: Path) -> None:
         parent = self._parent()
         self._session.run(
-            lambda: import_file(path, parent), lambda folder: self.open_path(folder), self.tr("Importing the project")
+            lambda: import_file(path, parent), self.open_path, self.tr("Importing the project")
         )
 
     def do_trash_project(self) -> None:

@@ -11,12 +11,12 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.canvas.display import Display, auto_display
 from app.engine.client import Engines
+from app.engine.planes import with_axes
 from app.jobs import Jobs
 from app.project.project import Project
 from app.proposals import Proposals
 from cellseg1.errors import CellSeg1Error
 from cellseg1.images import Image, read_image
-from cellseg1.images.axes import order_axes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,6 +70,7 @@ class Session(QObject):
         self.display: Display | None = None
         self._model: Path | None = None
         self._generation = 0
+        self._loading: str | None = None
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._unsubscribe: Callable[[], None] | None = None
         self._remember = QTimer(self, interval=400, singleShot=True)
@@ -169,7 +170,7 @@ class Session(QObject):
         report = project.add_images(paths, copy=copy, masks=masks)
         self.images_changed.emit()
         new = [image.id for image in project.images if image.id not in before]
-        if new and self.image_id is None:
+        if new and self.image_id is None and self._loading is None:
             self.show_image(new[0])
         return report
 
@@ -193,6 +194,7 @@ class Session(QObject):
         entry = project.image(image_id)
         self._generation += 1
         generation = self._generation
+        self._loading = image_id
         self.image_loading.emit(image_id)
         kept = self._images.get(image_id)
         if kept is not None:
@@ -202,7 +204,7 @@ class Session(QObject):
 
         def load() -> Image | CellSeg1Error:
             try:
-                return _with_axes(read_image(project.image_path(image_id)), entry.axes if entry.axes_by_hand else None)
+                return with_axes(read_image(project.image_path(image_id)), entry.axes if entry.axes_by_hand else None)
             except CellSeg1Error as error:
                 return error
 
@@ -211,6 +213,7 @@ class Session(QObject):
     def _show(self, generation: int, entry: ProjectImage, image: Image | CellSeg1Error, z: int, t: int) -> None:
         if generation != self._generation or self.project is None:
             return
+        self._loading = None
         if isinstance(image, CellSeg1Error):
             self._drop_image()
             self.image_id = entry.id
@@ -357,13 +360,3 @@ class Session(QObject):
         if self.project is not None and not self.project.read_only:
             self.project.set_setting("model", None if path is None else path.name)
         self.model_changed.emit()
-
-
-def _with_axes(image: Image, axes: str | None) -> Image:
-    """Read the array of an image by other axes (of the raw order of its shape)."""
-    if not axes or axes == image.info.axes:
-        return image
-    import dataclasses
-
-    array, ordered = order_axes(image.array, axes)
-    return Image(array, dataclasses.replace(image.info, axes=ordered, shape=array.shape, guessed=False))

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QColor
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
-    QCheckBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -20,14 +19,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.canvas.decor import MARK_COLOURS, Mark
 from app.pages import accuracy_report, words
-from app.pages.accuracy_work import PlaneScore, find_pairs, read_prediction, score_pair, take_drawn
+from app.pages.accuracy_work import PlaneScore, find_pairs, score_pair, take_drawn
 from app.pages.ap_curve import ApCurve
 from app.pages.batch import Batch
 from app.pages.compare import CompareView
+from app.pages.error_list import ErrorList
 from app.pages.sources import PredictionBox, TruthBox
-from app.pages.tables import NumberTable
+from app.pages.tables import NumberTable, fit_height
 from app.theme import GAP, TIGHT, heading, icon, tabular
 from app.widgets.banner import Banner
 from app.widgets.errors import show_error
@@ -37,13 +36,9 @@ from cellseg1.errors import CellSeg1Error
 from cellseg1.evaluation import Report
 
 if TYPE_CHECKING:
-    from PySide6.QtGui import QHideEvent, QShowEvent
+    from PySide6.QtGui import QShowEvent
 
     from app.pages.batch import Outcome
-    from cellseg1.evaluation import Mistake
-
-#: The prediction's outlines over the drawn cells.
-_OUTLINE = (240, 160, 32)
 
 
 class AccuracyTab(Panel):
@@ -59,22 +54,19 @@ class AccuracyTab(Panel):
         self._canvas = canvas
         self.report: Report | None = None
         self.results: list[PlaneScore] = []
-        self._errors: list[tuple[int, int]] = []
         self._about: tuple[str, ...] = ()
         self._batch: Batch | None = None
-        self._go_to: tuple[Any, int] | None = None
-        self._shown_for: Any = None
         self._quiet = False
         self._compare: CompareView | None = None
         self._where_to = ""
         self._soon = QTimer(self, interval=0, singleShot=True)
-        self._soon.timeout.connect(lambda: self.isVisible() and self.refresh())
-        self._mark_soon = QTimer(self, interval=0, singleShot=True)
-        self._mark_soon.timeout.connect(self._show_marks)
+        self._soon.timeout.connect(self._refresh_if_seen)
 
         self._build_input()
         self._build_result()
-        self._build_errors()
+        self.mistakes = ErrorList(session, canvas)
+        self.mistakes.image_wanted.connect(self.table.choose)
+        self.add(self.mistakes)
         self.set_primary(self.tr("Compare with the truth"), "measure")
         self.primary_clicked.connect(self.press)
 
@@ -82,9 +74,7 @@ class AccuracyTab(Panel):
         session.images_changed.connect(self._soon.start)
         session.image_state_changed.connect(lambda _id: self._soon.start())
         session.jobs.ended.connect(lambda _job: self._soon.start())
-        session.image_changed.connect(self._mark_soon.start)
         session.document_changed.connect(self._edited)
-        canvas.mark_clicked.connect(self._mark_clicked)
         self.refresh()
 
     # ---- building
@@ -161,27 +151,16 @@ class AccuracyTab(Panel):
         layout.addLayout(row)
         self.add(self.result)
 
-    def _build_errors(self) -> None:
-        self.errors_title = self.add_heading("")
-        self.errors_title.setTextFormat(Qt.TextFormat.PlainText)
-        self.errors = NumberTable()
-        self.errors.setAccessibleName(self.tr("Errors"))
-        self.errors.setToolTip(self.tr("A row shows its place in the image; the arrow keys go through them"))
-        self.errors.selectionModel().selectionChanged.connect(lambda *_: self._error_chosen())
-        self.add(self.errors)
-        self.outlines = QCheckBox(self.tr("Outline the prediction"))
-        self.outlines.setToolTip(self.tr("Draw the predicted cells over the image, orange"))
-        self.outlines.setAccessibleName(self.tr("Outline the prediction in the image"))
-        self.outlines.setChecked(True)
-        self.outlines.toggled.connect(lambda _on: self._show_outlines())
-        self.add(self.outlines)
-
     # ---- what can be done now
 
     def shown(self) -> None:
         """Bring everything up to date; called when one comes to this step."""
         self.refresh()
-        self._mark_soon.start()
+        self.mistakes.show_marks()
+
+    def _refresh_if_seen(self) -> None:
+        if self.isVisible():
+            self.refresh()
 
     def refresh(self) -> None:
         """Show what there is to compare, and the result."""
@@ -222,10 +201,7 @@ class AccuracyTab(Panel):
         self.go_button.setToolTip(names.get(step, ""))
         there = self.report is not None
         self.result.setVisible(there)
-        any_errors = there and bool(self._errors_of(None))
-        self.errors_title.setVisible(there)
-        self.errors.setVisible(any_errors)
-        self.outlines.setVisible(there)
+        self.mistakes.setVisible(there)
         running = self._batch is not None
         if lacking:
             self.hint.setText(lacking)
@@ -354,15 +330,13 @@ class AccuracyTab(Panel):
         self._quiet = True
         self.table.set_table(accuracy_report.columns(), rows, (0, 3, 3, 3, 3, 3, 0, 0, 0, 0), tips, summary=True)
         self._quiet = False
-        _fit_height(self.table, len(rows), 8)
-        self._fill_errors(None)
+        fit_height(self.table, len(rows), 8)
         self._show_state()
-        self._shown_for = None
-        self._show_marks()
+        self.mistakes.set_results(results)
 
     def _project_changed(self) -> None:
-        self.results, self.report, self._errors, self._go_to = [], None, [], None
-        self._shown_for = None
+        self.results, self.report = [], None
+        self.mistakes.set_results([])
         self.curve.set_report(None)
         self.remarks.clear()
         if self._compare is not None:
@@ -376,36 +350,7 @@ class AccuracyTab(Panel):
         if any(one.pair.plane == plane and one.pair.truth is None for one in self.results):
             self.remarks.show_message(self.tr("Cells of this image changed since; compare again."), "info")
 
-    # ---- errors
-
-    def _errors_of(self, row: int | None) -> list[tuple[int, int]]:
-        chosen = range(len(self.results)) if row is None else [row]
-        return [(index, number) for index in chosen for number in range(len(self.results[index].score.mistakes))]
-
-    def _fill_errors(self, row: int | None) -> None:
-        self._errors = self._errors_of(row)
-        name = self.tr("all images") if row is None else self.results[row].pair.name
-        count = len(self._errors)
-        if count:
-            text = self.tr("{errors} in {name}").format(errors=words.errors(count), name=name)
-        else:
-            text = self.tr("No errors in {name}").format(name=name)
-        self.errors_title.setText(text)
-        kinds = _kind_words(self)
-        rows = []
-        dots = []
-        for index, number in self._errors:
-            mistake = self.results[index].score.mistakes[number]
-            rows.append((kinds[mistake.kind], self.results[index].pair.name, float(mistake.iou)))
-            dots.append(QColor(MARK_COLOURS[mistake.kind]))
-        self.errors.source.dots = dots
-        self._quiet = True
-        titles = (self.tr("Error"), self.tr("Image"), self.tr("IoU"))
-        tips = ("", "", self.tr("Largest overlap with a cell of the other side, 0 to 1"))
-        self.errors.set_table(titles, rows, (0, 0, 2), tips)
-        self.errors.setColumnHidden(1, row is not None)
-        self._quiet = False
-        _fit_height(self.errors, count, 8)
+    # ---- images
 
     def _chosen_row(self) -> int | None:
         rows = [row for row in self.table.chosen() if row < len(self.results)]
@@ -416,122 +361,18 @@ class AccuracyTab(Panel):
             return
         row = self._chosen_row()
         self.curve.set_chosen(None if row is None else self.results[row].score.name)
-        self._fill_errors(row)
-        self._show_state()
+        self.mistakes.list_errors(row)
 
     def _show_row_image(self) -> None:
         row = self._chosen_row()
         plane = self.results[row].pair.plane if row is not None else None
         if plane is not None:
-            self._guarded_show(plane)
-
-    def _error_chosen(self) -> None:
-        chosen = self.errors.chosen()
-        if self._quiet or not chosen:
-            return
-        self.jump(*self._errors[chosen[0]])
-
-    def jump(self, index: int, number: int) -> None:
-        """Show error `number` of the image `index` of the results, opening the image where it must."""
-        plane = self.results[index].pair.plane
-        if plane is None:
-            name = self.results[index].pair.name
-            self._session.note.emit(
-                self.tr("{name} is not in this project, so it cannot be shown; Compare... shows it.").format(name=name)
-            )
-            return
-        session = self._session
-        self._go_to = (plane, number)
-        if plane == (session.image_id, session.z, session.t) and session.plane is not None:
-            self._show_marks()
-        else:
-            self._guarded_show(plane)
-
-    def _guarded_show(self, plane: Any) -> None:
-        try:
-            self._session.show_image(*plane)
-        except CellSeg1Error as error:
-            show_error(self, str(error))
-
-    def _result_here(self) -> int | None:
-        """Return which result belongs to the shown plane."""
-        session = self._session
-        plane = (session.image_id, session.z, session.t)
-        return next((index for index, one in enumerate(self.results) if one.pair.plane == plane), None)
-
-    def _show_marks(self) -> None:
-        """Mark the errors of the shown plane, and go to the one that was asked for."""
-        if not self.isVisible():
-            return
-        index = self._result_here()
-        session, canvas = self._session, self._canvas
-        plane = (session.image_id, session.z, session.t)
-        if index is None or session.plane is None:
-            if self._shown_for is not None:
-                self._clear_canvas()
-            return
-        if self._shown_for != plane or len(canvas.scene.marks) != len(self.results[index].score.mistakes):
-            canvas.set_marks([_mark(self, one) for one in self.results[index].score.mistakes])
-            self._shown_for = plane
-            self._show_outlines()
-        if self._go_to is not None and self._go_to[0] == plane:
-            canvas.show_mark(self._go_to[1])
-            self._go_to = None
-
-    def _show_outlines(self) -> None:
-        index = self._result_here()
-        if index is None or not self.outlines.isChecked() or not self.isVisible():
-            self._canvas.set_reference(None)
-            return
-        pair = self.results[index].pair
-        session = self._session
-        plane = (session.image_id, session.z, session.t)
-        shape = session.plane.shape[:2] if session.plane is not None else None
-
-        def load() -> Any:
-            try:
-                return read_prediction(pair, shape)[0]
-            except (CellSeg1Error, OSError, ValueError):
-                # The file is gone meanwhile; the marks are shown without the outlines.
-                return None
-
-        def loaded(labels: Any) -> None:
-            here = (session.image_id, session.z, session.t) == plane and self.isVisible()
-            if here and labels is not None and labels.shape == self._canvas.shape and self.outlines.isChecked():
-                self._canvas.set_reference(labels, _OUTLINE, 2)
-
-        session.run(load, loaded, self.tr("Loading the prediction"))
-
-    def _mark_clicked(self, number: int) -> None:
-        """Select the row of an error that was clicked in the image."""
-        index = self._result_here()
-        if not self.isVisible() or index is None:
-            return
-        self._canvas.show_mark(number)
-        if (index, number) not in self._errors:
-            self.table.choose(index)
-        if (index, number) in self._errors:
-            self._quiet = True
-            self.errors.choose(self._errors.index((index, number)))
-            self._quiet = False
-
-    def _clear_canvas(self) -> None:
-        self._shown_for = None
-        self._canvas.set_marks([])
-        self._canvas.set_reference(None)
+            self.mistakes.open_image(plane)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Mark the errors again."""
+        """Show what changed meanwhile."""
         super().showEvent(event)
         self.refresh()
-        self._shown_for = None
-        self._mark_soon.start()
-
-    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
-        """Leave nothing over the image."""
-        if self._shown_for is not None:
-            self._clear_canvas()
-        super().hideEvent(event)
 
     # ---- compare and save
 
@@ -541,7 +382,7 @@ class AccuracyTab(Panel):
             return
         index = self._chosen_row()
         if index is None:
-            index = self._result_here() or 0
+            index = self.mistakes.result_here() or 0
         if self._compare is None:
             self._compare = CompareView(self._session, self.window())
             self._compare.finished.connect(self._compare_closed)
@@ -590,23 +431,3 @@ class AccuracyTab(Panel):
             n=words.images(len(self.results)), date=today, version=__version__
         )
         return accuracy_report.ReportText(self.tr("Accuracy: {name}").format(name=name), (*self._about, made))
-
-
-def _kind_words(widget: QWidget) -> dict[str, str]:
-    return {
-        "missed": widget.tr("missed"),
-        "invented": widget.tr("invented"),
-        "split": widget.tr("split"),
-        "merged": widget.tr("merged"),
-    }
-
-
-def _mark(widget: QWidget, mistake: Mistake) -> Mark:
-    return Mark(mistake.kind, mistake.box, _kind_words(widget)[mistake.kind])
-
-
-def _fit_height(table: NumberTable, rows: int, most: int) -> None:
-    """Make a table as high as its rows, up to `most` of them; beyond that it scrolls."""
-    row = table.verticalHeader().defaultSectionSize()
-    bar = table.horizontalScrollBar().sizeHint().height()
-    table.setFixedHeight(table.horizontalHeader().sizeHint().height() + row * min(max(rows, 1), most) + bar + 4)

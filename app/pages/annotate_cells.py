@@ -47,8 +47,9 @@ class CellsPart(QWidget):
         layout.addWidget(self.count)
         layout.addWidget(self.advice)
         layout.addWidget(self.warnings)
-        layout.addWidget(self._flags())
-        layout.addWidget(self._region())
+        self.uses, self.region = self._flags(), self._region()
+        layout.addWidget(self.uses)
+        layout.addWidget(self.region)
 
         session.image_changed.connect(self._image_changed)
         session.document_changed.connect(self._edited)
@@ -139,12 +140,10 @@ class CellsPart(QWidget):
         document = self._session.document
         for widget in (self.training, self.checked, self.draw_region, self.clear_region, self.delete_all):
             widget.setEnabled(self._may_edit)
+        self.uses.setVisible(document is not None)
+        self.region.setVisible(document is not None)
         if document is None:
-            self.count.setText(self.tr("No cells"))
-            self.advice.setText(self.tr("Choose an image in the list on the left; its cells can be drawn then."))
-            self.region_line.setText(region_sentence(None))
-            self.training.setChecked(False)
-            self.checked.setChecked(False)
+            self._say_why_not()
             return
         facts = cell_facts(document)
         self.count.setText(words.cells(facts.count) if facts.count else self.tr("No cells yet"))
@@ -156,6 +155,21 @@ class CellsPart(QWidget):
         self.draw_region.setText(self.tr("Draw") if region is None else self.tr("Change"))
         self.clear_region.setVisible(region is not None)
         self.delete_all.setEnabled(self._may_edit and facts.count > 0)
+
+    def _say_why_not(self) -> None:
+        """Say what is missing before cells can be drawn."""
+        session = self._session
+        self.count.setText(self.tr("No image"))
+        if session.project is None:
+            text = self.tr("Open a project, or make one.")
+        elif not session.project.images:
+            text = self.tr("Add images to the project first.")
+        elif session.image_id is None:
+            text = self.tr("Choose an image in the list on the left; its cells can be drawn then.")
+        else:
+            text = self.tr("This image cannot be drawn on now. Choose another one, or find its file again.")
+        self.advice.setText(text)
+        self.warnings.show_lines(())
 
     # ---- warnings
 

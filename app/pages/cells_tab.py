@@ -218,7 +218,7 @@ class CellsTab(QWidget):
             document = self._session.document
             box = document.cells.box(chosen[0]) if document is not None else None
             if box is not None:
-                self._canvas.show_box(box)
+                self._canvas.reveal(box)
 
     def _cell_chosen(self, cells: Any) -> None:
         if self._quiet or self.rows is None or not self.isVisible():

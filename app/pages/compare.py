@@ -452,9 +452,9 @@ def _picture_of(session: Any, plane: Plane | None) -> tuple[Callable[[], tuple[A
     stored = Display.from_dict(entry.display) if entry.display else None
 
     def read() -> tuple[Any, Any]:
-        from app.session import _with_axes
+        from app.engine.planes import with_axes
 
-        image = _with_axes(read_image(path), axes)
+        image = with_axes(read_image(path), axes)
         pixels = image.plane(plane[1], plane[2])
         return pixels, stored or auto_display(pixels, image.is_colour)
 

@@ -190,6 +190,8 @@ class ModelsPanel(QWidget):
         plain = QTreeWidgetItem([self.tr("tiny, not trained")])
         plain.setData(0, _PATH, "")
         plain.setToolTip(0, self.tr("The network as it comes with the program"))
+        in_use = self._session.model is None
+        plain.setIcon(0, icon("accept", "accent") if in_use else icon("model", "secondary"))
         self.list.addTopLevelItem(plain)
         chosen = plain
         for shelf in work.shelves(self._session.project):

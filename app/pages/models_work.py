@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from app.engine.messages import ImportModelRequest
-from app.pages.planes import when
 from app.pages.train_backbones import backbone_title
 from app.project.models import ModelInfo, add_model, library_models, rename_file
 from app.project.places import library_folder
@@ -118,10 +118,10 @@ def card_rows(model: ModelInfo) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if card is not None:
         rows += [
-            (_tr("Trained"), when(card.created)),
+            (_tr("Trained"), created_text(card.created)),
             (_tr("Training images"), _images([one.name for one in card.training_images])),
             (_tr("AP on them"), "" if card.ap_training is None else f"{card.ap_training:.2f}"),
-            (_tr("Median cell"), _diameter(card.median_cell_diameter_px, card.pixel_size_um)),
+            (_tr("Cell diameter"), _diameter(card.median_cell_diameter_px, card.pixel_size_um)),
             (_tr("Pixel size"), "" if card.pixel_size_um is None else f"{card.pixel_size_um:.4g} µm"),
             (_tr("Network"), backbone_title(card.backbone)),
             (_tr("Recipe"), card.recipe),
@@ -145,6 +145,15 @@ def _diameter(pixels: float | None, pixel_size: float | None) -> str:
         return ""
     text = f"{pixels:.0f} px"
     return text if pixel_size is None else f"{text} ({pixels * pixel_size:.3g} µm)"
+
+
+def created_text(created: str) -> str:
+    """Write the time at which a model was made, in the time of this computer."""
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return (moment.astimezone() if moment.tzinfo is not None else moment).strftime("%Y-%m-%d %H:%M")
 
 
 def size_text(path: Path) -> str:

@@ -71,7 +71,7 @@ class PredictPanel(Panel):
         self._job: Any = None
         self._guard = WheelGuard(self)
         self._soon = QTimer(self, interval=0, singleShot=True)
-        self._soon.timeout.connect(lambda: self.isVisible() and self.refresh())
+        self._soon.timeout.connect(self._refresh_if_seen)
 
         self._build_input()
         self._build_progress()
@@ -184,6 +184,10 @@ class PredictPanel(Panel):
         """Show what changed meanwhile."""
         super().showEvent(event)
         self.refresh()
+
+    def _refresh_if_seen(self) -> None:
+        if self.isVisible():
+            self.refresh()
 
     def refresh(self) -> None:
         """Show models, images and result anew."""

@@ -61,7 +61,7 @@ class ReviewPanel(Panel):
         #: The proposal that Enter accepts, 0 for none.
         self.current = 0
         self._soon = QTimer(self, interval=0, singleShot=True)
-        self._soon.timeout.connect(lambda: self.isVisible() and self.refresh())
+        self._soon.timeout.connect(self._refresh_if_seen)
 
         self.counts = QLabel()
         self.counts.setFont(tabular(heading(self.font(), 1)))
@@ -82,7 +82,7 @@ class ReviewPanel(Panel):
             signal.connect(self._soon.start)
         session.image_changed.connect(self._forget)
         session.document_changed.connect(self._document_changed)
-        canvas.proposal_clicked.connect(lambda number: self.isVisible() and self.choose(number))
+        canvas.proposal_clicked.connect(self._clicked)
         canvas.selection_changed.connect(self._cells_chosen)
         self.refresh()
 
@@ -211,6 +211,10 @@ class ReviewPanel(Panel):
         """Bring everything up to date; called when one comes to this step."""
         self.refresh()
 
+    def _refresh_if_seen(self) -> None:
+        if self.isVisible():
+            self.refresh()
+
     def refresh(self) -> None:
         """Show numbers and buttons anew."""
         session = self._session
@@ -307,6 +311,11 @@ class ReviewPanel(Panel):
             if box is not None:
                 self._canvas.reveal(box)
         self.refresh()
+
+    def _clicked(self, number: int) -> None:
+        # Proposals are shown in step 3 too, where a click means nothing.
+        if self.isVisible():
+            self.choose(number)
 
     def step(self, by: int) -> bool:
         """Choose the proposal of the next higher (or lower) score; False when there is none."""

@@ -23,6 +23,7 @@ class SourceBox(QComboBox):
         self._session = session
         self._folder: Path | None = None
         self._last = 0
+        self._by_hand = False
         self.setAccessibleName(title)
         self.setToolTip(tip)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -48,7 +49,8 @@ class SourceBox(QComboBox):
             self.addItem(self.tr("Folder {name}").format(name=self._folder.name), self._folder)
         self.addItem(self.tr("Folder of masks..."), "ask")
         index = self.findData(kept)
-        self.setCurrentIndex(index if index >= 0 and kept != "ask" else self.first())
+        # As long as nobody chose, the best of what there is now.
+        self.setCurrentIndex(index if index >= 0 and kept != "ask" and self._by_hand else self.first())
         self._last = self.currentIndex()
         self.blockSignals(False)
 
@@ -59,6 +61,7 @@ class SourceBox(QComboBox):
     def set_folder(self, folder: Path | None) -> None:
         """Choose a folder of masks."""
         self._folder = folder
+        self._by_hand = True
         self.fill()
         if folder is not None:
             self.setCurrentIndex(self.findData(folder))
@@ -68,6 +71,7 @@ class SourceBox(QComboBox):
     def _activated(self, index: int) -> None:
         if self.itemData(index) != "ask":
             self._last = index
+            self._by_hand = True
             self.changed.emit()
             return
         preferences = self._session.preferences

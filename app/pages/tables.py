@@ -190,3 +190,10 @@ class NumberTable(QTableView):
             if row in wanted
         ]
         return "\n".join(lines) + "\n"
+
+
+def fit_height(table: NumberTable, rows: int, most: int) -> None:
+    """Make a table as high as its rows, up to `most` of them; beyond that it scrolls."""
+    row = table.verticalHeader().defaultSectionSize()
+    bar = table.horizontalScrollBar().sizeHint().height()
+    table.setFixedHeight(table.horizontalHeader().sizeHint().height() + row * min(max(rows, 1), most) + bar + 4)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
 from app.pages import words
 from app.pages.train_images import TrainingImages
@@ -228,6 +228,9 @@ class TrainPanel(Panel):
         self.outcome.hide()
         self.progress.follow(job, curve_of(run) if run is not None and job.request.resume else [])
         job.state_changed.connect(lambda _state: self._show_primary())
+        if self.setup.isAncestorOf(QApplication.focusWidget()):
+            # The field goes; one goes on with drawing.
+            self._canvas.setFocus()
         self.refresh()
         self._to_top()
 
@@ -244,7 +247,7 @@ class TrainPanel(Panel):
         self._to_top()
 
     def _to_top(self) -> None:
-        area: Any = self.area
+        area: Any = self.scroll_area
         area.verticalScrollBar().setValue(0)
 
     def _project_changed(self) -> None:

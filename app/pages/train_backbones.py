@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -364,9 +365,9 @@ class Facts(QPlainTextEdit):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Take the height that the text needs at this width."""
         super().resizeEvent(event)
-        # Of a plain text document the size is counted in lines.
-        lines = round(self.document().size().height())
-        height = lines * self.fontMetrics().lineSpacing() + TIGHT
+        bottom = self.blockBoundingGeometry(self.document().lastBlock()).bottom()
+        margins = self.contentsMargins()
+        height = math.ceil(bottom) + margins.top() + margins.bottom() + TIGHT
         if height != self.height():
             self.setFixedHeight(height)
 

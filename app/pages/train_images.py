@@ -23,6 +23,8 @@ _THUMB = 40
 #: Rows that are shown; more would only be scrolled past.
 _MOST_ROWS = 20
 _REST_MS = 400
+#: Of a flat button, left and right together.
+_PADDING = 12
 #: Warnings shown for one image.
 _WARNINGS = 2
 
@@ -267,6 +269,8 @@ class TrainingRow(QWidget):
         self.line = QLabel()
         self.line.setWordWrap(True)
         self.line.setProperty("secondary", True)
+        # Under the text of the button, not under its edge.
+        self.line.setContentsMargins(GAP, 0, 0, 0)
         self.remove = QToolButton()
         self.remove.setIcon(icon("close", "secondary"))
         self.remove.setIconSize(QSize(ICON - 4, ICON - 4))
@@ -275,7 +279,7 @@ class TrainingRow(QWidget):
         self.warnings = Warnings()
         text = QVBoxLayout()
         text.setSpacing(0)
-        text.addWidget(self.name)
+        text.addWidget(self.name, 0, Qt.AlignmentFlag.AlignLeft)
         text.addWidget(self.line)
         row = QHBoxLayout()
         row.setSpacing(GAP)
@@ -306,6 +310,11 @@ class TrainingRow(QWidget):
         self.remove.setEnabled(writable)
         self.remove.setAccessibleName(self.tr("Do not use {name} for training").format(name=facts.name))
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Fit the name."""
+        super().resizeEvent(event)
+        self.name.set_room(self.width() - _THUMB - self.remove.sizeHint().width() - 2 * GAP)
+
     def set_picture(self, picture: QPixmap | None) -> None:
         """Show the thumbnail, or a sign as long as there is none."""
         ratio = self.devicePixelRatioF()
@@ -326,8 +335,9 @@ class ElidedButton(QToolButton):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._full = ""
+        self._room = 0
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.setProperty("heading", True)
 
     def set_full_text(self, text: str) -> None:
@@ -337,13 +347,17 @@ class ElidedButton(QToolButton):
         self.setToolTip(self.tr("Show {name}").format(name=text))
         self._elide()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Fit the text."""
-        super().resizeEvent(event)
+    def set_room(self, room: int) -> None:
+        """Say how wide the button may be."""
+        self._room = room
         self._elide()
 
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return that it can be narrow: its text is shortened then."""
+        return QSize(_THUMB, super().minimumSizeHint().height())
+
     def _elide(self) -> None:
-        room = max(24, self.width() - 12)
+        room = max(_THUMB, self._room - _PADDING)
         self.setText(self.fontMetrics().elidedText(self._full, Qt.TextElideMode.ElideMiddle, room))
 
 

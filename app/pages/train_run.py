@@ -209,7 +209,8 @@ class TrainingProgress(QWidget):
             self._preview.set_preview(preview)
 
     def _said(self, job: Any, text: str) -> None:
-        if job is self._job:
+        # How many weights learn is for the log.
+        if job is self._job and not text.startswith("Trainable:"):
             self.last_said.setText(text)
             self.last_said.show()
 

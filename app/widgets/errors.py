@@ -169,7 +169,7 @@ def describe(error: BaseException) -> tuple[str, str]:
     details = "".join(traceback.format_exception(error)).strip()
     if isinstance(error, CellSeg1Error):
         return str(error), details
-    sentence = _tr("Something went wrong in the program. Nothing was lost; go on, or start it again if it misbehaves.")
+    sentence = _tr("Something went wrong in the program. Go on; if it misbehaves, close it and start it again.")
     return sentence, details
 
 

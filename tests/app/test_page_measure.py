@@ -240,14 +240,14 @@ def test_scores_of_each_image_and_their_mean(stage, compared):
     assert compared.headline.text() == "AP 0.857"
     assert compared.curve.report is compared.report
     assert compared.curve.value_at(0) == (0.5, pytest.approx(6 / 7))
-    assert "2 errors in all images" in compared.errors_title.text()
+    assert "2 errors in all images" in compared.mistakes.title.text()
     assert compared.progress_area.isHidden()
 
 
 def test_an_error_is_shown_in_its_image(stage, compared):
     assert stage.session.image_id == "i0"
-    kinds = [row[0] for row in compared.errors.source.rows]
-    compared.errors.choose(kinds.index("invented"))
+    kinds = [row[0] for row in compared.mistakes.table.source.rows]
+    compared.mistakes.table.choose(kinds.index("invented"))
     stage.settle()
     assert stage.session.image_id == "i1"
     marks = stage.canvas.scene.marks
@@ -267,12 +267,12 @@ def test_an_error_is_shown_in_its_image(stage, compared):
 def test_a_clicked_mark_selects_its_row(stage, compared):
     stage.show("i1")
     stage.canvas.mark_clicked.emit(1)
-    assert compared.errors.chosen() == [1]
+    assert compared.mistakes.table.chosen() == [1]
     compared.table.choose(0)
-    assert "No errors in a1.tif" in compared.errors_title.text()
+    assert "No errors in a1.tif" in compared.mistakes.title.text()
     stage.canvas.mark_clicked.emit(0)
-    assert compared.errors_title.text() == "2 errors in a2.tif"
-    assert compared.errors.chosen() == [0]
+    assert compared.mistakes.title.text() == "2 errors in a2.tif"
+    assert compared.mistakes.table.chosen() == [0]
 
 
 def test_leaving_the_tab_leaves_nothing_over_the_image(stage, compared):
@@ -369,3 +369,59 @@ def test_a_report_that_cannot_be_saved_is_a_sentence(stage, compared, tmp_path, 
     (tmp_path / "file").write_bytes(b"")
     compared.save_to(tmp_path / "file" / "r.csv")
     assert len(said) == 1
+
+
+def test_checked_images_are_the_truth_as_soon_as_there_are_any_unless_one_chose(stage):
+    stage.project.add_run(["i0"])
+    stage.project.draw("i0", labels_of(TRUTH))
+    panel = panel_of(stage)
+    stage.show()
+    truth = panel.accuracy.truth
+    assert truth.currentData() == "drawn"
+    stage.project.draw("i0", labels_of(TRUTH), checked=True)
+    stage.session.image_state_changed.emit("i0")
+    stage.settle()
+    assert truth.currentData() == "checked"
+    truth.setCurrentIndex(1)
+    truth.activated.emit(1)
+    stage.session.image_state_changed.emit("i0")
+    stage.settle()
+    assert truth.currentData() == "drawn"
+
+
+def test_the_panels_fit_beside_the_canvas(stage):
+    from app.pages.predict import PredictPanel
+    from app.pages.review import ReviewPanel
+
+    for kind in (PredictPanel, ReviewPanel, MeasurePanel):
+        panel = kind(stage.session, stage.canvas)
+        stage.qtbot.addWidget(panel)
+        assert panel.minimumSizeHint().width() <= 304, kind
+        assert panel.sizeHint().width() <= 340
+
+
+def test_everything_one_can_use_has_a_name(stage):
+    from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QSlider
+
+    from app.pages.predict import PredictPanel
+    from app.pages.review import ReviewPanel
+
+    stage.project.add_run(["i0"])
+    for kind in (PredictPanel, ReviewPanel, MeasurePanel):
+        panel = kind(stage.session, stage.canvas)
+        stage.qtbot.addWidget(panel)
+        panel.show()
+        stage.show()
+        for sort in (QAbstractButton, QComboBox, QSlider, QAbstractItemView):
+            for widget in panel.findChildren(sort):
+                # Parts of Qt's own views and tab bars are not ours.
+                foreign = widget.parent() is not None and type(widget.parent()).__name__ in (
+                    "QTabBar",
+                    "QComboBoxPrivateContainer",
+                    "NumberTable",
+                    "QListWidget",
+                )
+                if widget.isVisible() and not foreign:
+                    name = widget.accessibleName() or getattr(widget, "text", lambda: "")()
+                    assert name, (kind.__name__, type(widget).__name__, widget.objectName())
+        panel.hide()
