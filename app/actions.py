@@ -44,8 +44,9 @@ class ActionSpec:
     needs: str = ""
 
 
-def _spec(name: str, text: str, group: str, keys: str = "", icon_name: str = "", needs: str = "") -> ActionSpec:
-    return ActionSpec(name, text, group, tuple(keys.split(" | ")) if keys else (), icon_name, needs)
+def _spec(name: str, text: object, group: object, keys: str = "", icon_name: str = "", needs: str = "") -> ActionSpec:
+    # QT_TRANSLATE_NOOP marks texts for the translators and is typed as giving any object.
+    return ActionSpec(name, str(text), str(group), tuple(keys.split(" | ")) if keys else (), icon_name, needs)
 
 
 _PROJECT = QT_TRANSLATE_NOOP("Actions", "Project")
@@ -101,7 +102,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
 )
 
 #: Keys that the canvas and its tools handle themselves; listed on F1 only.
-TOOL_KEYS: tuple[tuple[str, str], ...] = (
+TOOL_KEYS: tuple[tuple[str, object], ...] = (
     ("B", QT_TRANSLATE_NOOP("Actions", "Brush: paint a cell (Alt erases)")),
     ("E", QT_TRANSLATE_NOOP("Actions", "Eraser")),
     ("L", QT_TRANSLATE_NOOP("Actions", "Lasso: draw round a cell")),
@@ -124,9 +125,9 @@ TOOL_KEYS: tuple[tuple[str, str], ...] = (
 )
 
 
-def translated(text: str) -> str:
+def translated(text: object) -> str:
     """Return a text of the tables in the user's language."""
-    return QCoreApplication.translate(_CONTEXT, text)
+    return QCoreApplication.translate(_CONTEXT, str(text))
 
 
 class Actions(QObject):

@@ -11,6 +11,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import shiboken6
 from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
@@ -126,4 +127,6 @@ def run(arguments: list[str]) -> int:
         server.close()
         uninstall()
         window.shut_down()
+        # While Python is still whole: what is left to Qt's own end calls overrides that are gone by then.
+        shiboken6.delete(window)
         stop_log()

@@ -11,6 +11,7 @@ from app.dialogs.close_job import CloseChoice, CloseDuringJobDialog
 from app.theme import app_icon
 
 if TYPE_CHECKING:
+    from app.engine.client import JobHandle
     from app.main_window import MainWindow
 
 #: How long a stopped training may take to write its model and checkpoint before the window goes anyway.
@@ -48,7 +49,7 @@ class Background(QObject):
             return True
         return False
 
-    def _stop(self, jobs: list) -> None:
+    def _stop(self, jobs: list[JobHandle]) -> None:
         """Stop jobs and wait until what they learned is on disk, with the event loop alive."""
         from PySide6.QtCore import QEventLoop
 

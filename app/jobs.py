@@ -13,9 +13,11 @@ from PySide6.QtCore import QObject, Signal
 from app.engine.messages import PredictItem, PredictRequest, TrainRequest
 from cellseg1.errors import CellSeg1Error
 from cellseg1.files import free_file
+from cellseg1.lora.header import load_card
 from cellseg1.masks import write_label_image
 from cellseg1.masks.check import look_at_masks
-from cellseg1.prediction.select import SelectSettings
+from cellseg1.prediction.select import SelectSettings, select_settings
+from cellseg1.settings import Settings, make_settings, settings_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -214,8 +216,8 @@ class Jobs(QObject):
     ) -> JobHandle:
         """Predict planes (image id, z, t) with a model (None: the bundled backbone as it is).
 
-        `rescale` gives, by image id, the factor between the model's image scale and this image's, where the user
-        wants it.
+        `rescale` gives, by image id, the network's pixels per image pixel where the user wants another scale than
+        the one that the model or the image's own cells suggest.
         """
         project = self._session.require_project()
         if self.prediction is not None:
@@ -251,7 +253,14 @@ class Jobs(QObject):
             device=self._session.preferences.values.device,
         )
         title = self.tr("Predicting {n} images").format(n=len(items)) if len(items) > 1 else self.tr("Predicting")
-        project.update_run(run_id, title=title, model=None if model is None else model.name, images={})
+        project.update_run(
+            run_id,
+            title=title,
+            model=None if model is None else model.name,
+            images={},
+            # The engine reports the same at the end; images that are done before are shown with these already.
+            select=dataclasses.asdict(select_settings(_settings_of(model, overrides or {}))),
+        )
         job = self._session.engines.start(request, title, run_id)
         self.prediction = job
         project.update_run(run_id, state="running", **job.process_identity())
@@ -315,6 +324,15 @@ def scale_difference(model_diameter: float | None, image_diameter: float | None)
         return None
     ratio = image_diameter / model_diameter
     return ratio if max(ratio, 1 / ratio) > 1 + SCALE_TOLERANCE else None
+
+
+def _settings_of(model: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """Return the settings with which a model (None: the bundled backbone) predicts."""
+    if model is None:
+        return make_settings("studio", "tiny", overrides)
+    if model.suffix.lower() != ".cs1":
+        return make_settings("paper", "vit_b", overrides)
+    return settings_from_dict(load_card(model).settings).replace(**overrides)
 
 
 def select_of(values: Mapping[str, Any]) -> SelectSettings:

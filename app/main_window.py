@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STEPS = ("annotate", "train", "predict", "review", "measure")
 _NOTE_MS = 6000
+_MOST_NOTES = 3
 
 
 class MainWindow(QWidget):
@@ -170,7 +171,7 @@ class MainWindow(QWidget):
         session.image_state_changed.connect(self._image_state_changed)
         session.image_loading.connect(self.images.set_current)
         session.image_changed.connect(self._image_changed)
-        session.display_changed.connect(lambda: session.display and canvas.set_display(session.display))
+        session.display_changed.connect(self._show_display)
         session.document_changed.connect(self._document_changed)
         session.model_changed.connect(self._show_device)
         session.models_changed.connect(self._update_possible)
@@ -238,10 +239,8 @@ class MainWindow(QWidget):
         banner = Banner(sentence, kind="info")
         banner.dismissed.connect(banner.deleteLater)
         self._banners.addWidget(banner)
-        while self._banners.count() > 3:
-            oldest = self._banners.takeAt(0).widget()
-            if oldest is not None:
-                oldest.deleteLater()
+        while self._banners.count() > _MOST_NOTES:
+            self._remove_first_banner()
         QTimer.singleShot(_NOTE_MS, banner, banner.dismiss)
 
     def _choose_tool(self, name: str) -> None:
@@ -285,9 +284,13 @@ class MainWindow(QWidget):
 
     def _clear_banners(self) -> None:
         while self._banners.count():
-            widget = self._banners.takeAt(0).widget()
-            if widget is not None:
-                widget.deleteLater()
+            self._remove_first_banner()
+
+    def _remove_first_banner(self) -> None:
+        item = self._banners.takeAt(0)
+        widget = None if item is None else item.widget()
+        if widget is not None:
+            widget.deleteLater()
 
     def _row(self, image_id: str) -> ImageRow:
         project = self.session.require_project()
@@ -396,6 +399,10 @@ class MainWindow(QWidget):
         shown = self.step() in ("predict", "review")
         self.canvas.set_proposals(self.session.proposals.layer() if shown else None)
 
+    def _show_display(self) -> None:
+        if self.session.display is not None:
+            self.canvas.set_display(self.session.display)
+
     def _step_plane(self, step: int) -> None:
         image = self.session.image
         if image is None:
@@ -424,9 +431,9 @@ class MainWindow(QWidget):
             self.canvas.set_tool("brush" if name == "annotate" else "select")
         self.canvas.set_marks([])
         self._show_proposals()
-        panel = self.panels.currentWidget()
-        if hasattr(panel, "shown"):
-            panel.shown()
+        shown = getattr(self.panels.currentWidget(), "shown", None)
+        if shown is not None:
+            shown()
 
     def _update_possible(self) -> None:
         project = self.session.project
@@ -539,9 +546,9 @@ class MainWindow(QWidget):
         theme = current_theme()
         if theme is not None and theme.choice != values.theme:
             theme.choose(values.theme)
-        self.canvas.set_brush_size(values.brush_size)
+        self.canvas.set_brush_size(round(values.brush_size))
         self.canvas.protect = values.protect_cells
-        overlay = Overlay(values.overlay_mode, values.overlay_opacity, values.outline_width)
+        overlay = Overlay(values.overlay_mode, values.overlay_opacity, round(values.outline_width))
         if overlay != self.canvas.overlay:
             self.canvas.set_overlay(overlay)
         self._show_device()

@@ -56,6 +56,10 @@ class ProjectCommands(QObject):
             show_error(self._window, sentence, "")
             return None
 
+    def _done(self, call: Callable[..., Any], *arguments: Any) -> bool:
+        """Call; show an expected error and return False."""
+        return self._try(lambda: (call(*arguments),)) is not None
+
     def fill_start_page(self) -> None:
         """Show the recent projects."""
         self._window.start_page.set_recent(recent.recent())
@@ -118,7 +122,7 @@ class ProjectCommands(QObject):
         if dialog.exec() != dialog.DialogCode.Accepted:
             return
         wish = dialog.result_values()
-        if self._try(lambda: self._session.create_project(wish.parent, wish.name) or True) is None:
+        if not self._done(self._session.create_project, wish.parent, wish.name):
             return
         self._opened()
         if wish.images:
@@ -139,6 +143,12 @@ class ProjectCommands(QObject):
         train, test = source / "train", source / "test"
         # The first image comes with its cells, so that every step can be tried at once.
         self._session.add_images(sorted((train / "images").iterdir()), copy=True, masks=[train / "masks"])
+        project = self._session.require_project()
+        for image in project.images:
+            document = project.document(image.id)
+            if len(document.cells):
+                document.set_attribute(self.tr("Use for training"), "training", True)
+                project.update_plane(image.id, 0, 0, document)
         self._session.add_images(sorted((test / "images").iterdir()), copy=True)
         # The truth of the others lies beside them, for the step Measure; it must not be in the way while painting.
         shutil.copytree(test / "masks", place / "truth")
@@ -207,7 +217,7 @@ class ProjectCommands(QObject):
     def remove_images(self, ids: Sequence[str]) -> None:
         """Move images to the project's trash (they can be brought back from there)."""
         for image_id in ids:
-            self._try(lambda one=image_id: self._session.remove_image(one))
+            self._done(self._session.remove_image, image_id)
         self._window.say(self.tr("{n} images were moved to the project's trash.").format(n=len(ids)))
 
     def relink_images(self, ids: Sequence[str]) -> None:
@@ -348,9 +358,7 @@ class ProjectCommands(QObject):
 
     def _import(self, path: Path) -> None:
         parent = self._parent()
-        self._session.run(
-            lambda: import_file(path, parent), self.open_path, self.tr("Importing the project")
-        )
+        self._session.run(lambda: import_file(path, parent), self.open_path, self.tr("Importing the project"))
 
     def do_trash_project(self) -> None:
         """Move the project to the computer's trash, after a question: this one the window cannot undo."""

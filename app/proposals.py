@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.annotation.document import Change
+    from app.annotation import Change
     from app.session import Session
 
 #: What the sliders change; every other setting of the choice is the run's.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.annotation.document import Change, Document
+    from app.annotation import Change, Document
     from app.preferences import PreferencesStore
     from app.project.project import ImportReport, ProjectImage
 

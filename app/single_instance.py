@@ -52,8 +52,6 @@ class InstanceServer(QObject):
 
     def _connected(self) -> None:
         socket = self._server.nextPendingConnection()
-        if socket is None:
-            return
         socket.readyRead.connect(lambda: self._read(socket))
         socket.disconnected.connect(socket.deleteLater)
 

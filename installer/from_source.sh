@@ -54,6 +54,23 @@ lint() {
     "$venv/bin/lint-imports" --no-cache >/dev/null || { "$venv/bin/lint-imports" --no-cache; exit 1; }
 }
 
+# The window's tests need Qt's system libraries, and those that drive it from outside a screen without a monitor.
+screen() {
+    local missing=() tool
+    [ "$(uname -s)" = Linux ] || return 0
+    for tool in Xvfb:xvfb xdotool:xdotool openbox:openbox; do
+        command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
+    done
+    ldconfig -p | grep -q libxcb-cursor || missing+=(libxcb-cursor0)
+    ldconfig -p | grep -q libEGL.so || missing+=(libegl1)
+    ldconfig -p | grep -q libxkbcommon-x11 || missing+=(libxkbcommon-x11-0)
+    ldconfig -p | grep -q libxcb-icccm || missing+=(libxcb-icccm4)
+    ldconfig -p | grep -q libxcb-keysyms || missing+=(libxcb-keysyms1)
+    [ ${#missing[@]} = 0 ] && return 0
+    # Without them those tests say that they were skipped.
+    apt_install "${missing[@]}" >/dev/null || echo "Not installed: ${missing[*]}; tests that need them are skipped." >&2
+}
+
 # Two threads: more do not help networks of this size, and tests must not depend on the computer's cores.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 case $what in
@@ -61,7 +78,7 @@ setup) setup ;;
 demo) setup; exec "$venv/bin/cellseg1" demo "${@:2}" ;;
 lint) setup; lint ;;
 format) setup; "$venv/bin/ruff" check --fix --quiet cellseg1 app tests; "$venv/bin/ruff" format cellseg1 app tests ;;
-test) setup; lint; exec "$venv/bin/python" -m pytest -m "not slow" --cov=cellseg1 --cov-report=term:skip-covered "${@:2}" ;;
-test-all) setup; lint; exec "$venv/bin/python" -m pytest "${@:2}" ;;
+test) setup; screen; lint; exec "$venv/bin/python" -m pytest -m "not slow" --cov=cellseg1 --cov=app --cov-report=term:skip-covered "${@:2}" ;;
+test-all) setup; screen; lint; exec "$venv/bin/python" -m pytest "${@:2}" ;;
 *) echo "usage: bash installer/from_source.sh demo|test|test-all|lint|format|setup" >&2; exit 2 ;;
 esac

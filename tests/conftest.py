@@ -3,13 +3,18 @@
 import os
 import sys
 import threading
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import psutil
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
-sys.path.insert(0, str(Path(__file__).parent / "core"))
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+sys.path[:0] = [str(Path(__file__).parent / "core"), str(Path(__file__).parent / "app")]
+if sys.platform != "win32":
+    # One helper process of Python's own lives from the first shared memory or spawned child to the end.
+    resource_tracker.ensure_running()
 
 #: Threads of libraries that live as long as the process.
 _LASTING = ("pytest_timeout", "tqdm_monitor", "pydevd")

@@ -71,7 +71,7 @@ class _Prediction:
 
     def run(self) -> dict[str, Any]:
         """Load the model and go through the planes."""
-        from cellseg1.prediction.job import select_settings
+        from cellseg1.prediction.select import select_settings
 
         request = self.request
         self.channel.send(self.number, Progress(0.0, "Loading the model"))

@@ -214,8 +214,8 @@ class _PreviewMaker:
 
         import numpy as np
 
-        from cellseg1.prediction.job import label_image, predict_candidates, select_settings
-        from cellseg1.prediction.select import select
+        from cellseg1.prediction.job import label_image, predict_candidates
+        from cellseg1.prediction.select import select, select_settings
 
         settings = model.settings
         if settings.view_plan == "pyramid":

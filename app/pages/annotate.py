@@ -238,6 +238,7 @@ class PlaneSliders(QWidget):
             field.setVisible(size > 1)
             if size > 1:
                 field.set_range(1, size)
+                field.spin.setSuffix(f" / {size}")
                 # A wish that is on its way is not overtaken by the plane before it.
                 if not self._go.isActive():
                     field.set_value(at + 1)

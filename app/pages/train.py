@@ -228,7 +228,8 @@ class TrainPanel(Panel):
         self.outcome.hide()
         self.progress.follow(job, curve_of(run) if run is not None and job.request.resume else [])
         job.state_changed.connect(lambda _state: self._show_primary())
-        if self.setup.isAncestorOf(QApplication.focusWidget()):
+        focused = QApplication.focusWidget()
+        if focused is not None and self.setup.isAncestorOf(focused):
             # The field goes; one goes on with drawing.
             self._canvas.setFocus()
         self.refresh()

@@ -256,7 +256,7 @@ class TrainingSetup(QWidget):
         # An emptied field gets the usual name again the next time.
         self._own_name = bool(text.strip())
         self._check_name()
-        self.changed.emit()
+        self._replan.start()
 
     def _check_name(self) -> None:
         wrong = fault_in_name(self.model_name, self._names()) if self._session.project is not None else ""

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import shutil
 import stat
+import struct
 import uuid
 import zipfile
+import zlib
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from app.project.content import FILE, Content, ProjectImage
 from app.project.copying import files_of, unwritten, write_file
 from app.project.fingerprint import fingerprint
-from app.project.names import SUFFIX as FOLDER_SUFFIX
-from app.project.names import check_name, inside
+from app.project.names import check_name, free_project_folder, inside
 from app.project.sealed import BACKUP, ProjectError, dump, seal, unseal
 from cellseg1.errors import OutputError
-from cellseg1.files import atomic_write, describe_os_error, free_folder
+from cellseg1.files import atomic_write, describe_os_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +36,7 @@ SUFFIX = ".cs1zip"
 _LIST = "cs1zip.json"
 _SCHEMA = 1
 _CHUNK = 1 << 20
+_BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error)
 _LONGEST_LIST = 200 << 20
 _PACKED = frozenset((".json", ".bak", ".jsonl", ".txt", ".bmp", ".npy", ".nii", ".tif", ".tiff", ".journal"))
 
@@ -200,11 +203,9 @@ def import_file(path: Path, parent: Path, name: str | None = None) -> Path:
             part.mkdir(parents=True)
             _unpack(path, archive, listing["files"], part)
         Content.read(part, [], repair=False)
-        target = free_folder(parent / f"{wanted}{FOLDER_SUFFIX}")
-        if target.exists():
-            target.rmdir()
+        target = free_project_folder(parent, wanted)
         os.replace(part, target)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (*_BROKEN, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ProjectError(f"{path.name} is damaged or no project file. Copy it again.") from error
     except OSError as error:
         if isinstance(error, (ProjectError, OutputError)):

@@ -383,6 +383,13 @@ class ProjectImages(ProjectDrawings):
                     if document is not None:
                         self._note_plane(entry.id, z, t, description(document, recover(path).last))
 
+    def _sweep(self) -> None:
+        """Remove what a crash left half-written; runs are left to the engine that may still compute them."""
+        for pattern in (".*.part", "annotations/*/.*.part", "images/.*.part", "thumbnails/.*.part", "trash/*/.*.part"):
+            for path in self.folder.glob(pattern):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
 
 def _cannot(path: Path, error: OSError) -> str:
     return f"{path.name} cannot be read: {error.strerror or error}."

@@ -353,17 +353,20 @@ class Journal:
             self._write_pending()
             if self._repair is not None:
                 raise OSError(5, "the damaged journal could not be written anew")
-            left = self._end
-            if left:
-                stream = self._open()
-                stream.seek(0)
-                while left:
-                    data = _read_exactly(stream, min(left, _CHUNK))
-                    target.write(data)
-                    left -= len(data)
-            elif self._pending:
-                target.write(self._head())
-            target.write(b"".join(pack(kind, number, payload) for number, (kind, payload) in self._pending.items()))
+            rest = b"".join(pack(kind, number, payload) for number, (kind, payload) in self._pending.items())
+            if rest and not self._end:
+                rest = self._head() + rest
+            size = self._end
+            # A handle of its own: copying takes long, and the next edit must not wait for it.
+            source = self.path.open("rb") if size and self.path.exists() else None
+            if size and source is None:
+                own = self._open()
+                own.seek(0)
+                _copy(own, target, size)
+        if source is not None:
+            with source:
+                _copy(source, target, size)
+        target.write(rest)
 
     def release(self) -> None:
         """Close the file so that its folder can be renamed; it is opened again when it is needed."""
@@ -399,7 +402,7 @@ class Journal:
         self._closed = self.read_only = True
 
 
-def _read_exactly(stream: BinaryIO, size: int) -> bytes:
+def _read_exactly(stream: IO[bytes], size: int) -> bytes:
     parts = []
     while size:
         data = stream.read(size)
@@ -408,6 +411,13 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytes:
         parts.append(data)
         size -= len(data)
     return b"".join(parts)
+
+
+def _copy(source: IO[bytes], target: BinaryIO, size: int) -> None:
+    while size:
+        data = _read_exactly(source, min(size, _CHUNK))
+        target.write(data)
+        size -= len(data)
 
 
 def copy_plain(source: Path, target: BinaryIO) -> None:

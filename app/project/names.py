@@ -51,3 +51,12 @@ def project_folder_of(path: Path) -> Path:
 def name_of(folder: Path) -> str:
     """Return the name of a project folder."""
     return folder.name.removesuffix(SUFFIX)
+
+
+def free_project_folder(parent: Path, name: str) -> Path:
+    """Return the folder of a project of that name, or of ``NAME 2``, ``NAME 3`` ...: the first that is not there."""
+    number, folder = 1, parent / f"{name}{SUFFIX}"
+    while folder.exists():
+        number += 1
+        folder = parent / f"{name} {number}{SUFFIX}"
+    return folder

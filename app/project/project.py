@@ -97,6 +97,7 @@ class Project(ProjectModels):
         if held is not None:
             if crashed:
                 project._recount(written)
+                project._sweep()
             project._changed(now=True)
         return project
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -82,9 +83,16 @@ class BackgroundWriter:
                 self._busy = True
                 if task is None:
                     self._due = None
-            if task is not None:
-                task()
-            done = True if task is not None else self._work()
+            try:
+                done = True
+                if task is None:
+                    done = self._work()
+                else:
+                    task()
+            except Exception:
+                # The thread must go on: everything that is written later depends on it.
+                logging.getLogger(__name__).exception("Writing the project failed")
+                done = False
             with self._condition:
                 self._busy = False
                 if not done:

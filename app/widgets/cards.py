@@ -41,10 +41,14 @@ _THUMB = 64
 class Recent(Protocol):
     """What the page needs to know of a project one worked on; `app.project.recent.RecentProject` is one."""
 
-    path: Path
-    name: str
-    opened: Any
-    thumbnail: Path | None
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def opened(self) -> Any: ...  # noqa: D102
+    @property
+    def thumbnail(self) -> Path | None: ...  # noqa: D102
 
 
 class _Card(QAbstractButton):

@@ -24,7 +24,7 @@ from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.decode import find_candidates
 from cellseg1.prediction.overlay import overlay_picture
 from cellseg1.prediction.own_scale import Box, at_own_scale
-from cellseg1.prediction.select import Selection, SelectSettings, select
+from cellseg1.prediction.select import Selection, select, select_settings
 from cellseg1.settings import Settings
 
 #: A PNG label image cannot hold larger ids.
@@ -66,23 +66,6 @@ class PredictResult:
     def failures(self) -> tuple[PredictedPlane, ...]:
         """The planes without a result."""
         return tuple(plane for plane in self.planes if plane.error)
-
-
-def select_settings(settings: Settings) -> SelectSettings:
-    """Translate settings into those of `cellseg1.prediction.select`."""
-    return SelectSettings(
-        pred_iou_thresh=settings.pred_iou_thresh,
-        stability_score_thresh=settings.stability_score_thresh,
-        box_nms_thresh=settings.box_nms_thresh,
-        crop_nms_thresh=settings.crop_nms_thresh,
-        max_mask_region_area_ratio=settings.max_mask_region_area_ratio,
-        min_mask_region_area=settings.min_mask_region_area,
-        overlap_boxes="inclusive" if settings.box_overlap == "upstream" else "exact",
-        assemble=settings.assemble,
-        second_nms=settings.second_nms,
-        min_cell_area=settings.min_area,
-        max_cell_area=settings.max_area,
-    )
 
 
 def predict_candidates(

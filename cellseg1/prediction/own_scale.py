@@ -37,7 +37,7 @@ _SUPPORT = 0.8
 #: What the enlarged place must explain, compared with the same place before, to count as evidence for smaller cells.
 _BETTER = 1.1
 #: Side of the enlarged place, in target diameters at the scale of the look before.
-_PLACE = 7
+_PLACE = 10
 _LOOKS = 3
 
 Box = tuple[int, int, int, int]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellseg1.prediction.candidates import Candidates
+    from cellseg1.settings import Settings
 
 #: How many values of `min_mask_region_area` the cleaned masks are remembered for.
 _REMEMBERED = 4
@@ -87,6 +88,23 @@ class SelectSettings:
         ):
             if getattr(self, name) not in choices:
                 raise SettingsError(f"{name} must be {' or '.join(choices)}, not {getattr(self, name)!r}.")
+
+
+def select_settings(settings: Settings) -> SelectSettings:
+    """Translate a model's settings into those of the choice."""
+    return SelectSettings(
+        pred_iou_thresh=settings.pred_iou_thresh,
+        stability_score_thresh=settings.stability_score_thresh,
+        box_nms_thresh=settings.box_nms_thresh,
+        crop_nms_thresh=settings.crop_nms_thresh,
+        max_mask_region_area_ratio=settings.max_mask_region_area_ratio,
+        min_mask_region_area=settings.min_mask_region_area,
+        overlap_boxes="inclusive" if settings.box_overlap == "upstream" else "exact",
+        assemble=settings.assemble,
+        second_nms=settings.second_nms,
+        min_cell_area=settings.min_area,
+        max_cell_area=settings.max_area,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
-from project_help import act
+from project_help import act  # noqa: E402
 
-from app.project import journal as journals
-from app.project import writer
-from app.project.project import Project
+from app.project import journal as journals  # noqa: E402
+from app.project import writer  # noqa: E402
+from app.project.project import Project  # noqa: E402
 
 
 def edit(folder, image_id):

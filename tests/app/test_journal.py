@@ -183,7 +183,8 @@ def test_one_flipped_byte_anywhere_in_a_journal(tmp_path):
             else:
                 # Its effect is in the snapshot; what came later may still need it, to do it again.
                 least, most = saved, total
-            for position in range(record.start, record.end):
+            # All positions of the first, half of those of the others.
+            for position in range(record.start, record.end, 2 if saved else 1):
                 flip(source, position)
                 check_open(source, least, most, undo=position % 8 == 0)
                 flip(source, position)

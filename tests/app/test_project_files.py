@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from project_help import FullDisk, act, copy_folder, expected, is_after, new_project, paint_cell, picture, replica, same
+from project_help import FullDisk, act, copy_folder, is_after, new_project, paint_cell, picture, replica, same
 
 from app.project import content, lock, sealed
 from app.project.lock import NAME, Holder, acquire
@@ -43,10 +43,12 @@ def test_a_new_project_is_there_after_closing(tmp_path):
         assert project.settings == {"model": "a.cs1"}
         assert project.folder == folder
         assert project.damage == []
-    assert threading.active_count() == 1 or not [t for t in threading.enumerate() if t.name == "project-writer"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "project-writer"]
 
 
-@pytest.mark.parametrize("name", ["", " ", "a/b", "a\\b", "..", "con", "LPT1", "a:b", "x" * 101, "dot.", ".hidden", "q?"])
+@pytest.mark.parametrize(
+    "name", ["", " ", "a/b", "a\\b", "..", "con", "LPT1", "a:b", "x" * 101, "dot.", ".hidden", "q?"]
+)
 def test_names_that_some_system_cannot_hold_are_refused(tmp_path, name):
     with pytest.raises(ProjectError, match="Choose another name"):
         Project.create(tmp_path, name)
@@ -160,7 +162,7 @@ def test_one_flipped_byte_in_any_file_and_the_project_opens(tmp_path):
     count = 0
     for file in files:
         size = (source / file).stat().st_size
-        for position in sorted({0, 1, size - 1, *range(5, size, max(1, size // 8))}):
+        for position in sorted({0, size - 1, *range(5, size, max(1, size // 6))}):
             count += 1
             folder = copy_folder(source, tmp_path / f"{count}.cs1project")
             data = bytearray((folder / file).read_bytes())
@@ -301,7 +303,8 @@ def test_a_live_process_is_respected_and_a_dead_one_is_not(tmp_path):
     project, _ = new_project(tmp_path)
     project.close()
     folder = project.folder
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n" + (
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from app.project import lock; from pathlib import Path\n"
         f"print(lock.acquire(Path({str(folder)!r}))[0] is not None, flush=True); sys.stdin.read()"
     )
@@ -324,7 +327,7 @@ def test_a_live_process_is_respected_and_a_dead_one_is_not(tmp_path):
         ({"host": "elsewhere"}, False),
         ({"host": "elsewhere", "pid": 2**22 + 5}, False),
         ({"space": "pid:[42]"}, False),
-        ({"pid": os.getppid()}, True),
+        ({"pid": 1}, True),
     ],
 )
 def test_stale_locks_are_recognised(tmp_path, change, stale):
@@ -375,7 +378,7 @@ def test_an_empty_lock_of_a_crash_is_nobodys(tmp_path):
 def test_the_start_of_a_process_tells_it_from_others():
     mine = lock.started(os.getpid())
     assert mine == lock.started(os.getpid()) != ""
-    assert lock.started(os.getppid()) != mine
+    assert lock.started(1) != mine
     assert lock.started(2**22 + 9) == ""
     assert Holder.me().host == socket.gethostname()
     assert psutil.pid_exists(os.getpid())
@@ -556,4 +559,3 @@ def test_unsealed_json_is_not_taken_for_ours(tmp_path):
     with pytest.raises(ProjectError), contextlib.closing(Project.open(tmp_path)):
         pass
     assert sealed.backup_of(path).name == "project.json.bak"
-    assert expected(0)[1] == {}

@@ -22,8 +22,8 @@ from cellseg1.evaluation import evaluate_labels
 from cellseg1.images import read_image, to_model_input
 from cellseg1.masks import read_mask, write_label_image
 from cellseg1.model import load_model
-from cellseg1.prediction.job import predict_candidates, select_settings
-from cellseg1.prediction.select import Selector
+from cellseg1.prediction.job import predict_candidates
+from cellseg1.prediction.select import Selector, select_settings
 from cellseg1.settings import parse_assignments
 from cellseg1.training.job import train
 

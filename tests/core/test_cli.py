@@ -30,8 +30,7 @@ from safetensors.torch import load_file
 from cellseg1._version import __version__
 from cellseg1.lora import load_card
 from cellseg1.prediction.candidates import Candidates
-from cellseg1.prediction.job import select_settings
-from cellseg1.prediction.select import Selector
+from cellseg1.prediction.select import Selector, select_settings
 from cellseg1.settings import FIELDS, make_settings, settings_from_dict
 
 

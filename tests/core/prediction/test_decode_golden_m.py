@@ -8,8 +8,7 @@ import torch
 from golden_models import golden
 
 from cellseg1.prediction.decode import find_candidates
-from cellseg1.prediction.job import select_settings
-from cellseg1.prediction.select import Selector
+from cellseg1.prediction.select import Selector, select_settings
 from cellseg1.prediction.views import plan_views
 from cellseg1.sam.interface import Decoded, Embedding
 from cellseg1.settings import make_settings

@@ -6,8 +6,7 @@ import torch
 
 from cellseg1.evaluation import evaluate_labels
 from cellseg1.prediction.decode import find_candidates
-from cellseg1.prediction.job import select_settings
-from cellseg1.prediction.select import select
+from cellseg1.prediction.select import select, select_settings
 from cellseg1.sam.interface import Decoded, Embedding
 from cellseg1.sam.tiny import window_origin
 from cellseg1.settings import make_settings
