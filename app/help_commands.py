@@ -42,6 +42,7 @@ class HelpCommands(QObject):
         dialog.body.addWidget(panel)
         dialog.add_close_button()
         dialog.exec()
+        dialog.deleteLater()
 
     def do_preferences(self) -> None:
         """Show the preferences."""

@@ -155,6 +155,7 @@ class Jobs(QObject):
             title=name,
             request=_plain_request(request, project.folder),
             images={plane.image_id: {"z": plane.z, "t": plane.t} for plane in planes},
+            planes=[[plane.image_id, plane.z, plane.t] for plane in planes],
         )
         return self._launch_training(request, name, run_id)
 

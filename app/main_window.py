@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QImage, QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QMessageBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.actions import Actions
 from app.background import Background
@@ -21,10 +21,11 @@ from app.pages.measure import MeasurePanel
 from app.pages.predict import PredictPanel
 from app.pages.review import ReviewPanel
 from app.pages.train import TrainPanel
+from app.project.places import choose_library
 from app.project_commands import ProjectCommands
 from app.session import Session
 from app.start_page import StartPage
-from app.theme import MARGIN, PANEL_WIDTH, app_icon, icon
+from app.theme import MARGIN, PANEL_WIDTH, app_icon, current_theme, icon
 from app.widgets.banner import Banner
 from app.widgets.empty_state import EmptyState
 from app.widgets.errors import show_error
@@ -61,6 +62,7 @@ class MainWindow(QWidget):
         self.clicks = Clicks(self.session, self.canvas)
         self.actions_ = Actions(self)
         self.background = Background(self)
+        self._storage_banner: Banner | None = None
         self._build()
         self.projects = ProjectCommands(self)
         self.help = HelpCommands(self)
@@ -109,6 +111,8 @@ class MainWindow(QWidget):
         column = QVBoxLayout(center)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        self._storage_place = QVBoxLayout()
+        column.addLayout(self._storage_place)
         column.addLayout(self._banners)
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
@@ -541,8 +545,7 @@ class MainWindow(QWidget):
 
     def _apply_preferences(self) -> None:
         values = self.preferences.values
-        from app.theme import current_theme
-
+        choose_library(Path(values.library_folder) if values.library_folder else None)
         theme = current_theme()
         if theme is not None and theme.choice != values.theme:
             theme.choose(values.theme)
@@ -559,9 +562,32 @@ class MainWindow(QWidget):
         self.preferences.set("outline_width", overlay.outline_width)
 
     def _storage_problem(self, sentence: str) -> None:
-        banner = Banner(sentence, kind="error", action=self.tr("Save elsewhere..."))
-        banner.acted.connect(self.actions_["save_elsewhere"].trigger)
-        self._banners.addWidget(banner)
+        """Show that the project cannot be written, for as long as that lasts (an empty sentence ends it)."""
+        if self._storage_banner is not None:
+            self._storage_banner.deleteLater()
+            self._storage_banner = None
+        if not sentence:
+            self.say(self.tr("Everything is saved again."))
+            return
+        self._storage_banner = Banner(sentence, kind="error", action=self.tr("Save elsewhere..."))
+        self._storage_banner.acted.connect(self.actions_["save_elsewhere"].trigger)
+        self._storage_place.addWidget(self._storage_banner)
+
+    def _may_lose_edits(self) -> bool:
+        """Ask before closing while edits are only in memory; True when the user wants to stay."""
+        project = self.session.project
+        if project is None or not project.unsaved:
+            return False
+        answer = QMessageBox.warning(
+            self,
+            self.tr("Not everything is saved"),
+            self.tr("The project cannot be written, and closing now loses the last edits. Save it elsewhere first?"),
+            QMessageBox.StandardButton.Save | QMessageBox.StandardButton.Discard | QMessageBox.StandardButton.Cancel,
+        )
+        if answer == QMessageBox.StandardButton.Save:
+            self.projects.do_save_elsewhere()
+            return bool(project.unsaved)
+        return answer != QMessageBox.StandardButton.Discard
 
     def _restore_geometry(self) -> None:
         for name, restore in (("geometry", self.restoreGeometry), ("splitter", self.splitter.restoreState)):
@@ -576,7 +602,7 @@ class MainWindow(QWidget):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Ask what becomes of running jobs; otherwise save and end."""
         self.canvas.settle()
-        if not self.background.may_close():
+        if not self.background.may_close() or self._may_lose_edits():
             event.ignore()
             return
         self._remember_geometry()

@@ -14,12 +14,12 @@ from app.dialogs.import_report import ImportReportDialog
 from app.dialogs.new_project import NewProjectDialog
 from app.project import recent
 from app.project.archive import export_file, import_file
+from app.project.names import free_project_folder
 from app.project.places import default_project_folder
 from app.project.project import Project
 from app.widgets.errors import show_error
 from cellseg1.bundled import resource_path
 from cellseg1.errors import CellSeg1Error
-from cellseg1.files import free_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -261,11 +261,11 @@ class ProjectCommands(QObject):
         project = self._session.require_project()
         parent = QFileDialog.getExistingDirectory(self._window, self.tr("Save the project in another folder"))
         if parent:
-            target = free_folder(Path(parent) / f"{project.name}{_FOLDER}")
-            if self._try(lambda: project.save_elsewhere(target) or True) is not None:
+            target = free_project_folder(Path(parent), project.name)
+            if self._done(project.save_elsewhere, target):
                 self._opened()
                 self._session.project_changed.emit()
-                self._window.say(self.tr("Everything is saved in {folder}.").format(folder=target))
+                self._window.say(self.tr("Everything is saved in {folder}.").format(folder=project.folder))
 
     def do_export_masks(self) -> None:
         """Save label images of all planes."""

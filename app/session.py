@@ -124,7 +124,8 @@ class Session(QObject):
         self.project = project
         project.on_storage_problem(self.storage_problem.emit)
         model = project.settings.get("model")
-        self._model = next((one.path for one in project.models if one.path.name == model), None)
+        known = [*project.models, *project.library_models()]
+        self._model = next((one.path for one in known if model in (one.path.name, str(one.path))), None)
         self.project_changed.emit()
         self.models_changed.emit()
         self.model_changed.emit()
@@ -358,5 +359,7 @@ class Session(QObject):
         """Choose the model for predictions and clicks."""
         self._model = path
         if self.project is not None and not self.project.read_only:
-            self.project.set_setting("model", None if path is None else path.name)
+            # A project may be moved, so its own models are known by name; those of the library by their place.
+            own = path is not None and path.parent == self.project.models_folder
+            self.project.set_setting("model", None if path is None else path.name if own else str(path))
         self.model_changed.emit()

@@ -28,6 +28,7 @@ from app.theme import GAP, MARGIN, TIGHT, heading, icon
 from app.widgets.banner import Banner
 from app.widgets.flow import FlowLayout
 from cellseg1.errors import CellSeg1Error
+from cellseg1.sam.registry import SAM_SPECS
 
 if TYPE_CHECKING:
     from app.project.models import ModelInfo
@@ -399,11 +400,12 @@ class ModelsPanel(QWidget):
         model = self.current
         if model is None:
             return
+        kinds = [self.tr("CellSeg1 model (*.cs1)")]
+        if model.card is not None and model.card.backbone in SAM_SPECS:
+            # The research code knows no other networks.
+            kinds.append(self.tr("Published adapter (*.pth)"))
         found, _ = QFileDialog.getSaveFileName(
-            self.window(),
-            self.tr("Export the model"),
-            f"{model.name}.cs1",
-            self.tr("CellSeg1 model (*.cs1);;Published adapter (*.pth)"),
+            self.window(), self.tr("Export the model"), f"{model.name}.cs1", ";;".join(kinds)
         )
         if found:
             self.export(Path(found))

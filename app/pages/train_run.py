@@ -134,9 +134,8 @@ class TrainingProgress(QWidget):
         self.line.setProperty("secondary", True)
         self.curve = LossCurve()
         self.curve.setMinimumHeight(_CURVE_HEIGHT)
-        self.hint = QLabel(
-            self.tr("The loss falls while the model learns. Go on drawing in step 1 meanwhile if you like.")
-        )
+        text = self.tr("The loss falls while the model learns. You can go on drawing in step 1 meanwhile.")
+        self.hint = QLabel(text)
         self.hint.setWordWrap(True)
         self.hint.setProperty("secondary", True)
         self.show_preview = QCheckBox(self.tr("Show what it finds"))

@@ -210,7 +210,6 @@ class ProjectDrawings(ProjectStore):
         entry, info = self.image(image_id), image.info
         values: dict[str, Any] = {
             "shape": tuple(int(side) for side in info.shape),
-            "axes": info.axes,
             "dtype": info.dtype,
             "n_z": image.n_z,
             "n_t": image.n_t,
@@ -219,6 +218,9 @@ class ProjectDrawings(ProjectStore):
             "axes_guessed": info.guessed and not entry.axes_by_hand,
             "notes": tuple(info.notes),
         }
+        if not entry.axes_by_hand:
+            # Letters set by hand name the axes as the file has them; those of a read image are in our own order.
+            values["axes"] = info.axes
         if not entry.pixel_size_by_hand and info.pixel_size_um is not None:
             values["pixel_size_um"] = tuple(float(side) for side in info.pixel_size_um)
         self.set_image(image_id, **values)

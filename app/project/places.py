@@ -48,7 +48,18 @@ def default_project_folder() -> Path:
     return root / "projects" if root else Path(platformdirs.user_documents_dir()) / "CellSeg1 projects"
 
 
+_chosen_library: Path | None = None
+
+
+def choose_library(folder: Path | None) -> None:
+    """Use another folder for the models that all projects share; None takes the usual one again."""
+    global _chosen_library  # noqa: PLW0603 - one per process, set from the preferences
+    _chosen_library = folder
+
+
 def library_folder() -> Path:
     """Return the folder of models that all projects share (it may not exist yet)."""
+    if _chosen_library is not None:
+        return _chosen_library
     root = _root()
     return root / "models" if root else data_dir() / "models"

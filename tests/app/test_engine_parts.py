@@ -223,7 +223,7 @@ def test_the_estimate_uses_what_was_measured(config):
     rough = plan_training(sizes)
     assert not rough.measured
     assert rough.preset == "CPU"
-    assert rough.steps == 160
+    assert rough.steps == 96
     planning.remember_training("tiny", "cpu", 128, 0.1)
     plan = plan_training(sizes)
     assert plan.measured

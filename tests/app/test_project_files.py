@@ -559,3 +559,48 @@ def test_unsealed_json_is_not_taken_for_ours(tmp_path):
     with pytest.raises(ProjectError), contextlib.closing(Project.open(tmp_path)):
         pass
     assert sealed.backup_of(path).name == "project.json.bak"
+
+
+def test_what_a_crash_left_half_written_is_removed(tmp_path):
+    project, (image_id,) = new_project(tmp_path)
+    act(project.document(image_id), 1)
+    project.close()
+    left = [
+        project.folder / ".project.json.abc.part",
+        project.journal_path(image_id).with_name(".z000_t000.journal.part"),
+        project.folder / "images" / ".p1.png.xyz.part",
+    ]
+    of_an_engine = project.runs_folder / "0001-train" / ".x.part"
+    of_an_engine.parent.mkdir()
+    for path in (*left, of_an_engine):
+        path.write_bytes(b"half")
+    (project.folder / NAME).write_bytes(lock._packed(dataclasses.replace(Holder.me(), pid=2**22 + 5)))
+    with Project.open(project.folder) as project:
+        assert is_after(project.document(image_id), 1)
+    assert not any(path.exists() for path in left)
+    assert of_an_engine.exists()
+
+
+def test_an_error_in_the_background_does_not_stop_the_writing(tmp_path, monkeypatch, caplog):
+    from app.project import writer
+
+    monkeypatch.setattr(writer, "DELAY", 0.01)
+    monkeypatch.setattr(writer, "RETRY", 0.02)
+    project, _ = new_project(tmp_path)
+    real, failed = project._writer._work, threading.Event()
+
+    def work():
+        if not failed.is_set():
+            failed.set()
+            raise ValueError("a mistake in the program")
+        return real()
+
+    project._writer._work = work
+    project.set_setting("a", 1)
+    assert failed.wait(2)
+    end = time.monotonic() + 2
+    while not content.Content.read(project.folder, [], repair=False).settings:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert "a mistake in the program" in caplog.text
+    project.close()

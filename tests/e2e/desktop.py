@@ -1,0 +1,329 @@
+"""A screen of its own with a window manager, the program on it, and hands: mouse and keys from outside, nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDED = ("Xvfb", "openbox", "xdotool")
+SCREEN = "1366x768x24"
+#: The computer may be busy with other things; what takes this long does not come any more.
+PATIENCE = 90.0
+
+
+def missing():
+    """Return which of the programs are not installed."""
+    return [name for name in NEEDED if shutil.which(name) is None]
+
+
+class Late(AssertionError):
+    """Something did not come in time."""
+
+
+class Desktop:
+    """Xvfb and openbox with a folder of their own, in which everything is that the program writes."""
+
+    def __init__(self):
+        # Short, because the name of a socket may have a hundred letters only.
+        self.folder = Path(tempfile.mkdtemp(prefix="studio-e2e-"))
+        self.home = self.folder / "home"
+        self.processes = []
+        self.studios = []
+        self.number = None
+        for name in ("home", "tmp", "run", "user", "screen"):
+            (self.folder / name).mkdir(mode=0o700)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("QT_", "XDG_", "DBUS_"))},
+            "CELLSEG1_STUDIO_HOME": str(self.home),
+            "HOME": str(self.folder / "user"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "XDG_RUNTIME_DIR": str(self.folder / "run"),
+            "QT_QPA_PLATFORM": "xcb",
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+            "LC_ALL": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DBUS_SESSION_BUS_ADDRESS": "disabled:",
+        }
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self):
+        read, write = os.pipe()
+        try:
+            # Xvfb itself looks for a number that is free.
+            command = ["Xvfb", "-displayfd", str(write), "-screen", "0", SCREEN, "-nolisten", "tcp", "-fbdir", str(self.folder / "screen")]
+            self._spawn(command, "xvfb", pass_fds=(write,))
+            os.close(write)
+            write = -1
+            with os.fdopen(read, "rb") as answer:
+                read = -1
+                self.number = int(answer.readline())
+        finally:
+            for end in (read, write):
+                if end >= 0:
+                    os.close(end)
+        self.environment["DISPLAY"] = f":{self.number}"
+        self._spawn(["openbox", "--sm-disable"], "openbox")
+        # It is there when it has told how many desktops there are.
+        until(lambda: self.hands("get_num_desktops", check=False).returncode == 0, "the window manager", 20)
+
+    def _spawn(self, command, name, **options):
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
+                **options,
+            )
+        self.processes.append(process)
+        return process
+
+    def hands(self, *words, check=True):
+        """Let xdotool move the mouse and press keys."""
+        command = ["xdotool", *map(str, words)]
+        return subprocess.run(command, env=self.environment, check=check, capture_output=True, timeout=60)
+
+    def picture(self):
+        """Return what is on the screen, (rows, columns, RGB): Xvfb keeps it in a file (X window dump)."""
+        data = (self.folder / "screen" / "Xvfb_screen0").read_bytes()
+        header = struct.unpack(">25I", data[:100])
+        size, height, across, colours = header[0], header[5], header[12], header[19]
+        pixels = np.frombuffer(data, np.uint8, height * across, size + 12 * colours)
+        return pixels.reshape(height, across // 4, 4)[:, :, 2::-1]
+
+    def start(self, *arguments):
+        """Start the window, observed."""
+        studio = Studio(self, arguments, len(self.studios))
+        self.studios.append(studio)
+        return studio
+
+    def second_start(self, *arguments):
+        """Start the program as it is, while a window is there already."""
+        process = self._spawn([sys.executable, "-m", "app", *arguments], "second")
+        until(lambda: process.poll() is not None, "the end of the second start")
+        return process.returncode
+
+    def programs(self):
+        """Return all processes of the program, also those whose parent has gone."""
+        mark = self.environment["CELLSEG1_STUDIO_HOME"]
+        servers = {process.pid for process in self.processes[:2]}
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.pid not in servers and process.environ().get("CELLSEG1_STUDIO_HOME") == mark:
+                    if process.status() != psutil.STATUS_ZOMBIE:
+                        found.append(process)
+        return found
+
+    def keep(self, folder):
+        """Save screen and logs for whoever looks why a test failed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(Exception):
+            import cv2
+
+            cv2.imwrite(str(folder / "screen.png"), np.ascontiguousarray(self.picture()[:, :, ::-1]))
+        for path in (*self.folder.glob("*.log"), *self.folder.glob("*.json"), *self.home.glob("logs/*")):
+            shutil.copy(path, folder)
+
+    def close(self):
+        """End everything and leave nothing."""
+        try:
+            for process in self.programs():
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            for process in reversed(self.processes):
+                if process.poll() is None:
+                    process.terminate()
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(10)
+            until(lambda: not self.programs(), "the end of all processes", 20)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.number is not None:
+            for left in (Path(f"/tmp/.X{self.number}-lock"), Path(f"/tmp/.X11-unix/X{self.number}")):
+                assert not left.exists(), f"Xvfb left {left}"
+        assert not self.folder.exists()
+
+
+def until(condition, what, seconds=PATIENCE):
+    """Wait until a condition holds and return its value."""
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Late(f"{what} did not come within {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+class Studio:
+    """The program in a process of its own, seen through what its observer writes."""
+
+    def __init__(self, desktop, arguments, number):
+        self.desktop = desktop
+        self._file = desktop.folder / f"state{number}.json"
+        observed = Path(__file__).with_name("observed.py")
+        command = [sys.executable, "-X", "faulthandler", str(observed), str(self._file), *map(str, arguments)]
+        self.process = desktop._spawn(command, f"studio{number}")
+        self.log = desktop.folder / f"studio{number}.log"
+
+    # ---- looking
+
+    def now(self):
+        """Return the newest state, {} before there is one."""
+        try:
+            return json.loads(self._file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+
+    def fresh(self):
+        """Return a state that was written after this call."""
+        number = self.now().get("number", 0)
+        # The one after the next: the next may be half way.
+        return self.wait(lambda state: state.get("number", 0) >= number + 2, "a new state", 30)
+
+    def wait(self, condition, what, seconds=PATIENCE, *, dialogs=False):
+        """Wait for a state that fulfils a condition; an error dialog or the end of the program fails at once."""
+        end = time.monotonic() + seconds
+        while True:
+            state = self.now()
+            if state:
+                bad = [one for one in state["dialogs"] if one["kind"] == "ErrorDialog"]
+                assert dialogs or not bad, f"while waiting for {what}: {bad}"
+                try:
+                    if condition(state):
+                        return state
+                except (KeyError, TypeError):
+                    pass  # Nothing is open yet.
+            ended = self.process.poll()
+            assert ended is None, f"the program ended ({ended}) while waiting for {what}:\n{self.words()}"
+            if time.monotonic() > end:
+                raise Late(f"{what} did not come within {seconds:.0f} s:\n{brief(state)}\n{self.words()}")
+            time.sleep(0.04)
+
+    def words(self):
+        """Return the end of what the program said."""
+        return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
+
+    # ---- acting
+
+    def key(self, *keys):
+        """Press keys one after the other."""
+        self.desktop.hands("key", "--delay", "20", *keys)
+
+    def type(self, text):
+        """Type a text."""
+        self.desktop.hands("type", "--delay", "20", text)
+
+    def at(self, x, y):
+        """Return the screen position of an image position."""
+        canvas = self.now()["canvas"]
+        return round(canvas["origin"][0] + x * canvas["zoom"]), round(canvas["origin"][1] + y * canvas["zoom"])
+
+    def click(self, x, y, button=1):
+        """Click on the image."""
+        left, top = self.at(x, y)
+        self.desktop.hands("mousemove", left, top, "sleep", "0.05", "click", button)
+
+    def stroke(self, *points, steps=8):
+        """Press the button on the first image position, move over the others and let go."""
+        words = ["mousemove", *self.at(*points[0]), "sleep", "0.05", "mousedown", "1"]
+        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+            for step in range(1, steps + 1):
+                share = step / steps
+                words += ["mousemove", *self.at(x0 + (x1 - x0) * share, y0 + (y1 - y0) * share), "sleep", "0.01"]
+        self.desktop.hands(*words, "mouseup", "1")
+
+    def find(self, name, kind=None, *, enabled=True):
+        """Return what has this name (or begins with it, where it ends in an asterisk), scrolled into view."""
+        thing = {}
+
+        def there(state):
+            found = [
+                one
+                for one in state["things"]
+                if matches(one, name) and kind in (None, one["kind"]) and (not enabled or one.get("enabled", True))
+            ]
+            seen = [one for one in found if one["rect"] is not None and min(one["rect"][2:]) >= 6]
+            thing.clear()
+            thing.update((seen or found or [{}])[0])
+            return bool(found)
+
+        self.wait(there, f"{kind or 'something'} called {name}")
+        for turn in range(40):
+            if thing["rect"] is not None and min(thing["rect"][2:]) >= 6:
+                break
+            # Down, and when the end is reached without it, up again.
+            left, top, width, height = self.now()["panel"]
+            button = 5 if turn < 20 else 4
+            self.desktop.hands("mousemove", left + 6, top + height // 2, "click", "--repeat", "2", button)
+            self.fresh()
+            self.wait(there, name)
+        assert thing["rect"] is not None, f"{name} cannot be brought into view"
+        return thing
+
+    def press(self, name, kind=None):
+        """Click something by its name."""
+        left, top, width, height = self.find(name, kind)["rect"]
+        # Check boxes and rows are wide; near their left end there is always something of them.
+        self.desktop.hands("mousemove", left + min(width // 2, 60), top + height // 2, "sleep", "0.05", "click", "1")
+
+    def choose(self, name, option):
+        """Choose an option (or one that begins like it) of a list box with the keyboard."""
+        box = self.find(name, "QComboBox") if not name.endswith("Box") else self.find(name)
+        options = box["options"]
+        wanted = next(index for index, text in enumerate(options) if text.startswith(option))
+        left, top, width, height = box["rect"]
+        self.desktop.hands("mousemove", left + width // 2, top + height // 2, "sleep", "0.05", "click", "1")
+        time.sleep(0.2)
+        self.key("Home", *(["Down"] * wanted), "Return")
+        self.wait(
+            lambda state: any(matches(one, name) and one.get("text", "").startswith(option) for one in state["things"]),
+            f"the choice {option}",
+        )
+
+    def kill(self):
+        """End the program from outside at once, as a crash of the computer would."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(20)
+
+
+def matches(thing, name):
+    """Whether a thing has a name; an asterisk at the end stands for anything."""
+    for text in (thing["name"], thing.get("text", "")):
+        if text == name or (name.endswith("*") and text.startswith(name[:-1])):
+            return True
+    return False
+
+
+def brief(state):
+    """Return a state without the long list of things."""
+    names = sorted({one["name"] for one in state.get("things", ()) if one["kind"] != "text"})
+    texts = [one["name"] for one in state.get("things", ()) if one["kind"] == "text"]
+    rest = {key: value for key, value in state.items() if key not in ("things", "planes")}
+    return f"{json.dumps(rest)}\nthings: {names}\ntexts: {texts}"
