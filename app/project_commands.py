@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QUrl
+from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 
@@ -175,7 +175,9 @@ class ProjectCommands(QObject):
         report = self._try(lambda: self._session.add_images(paths, copy=copy, masks=masks))
         if report is not None and report.needs_attention:
             names = {image.id: image.name for image in self._session.require_project().images}
-            ImportReportDialog(report, self._window, names=names).exec()
+            dialog = ImportReportDialog(report, self._window, names=names)
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.open()
 
     def _ask_copy(self) -> bool | None:
         box = QMessageBox(self._window)

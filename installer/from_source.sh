@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up CellSeg1 Studio from this checkout and does one thing with it:
-#   bash installer/from_source.sh demo|test|test-all|lint|format|setup
+#   bash installer/from_source.sh demo|studio|test|test-all|lint|format|setup
 # Everything goes into one virtual environment, .venv here or the folder named by VENV; it is made when missing and
 # brought up to date when pyproject.toml changed.  PYTHON chooses the interpreter (3.11 or 3.12).
 set -euo pipefail
@@ -76,9 +76,10 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 case $what in
 setup) setup ;;
 demo) setup; exec "$venv/bin/cellseg1" demo "${@:2}" ;;
+studio) setup; exec "$venv/bin/python" -m app "${@:2}" ;;
 lint) setup; lint ;;
 format) setup; "$venv/bin/ruff" check --fix --quiet cellseg1 app tests; "$venv/bin/ruff" format cellseg1 app tests ;;
 test) setup; screen; lint; exec "$venv/bin/python" -m pytest -m "not slow" --cov=cellseg1 --cov=app --cov-report=term:skip-covered "${@:2}" ;;
 test-all) setup; screen; lint; exec "$venv/bin/python" -m pytest "${@:2}" ;;
-*) echo "usage: bash installer/from_source.sh demo|test|test-all|lint|format|setup" >&2; exit 2 ;;
+*) echo "usage: bash installer/from_source.sh demo|studio|test|test-all|lint|format|setup" >&2; exit 2 ;;
 esac

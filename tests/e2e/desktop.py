@@ -287,20 +287,31 @@ class Studio:
         assert thing["rect"] is not None, f"{name} cannot be brought into view"
         return thing
 
+    def point_at(self, name, kind=None):
+        """Move the mouse to something and return it, once it has stopped moving: panels fill while one comes."""
+        rect = None
+        for _ in range(40):
+            thing = self.find(name, kind)
+            if thing["rect"] == rect:
+                return thing
+            rect = thing["rect"]
+            left, top, width, height = rect
+            # Check boxes and rows are wide; near their left end there is always something of them.
+            self.desktop.hands("mousemove", left + min(width // 2, 60), top + height // 2)
+            self.fresh()
+        raise Late(f"{name} does not stop moving")
+
     def press(self, name, kind=None):
         """Click something by its name."""
-        left, top, width, height = self.find(name, kind)["rect"]
-        # Check boxes and rows are wide; near their left end there is always something of them.
-        self.desktop.hands("mousemove", left + min(width // 2, 60), top + height // 2, "sleep", "0.05", "click", "1")
+        self.point_at(name, kind)
+        self.desktop.hands("click", "1")
 
-    def choose(self, name, option):
+    def choose(self, name, option, kind="QComboBox"):
         """Choose an option (or one that begins like it) of a list box with the keyboard."""
-        box = self.find(name, "QComboBox") if not name.endswith("Box") else self.find(name)
-        options = box["options"]
+        options = self.point_at(name, kind)["options"]
         wanted = next(index for index, text in enumerate(options) if text.startswith(option))
-        left, top, width, height = box["rect"]
-        self.desktop.hands("mousemove", left + width // 2, top + height // 2, "sleep", "0.05", "click", "1")
-        time.sleep(0.2)
+        self.desktop.hands("click", "1")
+        self.wait(lambda state: state["popup"] == "QComboBoxPrivateContainer", "the list of options")
         self.key("Home", *(["Down"] * wanted), "Return")
         self.wait(
             lambda state: any(matches(one, name) and one.get("text", "").startswith(option) for one in state["things"]),

@@ -50,6 +50,8 @@ class Observer:
         state = {"number": self.number, "time": time.time(), "pid": os.getpid()}
         state["things"] = [thing for top in tops if top.isVisible() for thing in self._things(top)]
         state["dialogs"] = [self._dialog(top) for top in tops if top.isVisible() and top.inherits("QDialog")]
+        popup = QApplication.activePopupWidget()
+        state["popup"] = None if popup is None else popup.metaObject().className()
         if window is not None:
             state |= self._facts(window)
         # Beside and then over: whoever reads never meets half a file.

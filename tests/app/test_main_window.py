@@ -1,0 +1,278 @@
+"""The window as a whole, without its engines: project, images, steps, drawing, keys, closing, single instance."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from app.actions import ACTIONS, shortcut_table
+from app.main_window import STEPS, MainWindow
+from app.preferences import PreferencesStore
+from app.project.project import Project
+from app.single_instance import InstanceServer, hand_over
+from app.theme import apply_theme
+from app.widgets.tool_column import standard_tools
+from cellseg1.masks import write_label_image
+
+HEIGHT, WIDTH = 60, 100
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.fixture
+def window(home, qtbot):
+    apply_theme(QApplication.instance(), "light")
+    window = MainWindow(PreferencesStore())
+    window.resize(1300, 720)
+    window.show()
+    yield window
+    window.close()
+    window.shut_down()
+    window.help.close_log()
+    window.deleteLater()
+    QApplication.processEvents()
+
+
+def pictures(folder, count=3, seed=0):
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        Image.fromarray(rng.integers(0, 255, (HEIGHT, WIDTH), np.uint8)).save(folder / f"im{number}.png")
+    return folder
+
+
+def masks(folder):
+    folder.mkdir()
+    labels = np.zeros((HEIGHT, WIDTH), np.int32)
+    labels[10:20, 10:25] = 1
+    labels[30:45, 50:70] = 2
+    write_label_image(folder / "im1.png", labels)
+    return folder
+
+
+@pytest.fixture
+def project(window, home, qtbot):
+    window.session.create_project(home, "Cells")
+    window.session.add_images([pictures(home / "images")], copy=True, masks=[masks(home / "masks")])
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    return window.session.project
+
+
+def on_canvas(window, x, y):
+    return window.canvas.to_widget(x, y).toPoint()
+
+
+def paint(window, *places):
+    first, *rest = [on_canvas(window, x, y) for x, y in places]
+    QTest.mousePress(window.canvas, Qt.MouseButton.LeftButton, pos=first)
+    for place in rest:
+        QTest.mouseMove(window.canvas, place)
+    QTest.mouseRelease(window.canvas, Qt.MouseButton.LeftButton, pos=rest[-1] if rest else first)
+
+
+def test_every_action_has_someone_who_does_it_and_no_two_share_a_key(window):
+    keys = [key for spec in ACTIONS for key in spec.keys] + [tool.key for tool in standard_tools()]
+    assert len(keys) == len(set(keys))
+    # connect_all in the constructor fails for an action that nobody does.
+    assert all(window.actions_[spec.name].objectName() == spec.name for spec in ACTIONS)
+    listed = {key for _group, rows in shortcut_table() for keys, _text in rows for key in keys.split(" / ")}
+    assert {key for spec in ACTIONS for key in spec.keys} <= listed
+    assert {tool.key for tool in standard_tools()} - {"V"} <= listed
+
+
+def test_the_start_page_is_shown_first_and_only_what_is_possible_is_enabled(window):
+    assert window.stack.currentWidget() is window.start_page
+    assert not window.actions_["add_images"].isEnabled()
+    assert window.actions_["new_project"].isEnabled()
+
+
+def test_images_with_masks_come_into_the_list_and_are_shown(window, project, qtbot):
+    assert window.stack.currentWidget() is not window.start_page
+    rows = window.images.model.rows
+    assert [(row.name, row.state, row.cells) for row in rows] == [
+        ("im0.png", "new", 0),
+        ("im1.png", "annotated", 2),
+        ("im2.png", "new", 0),
+    ]
+    assert window.session.plane.shape == (HEIGHT, WIDTH)
+    assert window.canvas.shape == (HEIGHT, WIDTH)
+    window.do_next_image()
+    qtbot.waitUntil(lambda: window.session.document is not None and len(window.session.document.cells) == 2)
+    assert window.images.current() == rows[1].id
+    assert window.canvas.document is window.session.document
+
+
+def test_strokes_are_cells_with_undo_that_survive_another_image_and_another_window(window, project, home, qtbot):
+    window.show_step("annotate")
+    first = window.session.image_id
+    paint(window, (20, 20), (28, 24))
+    paint(window, (70, 40), (78, 42))
+    assert len(window.session.document.cells) == 2
+    window.do_undo()
+    assert len(window.session.document.cells) == 1
+    window.do_next_image()
+    qtbot.waitUntil(lambda: window.session.image_id != first and window.session.document is not None)
+    window.do_previous_image()
+    qtbot.waitUntil(lambda: window.session.image_id == first and window.session.document is not None)
+    assert window.actions_["redo"].isEnabled()
+    window.do_redo()
+    labels = window.session.document.labels.copy()
+    assert len(np.unique(labels)) == 3
+    folder = project.folder
+    window.session.close_project()
+    assert window.stack.currentWidget() is window.start_page
+    with Project.open(folder) as again:
+        document = again.document(first)
+        assert np.array_equal(document.labels, labels)
+        assert document.undo_count == 2
+        assert [again.cell_count(image.id) for image in again.images] == [2, 2, 0]
+
+
+def test_steps_show_their_panel_and_keep_image_and_zoom(window, project):
+    window.canvas.zoom_to(3.0)
+    for name in STEPS:
+        window.actions_[f"step_{name}"].trigger()
+        assert window.step() == name
+        assert window.step_bar.step() == name
+        assert window.canvas.zoom == pytest.approx(3.0)
+        assert window.session.image_id is not None
+    assert window.tool_column.tool() == "select"
+    window.show_step("annotate")
+    assert window.canvas.tool.name == "brush"
+
+
+def test_tools_answer_their_keys_wherever_the_focus_is_but_not_while_one_types(window, project, qtbot):
+    window.show_step("annotate")
+    window.activateWindow()
+    qtbot.waitUntil(lambda: QApplication.activeWindow() is window)
+    window.images.setFocus()
+    for tool in standard_tools():
+        QTest.keyClick(window.focusWidget() or window, tool.key.lower())
+        assert window.canvas.tool.name == tool.name
+    field = window.images.findChildren(type(window.images._find))[0] if hasattr(window.images, "_find") else None
+    if field is not None:
+        field.setFocus()
+        QTest.keyClick(field, "b")
+        assert window.canvas.tool.name == standard_tools()[-1].name
+        assert field.text() == "b"
+
+
+def test_flags_of_other_images_change_the_list(window, project, qtbot):
+    ids = [image.id for image in project.images]
+    window._set_flag([ids[0], ids[1]], "training", True)
+    assert project.training_images() == [(ids[1], 0, 0)] or {one[0] for one in project.training_images()} >= {ids[1]}
+    assert window.images.model.row_of(ids[1]).state == "training"
+    window._set_flag([ids[2]], "checked", True)
+    assert window.images.model.row_of(ids[2]).state == "checked"
+
+
+def test_a_read_only_project_says_so_and_cannot_be_drawn_on(window, project, home, qtbot):
+    folder = project.folder
+    window.session.close_project()
+    holder = Project.open(folder)
+    try:
+        window.session.open_project(folder)
+        qtbot.waitUntil(lambda: window.session.document is not None)
+        assert window.session.project.read_only
+        before = window.session.document.labels.copy()
+        paint(window, (20, 20), (28, 24))
+        assert np.array_equal(window.session.document.labels, before)
+        assert "read-only" in window.step_bar.project_button.text()
+    finally:
+        window.session.close_project()
+        holder.close()
+
+
+def test_a_storage_problem_is_shown_until_it_is_solved(window, project):
+    window._storage_problem("The disk is full.")
+    assert window._storage_banner.label.text().startswith("The disk is full.")
+    window._storage_problem("The disk is still full.")
+    assert window._storage_banner.label.text().startswith("The disk is still full.")
+    window._storage_problem("")
+    assert window._storage_banner is None
+
+
+def test_a_missing_image_is_said_and_the_others_can_be_shown(window, project, qtbot, monkeypatch):
+    told = []
+    monkeypatch.setattr("app.main_window.show_error", lambda _parent, sentence, _details="": told.append(sentence))
+    ids = [image.id for image in project.images]
+    project.image_path(ids[2]).unlink()
+    window.session._images.clear()
+    window.session.show_image(ids[2])
+    qtbot.waitUntil(lambda: bool(told))
+    assert "im2.png" in told[0]
+    window.session.show_image(ids[1])
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert window.session.image_id == ids[1]
+
+
+def test_layout_and_brush_are_remembered(window, home):
+    window.canvas.set_brush_size(37)
+    window.preferences.flush()
+    stored = json.loads(next((home / "home").rglob("preferences.json")).read_text())
+    assert stored["values"]["brush_size"] == 37
+    window._remember_geometry()
+    assert PreferencesStore().values.brush_size == 37
+
+
+def test_a_second_start_hands_its_arguments_over(home, qtbot):
+    assert not hand_over(["/x"])
+    server = InstanceServer()
+    got = []
+    server.asked.connect(got.append)
+    code = "import sys; from PySide6.QtCore import QCoreApplication; app = QCoreApplication([]);"
+    code += "from app.single_instance import hand_over; sys.exit(0 if hand_over(['--sample', 'p/ä']) else 3)"
+    second = subprocess.Popen([sys.executable, "-c", code])
+    qtbot.waitUntil(lambda: second.poll() is not None, timeout=20000)
+    assert second.returncode == 0
+    assert got == [["--sample", "p/ä"]]
+    server.close()
+    assert not hand_over([])
+
+
+def test_the_window_loads_no_torch():
+    code = "import sys, app.application; sys.exit(bool({'torch', 'torchvision'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
+
+
+def test_files_dropped_on_the_list_are_added(window, project, home, monkeypatch):
+    monkeypatch.setattr(window.projects, "_ask_copy", lambda: True)
+    more = pictures(home / "more", 2, seed=1)
+    for number in range(2):
+        (more / f"im{number}.png").rename(more / f"other{number}.png")
+    window.images.files_dropped.emit([more])
+    names = [row.name for row in window.images.model.rows]
+    assert names[3:] == ["other0.png", "other1.png"]
+    assert len(names) == 5
+
+
+def test_the_sample_opens_with_cells_for_training_and_is_made_once(window, qtbot):
+    window.do_step_annotate()
+    window.projects.do_try_sample()
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    project = window.session.project
+    assert [image.name for image in project.images] == [f"nuclei_{letter}.png" for letter in "abcd"]
+    assert project.cell_count(project.images[0].id) == 35
+    assert len(project.training_images()) == 1
+    assert (project.folder / "truth" / "nuclei_b.png").exists()
+    window.session.close_project()
+    window.projects.do_try_sample()
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert window.session.project.folder == project.folder
+
+
+def test_positions_on_the_canvas_are_positions_in_the_image(window, project):
+    for x, y in ((0.5, 0.5), (WIDTH - 0.5, HEIGHT - 0.5), (33.0, 7.0)):
+        place = window.canvas.to_widget(x, y)
+        assert window.canvas.to_image(place) == pytest.approx((x, y), abs=0.02)
+        assert window.canvas.rect().contains(QPoint(int(place.x()), int(place.y())))
