@@ -207,7 +207,7 @@ class Settings:
     prompt_rule: Literal["all", "sparing"] = _setting(
         "all",
         "predict",
-        "all = every point of the grid is asked; sparing = the background only on a grid twice as coarse.",
+        "all = every point of the grid is asked; sparing = of the background only every second.",
     )
     candidate_floor: float = _setting(
         0.3, "predict", "Proposals of a lower score or stability are not kept with the run.", ge=0, le=1

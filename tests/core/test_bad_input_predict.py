@@ -264,7 +264,9 @@ def rebuilt(model, target, *, card=None, cut=None):
     tensors = safetensors.torch.load_file(model)
     if cut is not None:
         tensors = {
-            key: (value[:cut] if value.shape[0] == 4 else value[:, :cut]).contiguous() for key, value in tensors.items()
+            key: (value[:cut] if value.shape[0] == 4 else value[:, :cut]).contiguous()
+            for key, value in tensors.items()
+            if key.startswith("lora.")
         }
     metadata = {SCHEMA_KEY: "1", CARD_KEY: json.dumps(values), HASH_KEY: ""}
     safetensors.torch.save_file(tensors, target, metadata)
