@@ -8,11 +8,13 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon
 
 from app.dialogs.close_job import CloseChoice, CloseDuringJobDialog
+from app.pages.train_resume import unfinished_training
 from app.theme import app_icon
 
 if TYPE_CHECKING:
     from app.engine.client import JobHandle
     from app.main_window import MainWindow
+    from app.project.project import RunInfo
 
 #: How long a stopped training may take to write its model and checkpoint before the window goes anyway.
 _STOP_SECONDS = 15.0
@@ -61,13 +63,32 @@ class Background(QObject):
             if not self._window.session.jobs.running:
                 loop.quit()
 
-        self._window.session.jobs.ended.connect(look)
+        session = self._window.session
+        session.jobs.ended.connect(look)
         for job in list(jobs):
+            if session.project is not None and job.kind == "train":
+                session.project.update_run(job.run_id, resume_later=True)
             job.stop(_STOP_SECONDS)
         if self._window.session.jobs.running:
             limit.start(int(_STOP_SECONDS * 1000) + 1000)
             loop.exec()
         self._window.session.jobs.ended.disconnect(look)
+
+    def offer_to_resume(self, runs: list[RunInfo]) -> None:
+        """Show in every step that a training ended with the program, if it can go on."""
+        run = unfinished_training(self._window.session.project)
+        known = run is not None and any(one.id == run.id for one in runs)
+        self._window.resume_offer.show_run(run if known else None)
+
+    def job_started(self, job: JobHandle) -> None:
+        """Take the offer back when a training runs."""
+        if job.kind == "train":
+            self._window.resume_offer.show_run(None)
+
+    def resume(self, run_id: str) -> None:
+        """Go on with a training, and show it."""
+        self._window.show_step("train")
+        self._window.train.resume(run_id)
 
     def hide_window(self) -> None:
         """Hide the window; it comes back by its tray icon or a second start, and ends itself after the last job."""

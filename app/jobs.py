@@ -184,7 +184,7 @@ class Jobs(QObject):
         project = self._session.require_project()
         job = self._session.engines.start(request, self.tr("Training {name}").format(name=title), run_id)
         self.training = job
-        project.update_run(run_id, state="running", **job.process_identity())
+        project.update_run(run_id, state="running", resume_later=False, **job.process_identity())
         job.finished.connect(lambda result: self._training_ended(job, "finished", result))
         job.stopped.connect(lambda: self._training_ended(job, "stopped", job.result))
         job.failed.connect(lambda sentence, details: self._failed(job, sentence, details))
@@ -310,11 +310,20 @@ class Jobs(QObject):
         self.ended.emit(job)
 
     def look_for_interrupted(self) -> None:
-        """Tell which trainings of the opened project were interrupted and can go on."""
+        """Tell which trainings of the opened project ended with the program and can go on."""
         project = self._session.project
         if project is None or project.read_only:
             return
-        found = [run for run in project.interrupted_runs() if run.kind == "train"]
+        running = {run.id for run in project.runs if run.state == "running"}
+        project.interrupted_runs()
+        found = []
+        for run in project.runs:
+            # An engine that is left alone still says that it stopped: what was running then was interrupted.
+            if run.id in running and run.state == "stopped":
+                project.update_run(run.id, resume_later=True)
+            later = run.state == "interrupted" or (run.state == "stopped" and run.fields.get("resume_later"))
+            if run.kind == "train" and later:
+                found.append(run)
         if found:
             self.interrupted_found.emit(found)
 

@@ -21,6 +21,7 @@ from app.pages.measure import MeasurePanel
 from app.pages.predict import PredictPanel
 from app.pages.review import ReviewPanel
 from app.pages.train import TrainPanel
+from app.pages.train_resume import ResumeOffer
 from app.project.places import choose_library
 from app.project_commands import ProjectCommands
 from app.session import Session
@@ -72,6 +73,7 @@ class MainWindow(QWidget):
         self._apply_preferences()
         self._restore_geometry()
         self._update_possible()
+        self.projects.fill_start_page()
 
     # ---- building
 
@@ -113,6 +115,8 @@ class MainWindow(QWidget):
         column.setSpacing(0)
         self._storage_place = QVBoxLayout()
         column.addLayout(self._storage_place)
+        self.resume_offer = ResumeOffer()
+        column.addWidget(self.resume_offer)
         column.addLayout(self._banners)
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
@@ -184,6 +188,11 @@ class MainWindow(QWidget):
         session.storage_problem.connect(self._storage_problem)
         session.proposals.changed.connect(self._show_proposals)
         session.jobs.started.connect(self.job_bar.add)
+        session.jobs.started.connect(self.background.job_started)
+        session.jobs.interrupted_found.connect(self.background.offer_to_resume)
+        self.resume_offer.resume_wanted.connect(self.background.resume)
+        self.resume_offer.discard_wanted.connect(self.train.offer.discard_wanted)
+        self.train.offer.discard_wanted.connect(lambda _run: self.resume_offer.show_run(None))
         session.jobs.ended.connect(lambda _job: self._update_possible())
         canvas.display_changed.connect(session.set_display)
         canvas.pointed.connect(self.status.set_pointed)
@@ -274,6 +283,7 @@ class MainWindow(QWidget):
         self.step_bar.set_project(name, read_only=project is not None and project.read_only)
         self.setWindowTitle(f"{name} - CellSeg1 Studio" if name else "CellSeg1 Studio")
         self._clear_banners()
+        self.resume_offer.show_run(None)
         read_only = project is not None and project.read_only
         self.canvas.read_only = read_only
         self.images.set_read_only(read_only)

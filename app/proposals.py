@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from PySide6.QtCore import QObject, Signal
 
 from app.annotation import operations
 from app.canvas.layers import ProposalLayer
-from cellseg1.images import resize_mask
+from app.offered import Choice, Drawn, choose, fitted
+from cellseg1.errors import CellSeg1Error
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.select import Selection, Selector, SelectSettings
 
@@ -20,20 +22,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.annotation import Change
+    from app.annotation import Change, Document
     from app.session import Session
+    from cellseg1.masks import Box
 
 #: What the sliders change; every other setting of the choice is the run's.
 SLIDERS = ("pred_iou_thresh", "stability_score_thresh", "crop_nms_thresh", "min_cell_area", "max_cell_area")
-#: A proposal of which more than this share is drawn already is not offered any more.
-_TAKEN = 0.5
+_MANY = 256
 
 
 class Proposals(QObject):
     """Proposals of the shown plane.
 
-    `changed` follows every new choice; `busy_changed` tells when a choice is being made.  Choosing runs in the
-    session's background; while one is made, only the newest wish waits.
+    `changed` follows every new choice, and every edit after which other proposals are offered; `busy_changed` tells
+    when a choice is being made.  Choosing runs in the session's background, and so does counting what of each proposal
+    is drawn already; while one choice is made, only the newest wish waits.  An edit is counted where it changed pixels.
     """
 
     changed = Signal()
@@ -45,10 +48,15 @@ class Proposals(QObject):
         self._session = session
         self.run_id: str | None = None
         self.settings = SelectSettings()
-        self.selection: Selection | None = None
         self._selector: Selector | None = None
-        self._labels: NDArray[np.int32] | None = None
+        self._choice: Choice | None = None
+        self._document: Document | None = None
+        self._drawn: Drawn | None = None
+        # Whether an edit was open when `_drawn` was made: it holds pixels that the edit may take back.
+        self._unfinished = False
+        self._open = np.zeros(1, bool)
         self._offered: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._layer: ProposalLayer | None = None
         self._generation = 0
         self._choosing = False
         self._again = False
@@ -62,7 +70,7 @@ class Proposals(QObject):
         """Load the newest prediction of the shown plane (or that of `run_id`)."""
         self._generation += 1
         generation = self._generation
-        self._selector = self.selection = self._labels = self.run_id = None
+        self._selector = self._choice = self._document = self._drawn = self._layer = self.run_id = None
         self._offered = np.zeros(0, np.int64)
         session = self._session
         self.changed.emit()
@@ -104,7 +112,7 @@ class Proposals(QObject):
         self._choose()
 
     def _choose(self) -> None:
-        if self._selector is None:
+        if self._selector is None or self._session.plane is None:
             return
         if self._choosing:
             self._again = True
@@ -112,24 +120,36 @@ class Proposals(QObject):
         self._choosing, self._again = True, False
         self.busy_changed.emit(True)
         selector, settings, generation = self._selector, self.settings, self._generation
+        height, width = self._session.plane.shape[:2]
+        drawn = self._look_at_document()
+        lent = None if drawn is None else drawn.lend()
         self._session.run(
-            lambda: _try(selector, settings),
-            lambda found: self._chosen(generation, found),
+            lambda: _try(selector, settings, (height, width), lent),
+            lambda found: self._chosen(generation, drawn, found),
             self.tr("Choosing cells"),
         )
 
-    def _chosen(self, generation: int, found: Selection | Exception) -> None:
+    def _look_at_document(self) -> Drawn | None:
+        """Return where the shown document has cells; looks through it only the first time."""
+        document = self._session.document
+        if document is not self._document:
+            self._document = document
+            self._drawn = None if document is None else Drawn(document.labels)
+            self._unfinished = document is not None and document.editing
+        return self._drawn
+
+    def _chosen(self, generation: int, drawn: Drawn | None, found: Choice | Exception) -> None:
         self._choosing = False
         self.busy_changed.emit(False)
         if isinstance(found, Exception):
-            self._session.problem.emit(str(found), "")
+            if drawn is not None:
+                drawn.let_go()
+            self._session.problem.emit(str(found) or type(found).__name__, _details(found))
         elif generation == self._generation and self._session.plane is not None:
-            self.selection = found
-            shape = self._session.plane.shape[:2]
-            self._labels = found.labels
-            if found.labels.shape != shape:
-                self._labels = np.asarray(resize_mask(found.labels, (shape[0], shape[1])), np.int32)
-            self._refresh()
+            if drawn is not None:
+                drawn.catch_up(found)
+            self._choice = found
+            self._offer(found, new=True)
         if self._again:
             self._choose()
 
@@ -141,28 +161,35 @@ class Proposals(QObject):
     # ---- what is offered
 
     def _edited(self, change: Change) -> None:
-        if change.kind not in ("live", "cancel") and self._labels is not None:
-            self._refresh()
+        document, drawn = self._document, self._drawn
+        if document is None or drawn is None or change.kind == "live":
+            return
+        box = change.box
+        if self._unfinished:
+            box, self._unfinished = drawn.whole, False
+        elif change.kind == "cancel":
+            # Nothing of an edit is taken over before it is finished.
+            return
+        if box is not None:
+            drawn.change(document.labels, box, self._choice)
+        if self._choice is not None:
+            self._offer(self._choice)
 
-    def _refresh(self) -> None:
-        """Find which chosen proposals are neither drawn nor rejected."""
-        assert self._labels is not None
-        assert self.selection is not None
-        document = self._session.document
-        count = len(self.selection.cells)
-        offered = np.ones(count + 1, bool)
-        offered[0] = False
-        if document is not None:
-            drawn = document.labels > 0
-            if drawn.any():
-                area = np.bincount(self._labels.ravel(), minlength=count + 1)[: count + 1]
-                taken = np.bincount(self._labels[drawn].ravel(), minlength=count + 1)[: count + 1]
-                offered &= taken <= _TAKEN * np.maximum(area, 1)
-            rejected = document.attributes.get("rejected", {}).get(self.run_id or "", [])
+    def _offer(self, choice: Choice, *, new: bool = False) -> None:
+        """Find which chosen proposals are neither drawn nor rejected, and say so when these are others."""
+        offered = choice.free()
+        if self._document is not None:
+            rejected = self._document.attributes.get("rejected", {}).get(self.run_id or "", [])
             if rejected:
-                offered[1:] &= ~np.isin(self.selection.cells, np.asarray(rejected))
-        self._offered = np.flatnonzero(offered)
-        self.changed.emit()
+                offered[1:] &= ~np.isin(choice.selection.cells, np.asarray(rejected))
+        if new or not np.array_equal(offered, self._open):
+            self._open, self._offered, self._layer = offered, np.flatnonzero(offered), None
+            self.changed.emit()
+
+    @property
+    def selection(self) -> Selection | None:
+        """The chosen proposals; None while nothing was chosen."""
+        return None if self._choice is None else self._choice.selection
 
     @property
     def offered(self) -> NDArray[np.int64]:
@@ -172,31 +199,45 @@ class Proposals(QObject):
     @property
     def labels(self) -> NDArray[np.int32] | None:
         """Label image (H, W) of all chosen proposals at the size of the shown plane."""
-        return self._labels
+        return None if self._choice is None else self._choice.labels
+
+    def box(self, number: int) -> Box | None:
+        """Box of a proposal in the image; None when there is none of this id."""
+        return None if self._choice is None else self._choice.table.box(number)
 
     def scores(self) -> NDArray[np.float32]:
         """Score of every id of `labels`; index 0 is the background."""
-        if self.selection is None:
+        if self._choice is None:
             return np.zeros(1, np.float32)
-        return np.concatenate([[np.float32(0)], self.selection.score])
+        return np.concatenate([[np.float32(0)], self._choice.selection.score])
 
     def layer(self) -> ProposalLayer | None:
-        """Return what the canvas draws: only what is offered."""
-        if self._labels is None or self.selection is None or not len(self._offered):
+        """Return what the canvas draws: only what is offered.
+
+        Between two choices its label image stays the same array, with all that was chosen; what is not offered any
+        more is among `accepted`.
+        """
+        choice = self._choice
+        if choice is None or not len(self._offered):
             return None
-        keep = np.zeros(len(self.selection.cells) + 1, bool)
-        keep[self._offered] = True
-        return ProposalLayer(labels=np.where(keep[self._labels], self._labels, 0), score=self.scores())
+        if self._layer is None:
+            gone = np.flatnonzero(~self._open[1:]) + 1
+            self._layer = ProposalLayer(
+                choice.labels, self.scores(), accepted=frozenset(gone.tolist()), boxes=choice.boxes
+            )
+        return self._layer
 
     # ---- accept and reject
 
     def accept(self, ids: Iterable[int] | None = None) -> int:
         """Make proposals (None: all that are offered) into cells, as one edit; returns how many."""
-        document = self._session.document
-        if document is None or self._labels is None:
+        document, choice = self._session.document, self._choice
+        if document is None or choice is None:
             return 0
         wanted = self._offered if ids is None else np.intersect1d(np.fromiter(ids, np.int64), self._offered)
-        _step, new = operations.accept_proposals(document, self._labels, [int(one) for one in wanted])
+        # Many lie all over the image: asking for the box of each takes longer than it saves.
+        table = choice.table if len(wanted) < _MANY else None
+        _step, new = operations.accept_proposals(document, choice.labels, wanted.tolist(), cells=table)
         return len(new)
 
     def accept_above(self, score: float) -> int:
@@ -206,14 +247,14 @@ class Proposals(QObject):
 
     def reject(self, ids: Iterable[int] | None = None) -> int:
         """Do not offer proposals (None: all) any more, as one edit that can be undone; returns how many."""
-        document = self._session.document
-        if document is None or self.selection is None or self.run_id is None:
+        document, choice = self._session.document, self._choice
+        if document is None or choice is None or self.run_id is None:
             return 0
         wanted = self._offered if ids is None else np.intersect1d(np.fromiter(ids, np.int64), self._offered)
         if not len(wanted):
             return 0
         stored = {key: list(value) for key, value in document.attributes.get("rejected", {}).items()}
-        new = {int(self.selection.cells[int(one) - 1]) for one in wanted}
+        new = choice.selection.cells[wanted - 1].tolist()
         stored[self.run_id] = sorted({*stored.get(self.run_id, []), *new})
         name = self.tr("Reject {n} proposals").format(n=len(wanted))
         document.set_attribute(name, "rejected", stored)
@@ -234,12 +275,20 @@ class Proposals(QObject):
 
 def choose_labels(path: Path, settings: SelectSettings, shape: tuple[int, int]) -> NDArray[np.int32]:
     """Choose the cells of one stored set of proposals, as a label image of `shape`."""
-    labels = Selector(Candidates.load(path)).select(settings).labels
-    return labels if labels.shape == shape else np.asarray(resize_mask(labels, shape), np.int32)
+    return fitted(Selector(Candidates.load(path)).select(settings).labels, shape)
 
 
-def _try(selector: Selector, settings: SelectSettings) -> Selection | Exception:
+def _details(error: Exception) -> str:
+    """What is of use for a report: nothing where the sentence says it all."""
+    if isinstance(error, CellSeg1Error):
+        return ""
+    return "".join(traceback.format_exception(error))
+
+
+def _try(
+    selector: Selector, settings: SelectSettings, shape: tuple[int, int], drawn: NDArray[np.bool_] | None
+) -> Choice | Exception:
     try:
-        return selector.select(settings)
-    except (ValueError, MemoryError) as error:
+        return choose(selector, settings, shape, drawn)
+    except Exception as error:  # noqa: BLE001 - whatever it was: the next move of a slider must find nothing running
         return error

@@ -43,7 +43,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_part_prefix(path), suffix=".part", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as stream:
             yield stream
@@ -65,6 +65,21 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it; nobody else may be writing it."""
+    for part in path.parent.glob(f"{_glob_text(_part_prefix(path))}*.part"):
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _part_prefix(path: Path) -> str:
+    return f".{path.name[:40]}."
+
+
+def _glob_text(text: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class ProposalLayer:
     """What is proposed for a plane.
 
+    A layer with the same label image (the same array, not changed) as the one that is shown takes its place quickly:
+    only proposals that were decided in between are drawn anew.
+
     Attributes
     ----------
     labels
@@ -21,7 +24,10 @@ class ProposalLayer:
     score, stability
         By id (entry 0 is unused), 0..1.
     accepted, rejected
-        Ids: accepted ones are cells now and not drawn again, rejected ones are drawn grey.
+        Ids: accepted ones are cells now (or not offered for another reason) and not drawn, rejected ones are drawn
+        grey.
+    boxes
+        By id: top, left, bottom, right in pixels, zeros for an id that is not in `labels`.  None: they are looked up.
     """
 
     labels: NDArray[np.int32]
@@ -29,3 +35,4 @@ class ProposalLayer:
     stability: NDArray[Any] | None = None
     accepted: frozenset[int] = field(default_factory=frozenset)
     rejected: frozenset[int] = field(default_factory=frozenset)
+    boxes: NDArray[Any] | None = None

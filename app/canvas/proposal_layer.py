@@ -23,6 +23,8 @@ _OPACITY = 0.30
 _REJECTED = 0xB0808080
 _SELECTED = 0xFFFFFFFF
 _GAP = 0x80000000
+#: When more proposals change than these, all that is seen is drawn anew.
+_MANY = 64
 
 
 def score_colour(score: float) -> tuple[int, int, int]:
@@ -48,25 +50,47 @@ class ProposalTiles(TileLayer):
         self._fill = np.zeros(1, np.uint32)
         self._line = np.zeros(1, np.uint32)
         self._dashed = np.zeros(1, bool)
+        # The id itself, or 0 for what is not drawn.
+        self._shown = np.zeros(1, np.int32)
         # Middle and half size of each proposal, along whose outline the dashes are counted.
         self._place = np.ones((1, 4), np.float32)
         self._present = np.zeros(1, bool)
 
     def set_layer(self, layer: ProposalLayer | None) -> None:
         """Show other proposals."""
-        same = layer is not None and self.layer is not None and layer.labels is self.layer.labels
-        self.layer = layer
-        if layer is not None and not same:
-            self._place, self._present = _places(layer.labels)
+        before, self.layer = self.layer, layer
+        if layer is before:
+            return
+        if layer is not None and before is not None and layer.labels is before.labels:
+            self._tables()
+            if np.array_equal(layer.score, before.score):
+                self._redraw((layer.accepted ^ before.accepted) | (layer.rejected ^ before.rejected))
+            else:
+                self.clear()
+            return
+        if layer is not None:
+            boxes = _boxes(layer.labels) if layer.boxes is None else np.asarray(layer.boxes)
+            self._place, self._present = _places(boxes)
             self._selected = frozenset()
-        self._tables()
+            self._tables()
         self.clear()
 
     def select(self, ids: frozenset[int]) -> None:
         """Mark proposals with a white outline."""
+        changed = ids ^ self._selected
         self._selected = ids
-        self._tables()
-        self.clear()
+        if changed:
+            self._tables()
+            self._redraw(changed)
+
+    def _redraw(self, ids: frozenset[int]) -> None:
+        """Draw proposals anew."""
+        if len(ids) > _MANY:
+            self.clear()
+            return
+        for number in ids:
+            if 0 < number < len(self._present) and self._present[number]:
+                self.invalidate(self.box(number))
 
     @property
     def selection(self) -> frozenset[int]:
@@ -97,7 +121,7 @@ class ProposalTiles(TileLayer):
         if layer is None:
             return np.zeros(shape, np.uint32)
         margin = self.reach()
-        ids = sampled_labels(layer.labels, rect, zoom, margin)
+        ids = np.take(self._shown, sampled_labels(layer.labels, rect, zoom, margin))
         if not ids.any():
             return np.zeros(shape, np.uint32)
         picture = np.take(self._fill, ids)
@@ -135,16 +159,12 @@ class ProposalTiles(TileLayer):
         self._fill = _blend(colours, _OPACITY)
         self._line = _blend(colours, 1.0)
         self._dashed = np.ones(size, bool)
-        for number in layer.rejected:
-            if number < size:
-                self._fill[number], self._line[number] = 0, _REJECTED
-        for number in self._selected:
-            if number < size:
-                self._line[number] = _SELECTED
-                self._dashed[number] = False
-        for number in layer.accepted:
-            if number < size:
-                self._fill[number], self._line[number] = 0, 0
+        rejected = _known(layer.rejected, size)
+        self._fill[rejected], self._line[rejected] = 0, _REJECTED
+        selected = _known(self._selected, size)
+        self._line[selected], self._dashed[selected] = _SELECTED, False
+        self._shown = np.arange(size, dtype=np.int32)
+        self._shown[_known(layer.accepted, size)] = 0
         self._fill[0] = self._line[0] = 0
 
 
@@ -154,20 +174,29 @@ def _blend(colours: NDArray[np.float64], opacity: float) -> NDArray[np.uint32]:
     return ((alpha << np.uint32(24)) | (shade[:, 0] << 16) | (shade[:, 1] << 8) | shade[:, 2]).astype(np.uint32)
 
 
-def _places(labels: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _known(ids: frozenset[int], size: int) -> NDArray[np.int64]:
+    """Ids for which there is a place in tables."""
+    numbers = np.fromiter(ids, np.int64, len(ids))
+    return numbers[(numbers > 0) & (numbers < size)]
+
+
+def _boxes(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """(n + 1, 4) by id: top, left, bottom, right; zeros for an id that is not there."""
     from scipy import ndimage
 
     found = ndimage.find_objects(labels)
-    places = np.ones((len(found) + 1, 4), np.float32)
-    present = np.zeros(len(found) + 1, bool)
+    boxes = np.zeros((len(found) + 1, 4), np.int64)
     for number, at in enumerate(found, start=1):
         if at is not None:
             rows, columns = at
-            present[number] = True
-            places[number] = (
-                (columns.start + columns.stop) / 2,
-                (rows.start + rows.stop) / 2,
-                (columns.stop - columns.start) / 2,
-                (rows.stop - rows.start) / 2,
-            )
+            boxes[number] = rows.start, columns.start, rows.stop, columns.stop
+    return boxes
+
+
+def _places(boxes: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(n, 4) by id middle (x, y) and half width and height of boxes, ones where there is none; and which there are."""
+    present = boxes[:, 2] > boxes[:, 0]
+    places = np.ones((len(boxes), 4), np.float32)
+    top, left, bottom, right = boxes[present].T
+    places[present] = np.stack([left + right, top + bottom, right - left, bottom - top], axis=1) / 2
     return places, present

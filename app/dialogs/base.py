@@ -43,8 +43,9 @@ class Dialog(QDialog):
         if scroll:
             inside = QWidget()
             self.body = QVBoxLayout(inside)
-            self.body.setContentsMargins(0, 0, GAP, 0)
+            self.body.setContentsMargins(0, 0, 0, 0)
             self._scroll = _Area(inside)
+            self._scroll.verticalScrollBar().rangeChanged.connect(self._keep_off_bar)
             outer.addWidget(self._scroll, 1)
         else:
             self.body = QVBoxLayout()
@@ -81,6 +82,10 @@ class Dialog(QDialog):
         if visible and not self.testAttribute(Qt.WidgetAttribute.WA_Resized):
             self.resize(self.sizeHint())
         super().setVisible(visible)
+
+    def _keep_off_bar(self, _least: int, most: int) -> None:
+        # Without a bar the body ends where the buttons end.
+        self.body.setContentsMargins(0, 0, GAP if most > 0 else 0, 0)
 
     def add_button(
         self, text: str, role: Role, action: Callable[[], object] | None = None, *, primary: bool = False

@@ -65,7 +65,7 @@ class ComputerCheckDialog(Dialog):
     device_chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None, *, device: str = AUTOMATIC) -> None:
-        super().__init__(parent, self.tr("Computer check"), columns=88, rows=36)
+        super().__init__(parent, self.tr("Computer check"), columns=88, rows=44)
         self._report: dict[str, Any] = {}
         self._report_of_failure = ""
         self._device = device

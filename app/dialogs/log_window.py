@@ -73,6 +73,7 @@ class LogWindow(Dialog):
         self.body.addLayout(row)
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
+        self.text.setPlaceholderText(self.tr("Nothing has been written yet."))
         self.text.setMaximumBlockCount(KEPT_LINES)
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))

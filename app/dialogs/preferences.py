@@ -60,7 +60,7 @@ class PreferencesDialog(Dialog):
         devices: Mapping[str, str] | None = None,
         folders: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(parent, self.tr("Preferences"), columns=76, rows=36)
+        super().__init__(parent, self.tr("Preferences"), columns=76, rows=44)
         self._store = store
         self._devices = dict(devices or {"auto": self.tr("Automatic"), "cpu": self.tr("Processor (CPU)")})
         self._folders = dict(folders or {})

@@ -229,6 +229,12 @@ class CompareView(QDialog):
         """Return most of the screen."""
         return (self.screen().availableGeometry().size() * 0.85).boundedTo(QSize(1400, 960))
 
+    def setVisible(self, visible: bool) -> None:  # noqa: N802 - Qt's name
+        """Open in the wished size; by itself Qt would take at most two thirds of the screen."""
+        if visible and not self.testAttribute(Qt.WidgetAttribute.WA_Resized):
+            self.resize(self.sizeHint())
+        super().setVisible(visible)
+
     # ---- building
 
     def _bar(self) -> QWidget:

@@ -245,7 +245,12 @@ class ReviewPanel(Panel):
         if offered or loading:
             return
         if not here:
-            self.empty.set_sentence(self.tr("Choose an image in the list at the left to review its cells."))
+            project = self._session.project
+            self.empty.set_sentence(
+                self.tr("Choose an image in the list at the left to review its cells.")
+                if project is not None and project.images
+                else self.tr("Add images to the project first; then predict them to review what is found.")
+            )
             self.empty.set_button("")
         elif self._proposals.run_id is None:
             self.empty.set_sentence(self.tr("This image is not predicted yet. Predict it, or go on to one that is."))

@@ -139,6 +139,8 @@ class NumberTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 10)
         header = self.horizontalHeader()
         header.setHighlightSections(False)
+        # So that a chosen row is marked over the whole width.
+        header.setStretchLastSection(True)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         # Measuring every row of thousands would be felt.
         header.setResizeContentsPrecision(60)

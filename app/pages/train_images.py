@@ -270,7 +270,7 @@ class TrainingRow(QWidget):
         self.line.setWordWrap(True)
         self.line.setProperty("secondary", True)
         # Under the text of the button, not under its edge.
-        self.line.setContentsMargins(GAP, 0, 0, 0)
+        self.line.setContentsMargins(3 * TIGHT, 0, 0, 0)
         self.remove = QToolButton()
         self.remove.setIcon(icon("close", "secondary"))
         self.remove.setIconSize(QSize(ICON - 4, ICON - 4))

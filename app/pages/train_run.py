@@ -195,12 +195,12 @@ class TrainingProgress(QWidget):
             return
         self.bar.setValue(round(1000 * float(progress.share or 0)))
         detail = progress.detail or {}
-        parts = [progress.text]
+        said = [progress.text]
         if "steps" in detail:
             self.curve.set_total(float(detail["steps"]))
-            parts.append(self.tr("step {n} of {all}").format(n=f"{detail['step']:,}", all=f"{detail['steps']:,}"))
-        parts.append(time_left(progress.seconds_left))
-        self.line.setText("\n".join(part for part in parts if part))
+            said.append(self.tr("step {n} of {all}").format(n=f"{detail['step']:,}", all=f"{detail['steps']:,}"))
+        lines = (", ".join(part for part in said if part), time_left(progress.seconds_left))
+        self.line.setText("\n".join(line for line in lines if line))
         points = detail.get("points") or ([(detail["step"], detail["loss"], 0.0)] if "loss" in detail else [])
         for point in points:
             self._append(point[0], point[1])

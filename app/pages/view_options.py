@@ -118,7 +118,8 @@ class ViewOptions(FoldSection):
             button = QToolButton()
             button.setText(text)
             button.setIcon(icon(sign))
-            button.setIconSize(QSize(ICON, ICON))
+            # Small, so that the three words fit beside each other in a panel of the usual width.
+            button.setIconSize(QSize(ICON - 4, ICON - 4))
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             button.setCheckable(True)
             button.setAccessibleName(self.tr("Cells: {how}").format(how=text))

@@ -140,7 +140,7 @@ QProgressBar::chunk { background: $accent; border-radius: 3px; }
 QToolTip { background: $raised; color: $text; border: 1px solid $outline; padding: 4px 6px; }
 
 QMenu { background: $raised; border: 1px solid $outline; padding: 4px; }
-QMenu::item { padding: 6px 24px 6px 12px; border-radius: 4px; color: $text; }
+QMenu::item { padding: 4px 24px 4px 12px; border-radius: 4px; color: $text; }
 QMenu::icon { padding-left: 8px; }
 QMenu::indicator { width: 16px; height: 16px; left: 6px; }
 QMenu::indicator:checked { image: url(marks:check-$shade.svg); }
@@ -163,6 +163,8 @@ QComboBox QAbstractItemView, QComboBox QAbstractItemView:focus {
     border-radius: 0px; border: 1px solid $outline; padding: 2px;
 }
 QTreeView::item, QListView::item { min-height: 24px; }
+QTreeView::item { padding: 4px; }
+QAbstractScrollArea::corner { background: transparent; border: none; }
 QTableView { gridline-color: $border; }
 QTableView::item { padding: 2px 6px; }
 QHeaderView { background: $field; border: none; }

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from PySide6.QtCore import QDate, QDateTime, QEvent, QLocale, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QDate, QDateTime, QEvent, QLocale, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
     QContextMenuEvent,
@@ -165,7 +165,9 @@ def when(opened: Any) -> str:
     local = QDateTime.fromSecsSinceEpoch(int(opened.timestamp()))
     short = QLocale.FormatType.ShortFormat
     if local.date() == QDate.currentDate():
-        return QLocale().toString(local.time(), short)
+        return QCoreApplication.translate("RecentCard", "today, {time}").format(
+            time=QLocale().toString(local.time(), short)
+        )
     return QLocale().toString(local.date(), short)
 
 
@@ -309,6 +311,7 @@ class Columns(QWidget):
         super().__init__()
         self._most, self._now = most, 0
         self.cards: list[QWidget] = []
+        self._fillers: list[QWidget] = []
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(GAP)
@@ -354,6 +357,13 @@ class Columns(QWidget):
         self._now = columns
         for place, card in enumerate(self.cards):
             self._grid.addWidget(card, place // columns, place % columns)
+        for filler in self._fillers:
+            self._grid.removeWidget(filler)
+            filler.deleteLater()
+        # A column without a card would lose its gap too, and the others would be wider than those of the page above.
+        self._fillers = [QWidget(self) for _ in range(len(self.cards), columns)]
+        for place, filler in enumerate(self._fillers, len(self.cards)):
+            self._grid.addWidget(filler, 0, place)
         for column in range(self._most):
             self._grid.setColumnStretch(column, 1 if column < columns else 0)
 

@@ -92,7 +92,7 @@ class ImageList(QWidget):
         self._drop.dropped.connect(self.files_dropped)
 
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 0, 8)
+        layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         layout.addLayout(self._header())
         layout.addLayout(self._filters())

@@ -136,6 +136,8 @@ class _JobCard(QFrame):
         if len(entry.losses) != self._drawn:
             self._drawn = len(entry.losses)
             self.curve.set_points(entry.losses)
+            # As in the panel: how far it is, not only how it went.
+            self.curve.set_total(float((getattr(progress, "detail", None) or {}).get("steps", 0)))
         self.curve.setVisible(len(entry.losses) > 1)
 
 

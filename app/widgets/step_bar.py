@@ -9,7 +9,7 @@ from PySide6.QtCore import QCoreApplication, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QFontMetrics, QKeySequence, QPainter, QPaintEvent, QPen, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
-from app.theme import RADIUS, colours
+from app.theme import RADIUS, colours, icon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,10 @@ STEPS = ("annotate", "train", "predict", "review", "measure")
 
 _PAD = 12
 _GAP = 8
-#: Frame and padding of the project's button.
-_MENU = 24
+#: Frame, padding and arrow of the project's button.
+_MENU = 44
+#: Side of the arrow behind the project's name.
+_ARROW = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,10 @@ class StepBar(QWidget):
         self.project_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.project_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.project_button.setMinimumHeight(32)
+        # The arrow stands after the name and says that there is a menu.
+        self.project_button.setIcon(icon("chevron-down"))
+        self.project_button.setIconSize(QSize(_ARROW, _ARROW))
+        self.project_button.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
         font = self.project_button.font()
         font.setWeight(QFont.Weight.DemiBold)
         self.project_button.setFont(font)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cellseg1.errors import ImageError, MaskError, ModelFileError, OutputError, SettingsError
-from cellseg1.files import check_writable, free_file, numbered, write_bytes
+from cellseg1.files import check_writable, free_file, numbered, remove_unfinished, write_bytes
 from cellseg1.images import Image, pick_channels, read_image, resize_mask, to_model_input
 from cellseg1.lora import (
     Card,
@@ -194,6 +194,7 @@ def train(
         write_bytes(free_file(target.parent / "memory_stats.json"), json.dumps(outcome.memory, indent=4).encode())
     if outcome.finished:
         checkpoint_path(target).unlink(missing_ok=True)
+        remove_unfinished(checkpoint_path(target))
     return TrainResult(target, card, outcome, tuple(notes))
 
 

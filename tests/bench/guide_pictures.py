@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", nargs="?", type=Path, default=ROOT / "docs" / "guide")
     parser.add_argument("--all", type=Path, help="folder for all pictures")
-    parser.add_argument("--epochs", type=int, default=60, help="length of the training (the usual one takes minutes)")
+    parser.add_argument("--epochs", type=int, default=12, help="length of the training")
     parser.add_argument("--scale", type=int, choices=(1, 2), help="make the pictures of one scale only")
     parser.add_argument("--only", nargs="+", help="parts to go through (see PARTS)")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -90,6 +91,7 @@ class Walk:
         from app.theme import apply_theme
 
         self.options = options
+        logging.getLogger().setLevel(logging.INFO)
         self.app = QApplication.instance() or QApplication(sys.argv[:1])
         self.app.setQuitOnLastWindowClosed(False)
         self.app.setApplicationName("CellSeg1 Studio")
@@ -107,8 +109,10 @@ class Walk:
 
     # ---- waiting and looking
 
-    def settle(self, condition=lambda: True, seconds: float = 300.0, quiet: float = 0.4) -> None:
+    def settle(self, condition=lambda: True, seconds: float = 3600.0, quiet: float = 0.4) -> None:
         """Let the window work until `condition()` and some moments more."""
+        from PySide6.QtCore import QEvent
+
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
@@ -119,6 +123,8 @@ class Walk:
         while time.monotonic() < end:
             self.app.processEvents()
             time.sleep(0.005)
+        # Without an event loop nothing that was given up would go.
+        self.app.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
     def shoot(self, name: str) -> None:
         """Save what is on the screen, light and dark."""
@@ -167,8 +173,8 @@ class Walk:
     def _save(self, picture, *targets) -> None:
         from PIL import Image
 
-        image = Image.fromqpixmap(picture) if hasattr(Image, "fromqpixmap_") else _to_pil(picture)
-        small = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        image = _to_pil(picture)
+        small = image.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
         for target in targets:
             for path in target if isinstance(target, list) else [target] if target else []:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,11 +193,14 @@ class Walk:
                     prepare(dialog)
                 self.shoot(name)
             finally:
+                looked.append(name)
                 dialog.reject()
 
+        looked: list[str] = []
         QTimer.singleShot(400, look)
         open_()
-        self.settle(quiet=0.2)
+        # Some dialogs wait for their answer, others are just open.
+        self.settle(lambda: bool(looked), quiet=0.2)
 
     # ---- mouse and keys
 
@@ -297,40 +306,47 @@ class Walk:
         self.canvas.fit()
         self.shoot("annotate_empty")
         outlines = sorted(self.truth("nuclei_b"), key=len, reverse=True)
+        height, width = self.session.plane.shape[:2]
+        inside = [
+            one
+            for one in outlines
+            if min(min(one)) > 24 and max(x for x, _y in one) < width - 24 and max(y for _x, y in one) < height - 24
+        ]
+        cut, lassoed, brushed, cornered, clicked = inside[:5]
         self.window._choose_tool("lasso")
-        for outline in outlines[:24]:
-            self.drag(outline)
+        for outline in outlines:
+            if len(outline) > 24 and outline not in (lassoed, brushed, cornered, clicked):
+                self.drag(outline)
         self.settle(lambda: len(self.session.document.cells) >= 20)
-        self.drag(outlines[25][: len(outlines[25]) * 2 // 3], release=False)
+        self.drag(lassoed[: len(lassoed) * 2 // 3], release=False)
         self.shoot("annotate_lasso")
         self.key(Qt.Key.Key_Escape)
         self.window._choose_tool("brush")
-        self.canvas.set_brush_size(14)
-        x, y = outlines[26][0]
-        self.point(x + 4, y + 4)
+        self.canvas.set_brush_size(12)
+        x, y = middle_of(brushed)
+        self.drag([(x - 4, y - 4), (x, y - 4), (x + 4, y), (x, y + 4)], release=False)
         self.shoot("annotate")
+        self.key(Qt.Key.Key_Escape)
         self.window._choose_tool("polygon")
-        for x, y in outlines[27][:: max(1, len(outlines[27]) // 5)][:4]:
+        for x, y in cornered[:: max(1, len(cornered) // 5)][:4]:
             self.click(x, y)
         self.shoot("annotate_polygon")
         self.key(Qt.Key.Key_Escape)
-        left, right = min(outlines[0]), max(outlines[0])
         self.window._choose_tool("split")
-        middle = (left[0] + right[0]) / 2
-        self.drag([(middle, left[1] - 30), (middle, left[1]), (middle, left[1] + 30)], release=False)
+        x, y = middle_of(cut)
+        self.drag([(x, y - 30), (x, y), (x, y + 30)], release=False)
         self.shoot("annotate_split")
         self.key(Qt.Key.Key_Escape)
         self.window._choose_tool("click")
         self.shoot("annotate_click_preparing")
         self.settle(lambda: self.window.clicks.state == "ready")
-        outline = outlines[28]
-        self.click(sum(p[0] for p in outline) / len(outline), sum(p[1] for p in outline) / len(outline))
+        self.click(*middle_of(clicked))
         self.settle(lambda: self.canvas.tools["click"].preview is not None)
         self.shoot("annotate_click")
         self.key(Qt.Key.Key_Return)
         self.window._choose_tool("select")
-        self.key(Qt.Key.Key_Tab)
-        self.canvas.zoom_to(8.0)
+        self.canvas.select([self.session.document.cells.ids()[0]])
+        self.canvas.show_box(self.canvas.box_of(int(self.session.document.cells.ids()[0])), closely=True)
         self.shoot("annotate_close")
         self.canvas.fit()
         self.canvas.select([])
@@ -391,12 +407,21 @@ class Walk:
         panel.wishes.advanced.set_open(False)
         bar.setValue(0)
         wishes = panel.wishes.wishes()
-        wishes["overrides"] = {**wishes["overrides"], "epoch_max": self.options.epochs}
+        # At 200 % the same again is for the layout only.
+        epochs = self.options.epochs if self.options.scale == 1 else max(2, self.options.epochs // 4)
+        wishes["overrides"] = {**wishes["overrides"], "epoch_max": epochs}
         job = self.session.jobs.start_training(panel.wishes.model_name, **wishes)
         previews: list[object] = []
         job.previewed.connect(previews.append)
         shares = lambda: getattr(job.last_progress, "share", 0) or 0  # noqa: E731
-        self.settle(lambda: (previews and shares() > 0.4) or self.session.jobs.training is None)
+        self.settle(lambda: (previews and shares() > 0.3) or self.session.jobs.training is None)
+        if self.session.jobs.training is not None:
+            self._while_training()
+        self.settle(lambda: self.session.jobs.training is None, 3600)
+        self.settle(quiet=1)
+        self.shoot("train_after")
+
+    def _while_training(self) -> None:
         self.settle(quiet=1)
         self.shoot("train_while")
         popup = self.window.job_bar.open_popup()
@@ -406,9 +431,6 @@ class Walk:
         self.window.show_step("annotate")
         self.shoot("annotate_while_training")
         self.window.show_step("train")
-        self.settle(lambda: self.session.jobs.training is None, 900)
-        self.settle(quiet=1)
-        self.shoot("train_after")
 
     def predict(self) -> None:
         """Before, while, after."""
@@ -485,6 +507,7 @@ class Walk:
         self.settle(quiet=2)
         self.shoot("compare")
         accuracy._compare.close()
+        self.canvas.fit()
         panel.tabs.setCurrentIndex(1)
         self.settle(lambda: panel.cells.rows is not None, quiet=1)
         panel.cells.table.choose(4)
@@ -503,7 +526,7 @@ class Walk:
         help_.do_log()
         self.shoot("log")
         help_._log_window.close()
-        self.modal("import_report", self._import)
+        self._import()
         self.modal("copy_or_link", self.window.projects._ask_copy)
         self.modal("rename", self.window.projects.do_rename_project)
         self.modal("published_model", self._published)
@@ -525,6 +548,15 @@ class Walk:
         (folder / "masks" / "plate_a01.png").write_bytes(mask.read_bytes())
         (folder / "masks" / "plate_b07.png").write_bytes(mask.read_bytes())
         self.window.projects._add([folder / "images"], copy=True, masks=[folder / "masks"])
+        self.settle(lambda: self._report() is not None, quiet=1)
+        self.shoot("import_report")
+        self._report().close()
+
+    def _report(self):
+        from app.dialogs.import_report import ImportReportDialog
+
+        found = [one for one in self.app.topLevelWidgets() if isinstance(one, ImportReportDialog) and one.isVisible()]
+        return found[0] if found else None
 
     def tour(self) -> None:
         """The five steps of the tour."""
@@ -569,7 +601,7 @@ class Walk:
             holder.close()
         self.window.projects.open_path(folder)
         self.settle(lambda: self.session.plane is not None)
-        self.window.resize(900, 560)
+        self.window.resize(self.window.minimumSize())
         for step in ("annotate", "measure"):
             self.window.show_step(step)
             self.shoot(f"small_{step}")
@@ -599,9 +631,12 @@ def _to_pil(picture):
 
     image = picture.toImage().convertToFormat(QImage.Format.Format_RGB888)
     data = bytes(image.constBits())
-    return Image.frombuffer(
-        "RGB", (image.width(), image.height()), data, "raw", "RGB", image.bytesPerLine(), 1
-    )
+    return Image.frombuffer("RGB", (image.width(), image.height()), data, "raw", "RGB", image.bytesPerLine(), 1)
+
+
+def middle_of(outline):
+    """Return the middle of an outline."""
+    return sum(x for x, _y in outline) / len(outline), sum(y for _x, y in outline) / len(outline)
 
 
 def walk(options: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
-"""A screen of its own with a window manager, the program on it, and hands: mouse and keys from outside, nothing else."""
+"""A screen of its own with a window manager, the program on it, and hands: mouse and keys from outside."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -29,7 +30,7 @@ def missing():
     return [name for name in NEEDED if shutil.which(name) is None]
 
 
-class Late(AssertionError):
+class LateError(AssertionError):
     """Something did not come in time."""
 
 
@@ -68,7 +69,8 @@ class Desktop:
         read, write = os.pipe()
         try:
             # Xvfb itself looks for a number that is free.
-            command = ["Xvfb", "-displayfd", str(write), "-screen", "0", SCREEN, "-nolisten", "tcp", "-fbdir", str(self.folder / "screen")]
+            screen = ["-screen", "0", SCREEN, "-fbdir", str(self.folder / "screen")]
+            command = ["Xvfb", "-displayfd", str(write), *screen, "-nolisten", "tcp"]
             self._spawn(command, "xvfb", pass_fds=(write,))
             os.close(write)
             write = -1
@@ -131,9 +133,9 @@ class Desktop:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.pid not in servers and process.environ().get("CELLSEG1_STUDIO_HOME") == mark:
-                    if process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(process)
+                ours = process.environ().get("CELLSEG1_STUDIO_HOME") == mark and process.pid not in servers
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
         return found
 
     def keep(self, folder):
@@ -177,7 +179,7 @@ def until(condition, what, seconds=PATIENCE):
         if found:
             return found
         if time.monotonic() > end:
-            raise Late(f"{what} did not come within {seconds:.0f} s")
+            raise LateError(f"{what} did not come within {seconds:.0f} s")
         time.sleep(0.05)
 
 
@@ -218,12 +220,12 @@ class Studio:
                 try:
                     if condition(state):
                         return state
-                except (KeyError, TypeError):
+                except (LookupError, TypeError):
                     pass  # Nothing is open yet.
             ended = self.process.poll()
             assert ended is None, f"the program ended ({ended}) while waiting for {what}:\n{self.words()}"
             if time.monotonic() > end:
-                raise Late(f"{what} did not come within {seconds:.0f} s:\n{brief(state)}\n{self.words()}")
+                raise LateError(f"{what} did not come within {seconds:.0f} s:\n{brief(state)}\n{self.words()}")
             time.sleep(0.04)
 
     def words(self):
@@ -253,7 +255,7 @@ class Studio:
     def stroke(self, *points, steps=8):
         """Press the button on the first image position, move over the others and let go."""
         words = ["mousemove", *self.at(*points[0]), "sleep", "0.05", "mousedown", "1"]
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in itertools.pairwise(points):
             for step in range(1, steps + 1):
                 share = step / steps
                 words += ["mousemove", *self.at(x0 + (x1 - x0) * share, y0 + (y1 - y0) * share), "sleep", "0.01"]
@@ -279,7 +281,7 @@ class Studio:
             if thing["rect"] is not None and min(thing["rect"][2:]) >= 6:
                 break
             # Down, and when the end is reached without it, up again.
-            left, top, width, height = self.now()["panel"]
+            left, top, _width, height = self.now()["panel"]
             button = 5 if turn < 20 else 4
             self.desktop.hands("mousemove", left + 6, top + height // 2, "click", "--repeat", "2", button)
             self.fresh()
@@ -299,7 +301,7 @@ class Studio:
             # Check boxes and rows are wide; near their left end there is always something of them.
             self.desktop.hands("mousemove", left + min(width // 2, 60), top + height // 2)
             self.fresh()
-        raise Late(f"{name} does not stop moving")
+        raise LateError(f"{name} does not stop moving")
 
     def press(self, name, kind=None):
         """Click something by its name."""
@@ -336,5 +338,5 @@ def brief(state):
     """Return a state without the long list of things."""
     names = sorted({one["name"] for one in state.get("things", ()) if one["kind"] != "text"})
     texts = [one["name"] for one in state.get("things", ()) if one["kind"] == "text"]
-    rest = {key: value for key, value in state.items() if key not in ("things", "planes")}
+    rest = {key: value for key, value in state.items() if key not in ("things", "planes", "settled")}
     return f"{json.dumps(rest)}\nthings: {names}\ntexts: {texts}"

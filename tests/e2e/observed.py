@@ -36,6 +36,7 @@ class Observer:
         self.out = out
         self.number = 0
         self.planes = {}
+        self.settled = {}
         self.timer = QTimer(interval=_EVERY_MS)
         self.timer.timeout.connect(self.write)
         self.timer.start()
@@ -153,6 +154,9 @@ class Observer:
                 "checksum": checksum,
                 "training": bool(document.attributes.get("training")),
             }
+            if not canvas.tool.busy:
+                # Without the stroke that is being drawn, which is in the labels already.
+                self.settled[session.image_id] = self.planes[session.image_id]
         images = project.images
         return state | {
             "project": str(project.folder),
@@ -164,6 +168,7 @@ class Observer:
             "name": None if session.image_id is None else project.image(session.image_id).name,
             "document": None if document is None else self.planes[session.image_id],
             "planes": self.planes,
+            "settled": self.settled,
             "accuracy": len(window.measure.accuracy.results),
         }
 
@@ -190,7 +195,8 @@ class Observer:
 
     def _job(self, job):
         detail = job.last_progress.detail if job.last_progress is not None else {}
-        return {"kind": job.kind, "state": job.state, "step": detail.get("step", 0), "pid": job.pid}
+        steps = {"step": detail.get("step", 0), "steps": detail.get("steps", 0)}
+        return {"kind": job.kind, "state": job.state, "pid": job.pid, **steps}
 
 
 def main():

@@ -9,15 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from desktop import Late, until
+from desktop import LateError, until
 
 from app.project.project import Project
-from app.project.store import FOLDERS  # noqa: F401 - the Qt-free part must be importable beside a running window
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs an X server of its own")
 
-#: Few enough that a busy computer is done in half a minute.
-EPOCHS = 2
+#: As typed into the form; and after how many steps the training is stopped and kept, which even a busy computer does
+#: in some seconds.
+EPOCHS, STEPS = 5, 4
+#: Seconds that a job may take.
+JOB = 180
 
 
 def truth_of(studio, name):
@@ -67,7 +69,9 @@ def seen(picture, canvas, labels):
     colours = picture[screen_y.clip(0, picture.shape[0] - 1), screen_x.clip(0, picture.shape[1] - 1)].astype(int)
     strength = colours.max(axis=2) - colours.min(axis=2)
     # Lines are softened: leave out what is near an edge.
-    edge = cv2.dilate(labels.astype(np.float32), np.ones((5, 5))) != cv2.erode(labels.astype(np.float32), np.ones((5, 5)))
+    near = np.ones((5, 5))
+    values = labels.astype(np.float32)
+    edge = cv2.dilate(values, near) != cv2.erode(values, near)
     return strength, inside & ~edge
 
 
@@ -77,13 +81,20 @@ def assert_seen(desktop, studio, labels):
     canvas = studio.fresh()["canvas"]
 
     def shown():
-        strength, clear = seen(desktop.picture(), canvas, labels)
-        if np.median(strength[clear & (labels == 0)]) > 4:
-            return False
-        cells = [cell for cell in np.unique(labels[labels > 0]) if (clear & (labels == cell)).sum() > 20]
-        return cells and all(np.median(strength[clear & (labels == cell)]) > 15 for cell in cells)
+        return shows(desktop.picture(), canvas, labels)
 
     until(shown, "the cells on the screen", 20)
+    # So that it cannot be true of just any picture.
+    assert not shows(desktop.picture(), canvas, np.roll(labels, 40, axis=1))
+
+
+def shows(picture, canvas, labels):
+    """Whether there is colour on the screen just where these cells are."""
+    strength, clear = seen(picture, canvas, labels)
+    if np.median(strength[clear & (labels == 0)]) > 4:
+        return False
+    cells = [cell for cell in np.unique(labels[labels > 0]) if (clear & (labels == cell)).sum() > 20]
+    return bool(cells) and all(np.median(strength[clear & (labels == cell)]) > 15 for cell in cells)
 
 
 def stored(folder):
@@ -146,7 +157,7 @@ def test_from_the_sample_to_a_crash_and_back(desktop):
 
     reopened(desktop, last, found)
     clock.lap("reopened")
-    print(clock)  # noqa: T201 - pytest shows it with -rP or after a failure
+    print(clock)
 
 
 def paint_undo_redo(studio):
@@ -159,7 +170,7 @@ def paint_undo_redo(studio):
     checksums = [document(studio.now())["checksum"]]
     for number, (middle, start, end) in enumerate(axes, 1):
         studio.stroke(start, middle, end)
-        state = studio.wait(lambda now, n=number: document(now)["cells"] == n == document(now)["undo"], f"cell {number}")
+        state = studio.wait(lambda now, n=number: (document(now)["cells"], document(now)["undo"]) == (n, n), "a cell")
         checksums.append(document(state)["checksum"])
     assert len(set(checksums)) == 4
     studio.key("ctrl+z", "ctrl+z")
@@ -204,12 +215,16 @@ def train(studio):
     studio.wait(lambda now: any(one["name"] == "Epochs" and one.get("focus") for one in now["things"]), "the field")
     studio.key("ctrl+a")
     studio.type(str(EPOCHS))
-    studio.wait(lambda now: any(one["name"] == "Epochs" and one.get("text") == str(EPOCHS) for one in now["things"]), "")
+    typed = str(EPOCHS)
+    studio.wait(lambda now: any(one["name"] == "Epochs" and one.get("text") == typed for one in now["things"]), typed)
     studio.press("Train", "QPushButton")
     studio.wait(lambda now: now["jobs"] and now["jobs"][0]["kind"] == "train", "the training")
-    studio.wait(lambda now: now["jobs"][0]["step"] >= 1, "the first step")
-    state = studio.wait(lambda now: not now["jobs"] and now["model"], "the model")
-    assert state["runs"][-1]["state"] == "finished"
+    state = studio.wait(lambda now: now["jobs"][0]["step"] >= STEPS, f"{STEPS} steps", JOB)
+    # 32 tiles by 4 in an epoch, as it says in the form.
+    assert state["jobs"][0]["steps"] == EPOCHS * 8
+    studio.press("Stop and keep", "QPushButton")
+    state = studio.wait(lambda now: not now["jobs"] and now["model"], "the model", JOB)
+    assert state["runs"][-1]["state"] == "stopped"
     assert (Path(state["project"]) / "models" / state["model"]).is_file()
 
 
@@ -220,7 +235,7 @@ def predict_all(studio):
     studio.choose("Images", "All: 4")
     studio.key("ctrl+Return")
     studio.wait(lambda now: now["jobs"] and now["jobs"][0]["kind"] == "predict", "the prediction")
-    state = studio.wait(lambda now: not now["jobs"] and now["runs"][-1]["kind"] == "predict", "all images predicted")
+    state = studio.wait(lambda now: not now["jobs"] and now["runs"][-1]["kind"] == "predict", "the result", JOB)
     assert state["runs"][-1]["state"] == "finished"
 
 
@@ -237,13 +252,12 @@ def accept_and_correct(studio):
     cells, everything = document(state)["cells"], document(state)["checksum"]
     studio.press("Delete", "ToolButton")
     studio.wait(lambda now: now["canvas"]["tool"] == "delete", "the delete tool")
-    middles = [(columns.mean() + 0.5, rows.mean() + 0.5) for _n, rows, columns in nuclei(truth_of(studio, "nuclei_c.png"), 8)]
     deleted = False
-    for place in middles:
-        studio.click(*place)
+    for _cell, rows, columns in nuclei(truth_of(studio, "nuclei_c.png"), 8):
+        studio.click(columns.mean() + 0.5, rows.mean() + 0.5)
         try:
             state = studio.wait(lambda now: document(now)["cells"] == cells - 1, "a cell less", 3)
-        except Late:
+        except LateError:
             continue
         deleted = True
         break
@@ -322,6 +336,7 @@ class Clock:
         now = time.monotonic()
         self.laps[name] = round(now - self.last, 1)
         self.last = now
+        print(f"{name}: {self.laps[name]} s")
 
     def __str__(self):
         return json.dumps(self.laps | {"whole": round(sum(self.laps.values()), 1)})

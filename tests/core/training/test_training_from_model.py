@@ -48,7 +48,7 @@ def same(one, other):
 
 
 def test_training_goes_on_from_a_model(files, first, tmp_path):
-    still = {"base_lr": 1e-12}
+    still = {"base_lr": 1e-12, "backbone_lr": 1e-12}
     run(files, tmp_path / "on.cs1", changes=still, start_model=first)
     before, after = load_file(first), load_file(tmp_path / "on.cs1")
     assert before.keys() == after.keys()

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from cellseg1.bundled import resource_path
+from cellseg1.files import atomic_write, remove_unfinished
 from cellseg1.lora import load_card
 
 STEPS = 40  # 5 epochs of 16 tiles, two at a time
@@ -24,6 +25,10 @@ SETTINGS = [
         "patch_size=128",
         "sam_image_size=128",
         "checkpoint_seconds=0.2",
+        # The adapter alone: with all weights most of the test would be writing checkpoints of 70 MB.
+        "freeze_image_encoder=true",
+        "freeze_prompt_encoder=true",
+        "freeze_mask_decoder_transformer=true",
     )
 ]
 
@@ -102,6 +107,20 @@ def test_killed_three_times_and_resumed(tmp_path, undisturbed):
         assert value.tobytes() == theirs[key].tobytes(), key
     assert same_card(out, undisturbed)
     assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    path = tmp_path / "model [1].cs1.checkpoint"
+    with atomic_write(path) as stream:
+        stream.write(b"whole")
+    left = tmp_path / f".{path.name}.abc.part"
+    other = tmp_path / ".another.cs1.checkpoint.abc.part"
+    left.write_bytes(b"half")
+    other.write_bytes(b"half")
+    remove_unfinished(path)
+    assert not left.exists()
+    assert other.exists()
+    assert path.read_bytes() == b"whole"
 
 
 def test_the_reference_depends_on_the_seed(tmp_path, undisturbed):
