@@ -388,6 +388,9 @@ class MainWindow(QWidget):
         self.images.set_current(session.image_id)
         self._show_canvas()
         self._update_possible()
+        if self.focusWidget() in (None, self.step_bar.project_button):
+            # Nobody chose the project menu: a fresh window puts the focus on its first button.
+            canvas.setFocus()
 
     def _document_changed(self, change: Any) -> None:
         if change.kind in ("edit", "undo", "redo"):
