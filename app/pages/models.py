@@ -210,9 +210,22 @@ class ModelsPanel(QWidget):
                 none.setFlags(Qt.ItemFlag.NoItemFlags)
                 head.addChild(none)
             head.setExpanded(True)
+        self._give_room()
         self.list.setCurrentItem(chosen)
         self.list.blockSignals(False)
         self._show_details()
+
+    def _give_room(self) -> None:
+        """Make the rows as high as those of the tables."""
+        height = QSize(0, self.fontMetrics().height() + 10)
+        for place in range(self.list.topLevelItemCount()):
+            head = self.list.topLevelItem(place)
+            if head is None:
+                continue
+            head.setSizeHint(0, height)
+            for child in (head.child(number) for number in range(head.childCount())):
+                if child is not None:
+                    child.setSizeHint(0, height)
 
     def _item(self, shelf: str, model: ModelInfo) -> QTreeWidgetItem:
         key = str(model.path)

@@ -80,7 +80,7 @@ def set_icon_colours(colours: Colours, app: QApplication | None = None) -> None:
 
 
 def retint(app: QApplication) -> None:
-    """Exchange the icons in every button, tab and action for those of the current colours."""
+    """Exchange the icons in every button, tab, list and action for those of the current colours."""
     for widget in app.allWidgets():
         if isinstance(widget, QAbstractButton):
             _exchange(widget)
@@ -89,6 +89,8 @@ def retint(app: QApplication) -> None:
                 fresh = _fresh(widget.tabIcon(index))
                 if fresh is not None:
                     widget.setTabIcon(index, fresh)
+        elif isinstance(widget, (QListWidget, QTreeWidget, QTableWidget, QComboBox)):
+            _exchange_in(widget.model(), QModelIndex())
         for action in _actions(widget):
             _exchange(action)
 
@@ -96,6 +98,20 @@ def retint(app: QApplication) -> None:
 def _actions(widget: QWidget) -> list[QAction]:
     own = widget.findChildren(QAction, options=Qt.FindChildOption.FindDirectChildrenOnly)
     return [*own, *(action for action in widget.actions() if action not in own)]
+
+
+def _exchange_in(model: QAbstractItemModel, parent: QModelIndex) -> None:
+    role = Qt.ItemDataRole.DecorationRole
+    for row in range(model.rowCount(parent)):
+        for column in range(model.columnCount(parent)):
+            index = model.index(row, column, parent)
+            shown = model.data(index, role)
+            fresh = _fresh(shown) if isinstance(shown, QIcon) else None
+            if fresh is not None:
+                model.setData(index, fresh, role)
+        first = model.index(row, 0, parent)
+        if model.hasChildren(first):
+            _exchange_in(model, first)
 
 
 def _exchange(holder: QAbstractButton | QAction) -> None:

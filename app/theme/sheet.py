@@ -163,7 +163,7 @@ QComboBox QAbstractItemView, QComboBox QAbstractItemView:focus {
     border-radius: 0px; border: 1px solid $outline; padding: 2px;
 }
 QTreeView::item, QListView::item { min-height: 24px; }
-QTreeView::item { padding: 4px; }
+QTreeView::item { padding: 0px 4px; }
 QAbstractScrollArea::corner { background: transparent; border: none; }
 QTableView { gridline-color: $border; }
 QTableView::item { padding: 2px 6px; }

@@ -23,6 +23,10 @@ QUICK = {
     "pred_iou_thresh": 0.3,
     "stability_score_thresh": 0.3,
     "target_diameter": None,
+    # The small adapter: otherwise much of the time would be writing checkpoints of 70 MB.
+    "freeze_image_encoder": True,
+    "freeze_prompt_encoder": True,
+    "freeze_mask_decoder_transformer": True,
 }
 
 # Python's own helper process lives as long as the program; it must not count as something a test left.

@@ -227,10 +227,10 @@ def test_the_estimate_uses_what_was_measured(config):
     planning.remember_training("tiny", "cpu", 128, 0.1)
     plan = plan_training(sizes)
     assert plan.measured
-    assert plan.seconds == pytest.approx(0.4 * 640)
-    assert plan.text == "about 4 minutes"
+    assert plan.seconds == pytest.approx(0.4 * 4 * rough.steps)
+    assert plan.text == "about 3 minutes"
     planning.remember_training("tiny", "cpu", 256, 0.1)
-    assert plan_training(sizes).seconds == pytest.approx(0.2 * 640)
+    assert plan_training(sizes).seconds == pytest.approx(0.2 * 4 * rough.steps)
     assert not plan_training(sizes, device="cuda:0", free_gib=20.0).measured
     planning.calibration_file().write_text("{damaged")
     assert not plan_training(sizes).measured

@@ -79,7 +79,7 @@ def test_what_is_entered_is_an_override_until_it_is_the_default_again(form, qtbo
     assert form.value("epoch_max") == 40
     assert form.row("epoch_max").reset_button.isVisible()
     assert changes[-1] == {"epoch_max": 40}
-    type_in(qtbot, form, "epoch_max", "20")
+    type_in(qtbot, form, "epoch_max", "12")
     assert form.overrides() == {}
     assert not form.row("epoch_max").reset_button.isVisible()
 
@@ -163,7 +163,7 @@ def test_resetting_one_and_all(qtbot):
     assert form.overrides() == {"epoch_max": 40, "base_lr": 0.01}
     form.row("epoch_max").reset_button.click()
     assert form.overrides() == {"base_lr": 0.01}
-    assert form.row("epoch_max").field.text() == "20"
+    assert form.row("epoch_max").field.text() == "12"
     form.reset_all()
     assert form.overrides() == {}
     assert form.row("base_lr").field.text() == "0.003"

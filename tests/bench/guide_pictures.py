@@ -171,10 +171,7 @@ class Walk:
         return picture
 
     def _save(self, picture, *targets) -> None:
-        from PIL import Image
-
-        image = _to_pil(picture)
-        small = image.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
+        small = _few_colours(_to_pil(picture))
         for target in targets:
             for path in target if isinstance(target, list) else [target] if target else []:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -276,9 +273,12 @@ class Walk:
     def start(self) -> None:
         """Start page without projects, new project."""
         self.shoot("start_empty")
-        sample = ROOT / "resources" / "sample_project" / "train"
         self.modal("new_project_empty", lambda: self.window.projects.new_from([]))
-        self.modal("new_project", lambda: self.window.projects.new_from(sorted((sample / "images").iterdir())))
+        folder = self.home.parent / "Pictures" / "Nuclei"
+        folder.mkdir(parents=True)
+        for image in (ROOT / "resources" / "sample_project" / "test" / "images").iterdir():
+            (folder / image.name).write_bytes(image.read_bytes())
+        self.modal("new_project", lambda: self.window.projects.new_from([folder]))
 
     def empty(self) -> None:
         """Every step of a project without images."""
@@ -583,6 +583,7 @@ class Walk:
         self.window._storage_problem("The disk is full. Your edits are kept in memory; nothing was lost so far.")
         self.window.say("Everything is saved.")
         self.shoot("storage")
+        self.window._storage_problem("")
         folder = self.session.require_project().folder
         self.session.close_project()
         self.settle()
@@ -632,6 +633,25 @@ def _to_pil(picture):
     image = picture.toImage().convertToFormat(QImage.Format.Format_RGB888)
     data = bytes(image.constBits())
     return Image.frombuffer("RGB", (image.width(), image.height()), data, "raw", "RGB", image.bytesPerLine(), 1)
+
+
+def _few_colours(image):
+    """Return the picture in 256 colours; the most frequent ones, which are the window's own, exactly."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(image).reshape(-1, 3)
+    codes = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    known, counts = np.unique(codes, return_counts=True)
+    frequent = known[np.argsort(-counts)[:96]]
+    rest = pixels[~np.isin(codes, frequent)]
+    colours = np.stack([frequent >> 16, frequent >> 8 & 255, frequent & 255], 1).astype(np.uint8)
+    if len(rest):
+        others = Image.fromarray(rest[None]).quantize(256 - len(colours), method=Image.Quantize.MEDIANCUT, kmeans=1)
+        colours = np.vstack([colours, np.array(others.getpalette(), np.uint8).reshape(-1, 3)])[:256]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours.tobytes())
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def middle_of(outline):
