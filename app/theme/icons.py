@@ -10,10 +10,19 @@ from __future__ import annotations
 from functools import cache
 from typing import Final, Literal
 
-from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtCore import QAbstractItemModel, QByteArray, QModelIndex, QRectF, QSize, Qt
 from PySide6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QAbstractButton, QApplication, QTabBar, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QListWidget,
+    QTabBar,
+    QTableWidget,
+    QTreeWidget,
+    QWidget,
+)
 
 from app.theme.colours import LIGHT, Colours, mix
 from cellseg1.bundled import resource_path
@@ -89,8 +98,10 @@ def retint(app: QApplication) -> None:
                 fresh = _fresh(widget.tabIcon(index))
                 if fresh is not None:
                     widget.setTabIcon(index, fresh)
-        elif isinstance(widget, (QListWidget, QTreeWidget, QTableWidget, QComboBox)):
-            _exchange_in(widget.model(), QModelIndex())
+        elif isinstance(widget, (QListWidget, QComboBox)):
+            _exchange_in(widget.model(), QModelIndex(), 1)
+        elif isinstance(widget, (QTreeWidget, QTableWidget)):
+            _exchange_in(widget.model(), QModelIndex(), widget.columnCount())
         for action in _actions(widget):
             _exchange(action)
 
@@ -100,18 +111,19 @@ def _actions(widget: QWidget) -> list[QAction]:
     return [*own, *(action for action in widget.actions() if action not in own)]
 
 
-def _exchange_in(model: QAbstractItemModel, parent: QModelIndex) -> None:
+def _exchange_in(model: QAbstractItemModel, parent: QModelIndex, columns: int) -> None:
+    # The number of columns is given: a list's model does not tell it.
     role = Qt.ItemDataRole.DecorationRole
     for row in range(model.rowCount(parent)):
-        for column in range(model.columnCount(parent)):
+        for column in range(columns):
             index = model.index(row, column, parent)
             shown = model.data(index, role)
             fresh = _fresh(shown) if isinstance(shown, QIcon) else None
             if fresh is not None:
                 model.setData(index, fresh, role)
         first = model.index(row, 0, parent)
-        if model.hasChildren(first):
-            _exchange_in(model, first)
+        if model.rowCount(first):
+            _exchange_in(model, first, columns)
 
 
 def _exchange(holder: QAbstractButton | QAction) -> None:

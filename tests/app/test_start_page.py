@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication
 
 from app.start_page import StartPage
-from app.widgets.cards import when
+from app.widgets.cards import ChoiceCard, Columns, when
 
 
 @pytest.fixture
@@ -164,3 +164,15 @@ def test_the_users_own_folder_is_shown_short(page):
     home = Path.home() / "Documents" / "A.cs1project"
     page.set_recent([recent(home, "A", missing=False)])
     assert page.recent.cards[0]._where.startswith("~")
+
+
+def test_a_single_card_is_as_wide_as_a_column_of_three(qtbot):
+    full, single = Columns(3), Columns(3)
+    for columns, count in ((full, 3), (single, 1)):
+        qtbot.addWidget(columns)
+        columns.resize(900, 120)
+        columns.set_cards([ChoiceCard("open", f"Card {n}", "Text") for n in range(count)])
+        columns.show()
+        qtbot.waitExposed(columns)
+    qtbot.waitUntil(lambda: full.cards[0].width() > 200)
+    assert single.cards[0].width() == full.cards[0].width()

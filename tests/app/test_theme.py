@@ -4,7 +4,18 @@ import xml.etree.ElementTree as ET
 import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QColor, QFont, QFontMetricsF, QIcon, QPalette, QPixmap
-from PySide6.QtWidgets import QMenu, QPushButton, QTabBar, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QPushButton,
+    QTabBar,
+    QToolButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QWidget,
+)
 
 from app import theme
 from app.theme import DARK, LIGHT, apply_theme, contrast
@@ -184,6 +195,24 @@ def test_icons_already_shown_change_with_the_theme(qapp, look, qtbot):
         apply_theme(qapp, "light")
         assert _darkest(button.icon()) == LIGHT.text
         assert _darkest(action.icon()) == LIGHT.text
+
+
+def test_icons_in_lists_change_with_the_theme(qapp, look, qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    flat = QListWidget(window)
+    flat.addItem(QListWidgetItem(theme.icon("stop"), "a"))
+    tree = QTreeWidget(window)
+    head = QTreeWidgetItem(tree, ["b"])
+    inside = QTreeWidgetItem(head, ["c"])
+    inside.setIcon(0, theme.icon("stop", "accent"))
+    box = QComboBox(window)
+    box.addItem(theme.icon("stop"), "d")
+    apply_theme(qapp, "dark")
+    assert _darkest(flat.item(0).icon()) == DARK.text
+    assert _darkest(inside.icon(0)) == DARK.accent
+    assert _darkest(box.itemIcon(0)) == DARK.text
+    assert head.icon(0).isNull()
 
 
 def test_icons_are_sharp_at_double_resolution(qapp):

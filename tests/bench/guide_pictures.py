@@ -643,15 +643,19 @@ def _few_colours(image):
     pixels = np.asarray(image).reshape(-1, 3)
     codes = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     known, counts = np.unique(codes, return_counts=True)
-    frequent = known[np.argsort(-counts)[:96]]
-    rest = pixels[~np.isin(codes, frequent)]
+    frequent = np.sort(known[np.argsort(-counts)[:96]])
+    place = np.minimum(np.searchsorted(frequent, codes), len(frequent) - 1)
+    exact = frequent[place] == codes
+    indices = place.astype(np.uint8)
     colours = np.stack([frequent >> 16, frequent >> 8 & 255, frequent & 255], 1).astype(np.uint8)
+    rest = pixels[~exact]
     if len(rest):
-        others = Image.fromarray(rest[None]).quantize(256 - len(colours), method=Image.Quantize.MEDIANCUT, kmeans=1)
+        others = Image.fromarray(rest[None]).quantize(256 - len(colours), Image.Quantize.MEDIANCUT, 1, None, 0)
+        indices[~exact] = np.asarray(others)[0] + len(colours)
         colours = np.vstack([colours, np.array(others.getpalette(), np.uint8).reshape(-1, 3)])[:256]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(colours.tobytes())
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+    small = Image.fromarray(indices.reshape(image.height, image.width), "P")
+    small.putpalette(colours.tobytes())
+    return small
 
 
 def middle_of(outline):
