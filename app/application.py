@@ -34,8 +34,16 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
         prog="cellseg1-studio", description="CellSeg1 Studio: segment your cells after painting a few dozen."
     )
     parser.add_argument("--version", action="version", version=f"CellSeg1 Studio {__version__}")
-    parser.add_argument("path", nargs="?", help="a project folder, its project.json, or a one-file project to import")
+    parser.add_argument(
+        "path", nargs="?", help="a project folder or a file in it, a one-file project (.cs1zip), or a model (.cs1)"
+    )
     parser.add_argument("--sample", action="store_true", help="open the sample project")
+    parser.add_argument(
+        "--self-test",
+        metavar="FOLDER",
+        type=Path,
+        help="do the whole work on the sample by itself, with everything it writes in FOLDER, and end with 0 or 1",
+    )
     return parser.parse_args(arguments)
 
 
@@ -101,6 +109,27 @@ class Terminator:
 def run(arguments: list[str]) -> int:
     """Run the window until it is closed; returns the exit code."""
     options = _arguments(arguments)
+    if options.self_test is not None:
+        return run_self_test(options.self_test.absolute())
+    return _run(options)
+
+
+def run_self_test(folder: Path) -> int:
+    """Let the window do the whole work by itself; returns 0 when all of it went well, else 1."""
+    from app.self_test import SelfTest, isolate
+
+    try:
+        isolate(folder)
+    except OSError as error:
+        sys.stderr.write(f"The folder {folder} cannot be used for the self-test: {error.strerror or error}.\n")
+        return 2
+    tests: list[SelfTest] = []
+    _run(argparse.Namespace(path=None, sample=False), lambda window: tests.append(SelfTest(window, folder)))
+    return 0 if tests and tests[0].passed else 1
+
+
+def _run(options: argparse.Namespace, begin: Callable[[MainWindow], object] | None = None) -> int:
+    """Run the window until it is closed; `begin` is called when it is there, instead of opening anything."""
     existing = QApplication.instance()
     app = existing if isinstance(existing, QApplication) else QApplication([sys.argv[0]])
     app.setApplicationName("CellSeg1 Studio")
@@ -108,18 +137,23 @@ def run(arguments: list[str]) -> int:
     app.setApplicationVersion(__version__)
     app.setDesktopFileName("cellseg1-studio")
     app.setQuitOnLastWindowClosed(False)
-    if hand_over([*(["--sample"] if options.sample else []), *([options.path] if options.path else [])]):
+    # The window that runs already may have been started in another folder.
+    path = None if options.path is None else str(Path(options.path).absolute())
+    if begin is None and hand_over([*(["--sample"] if options.sample else []), *([path] if path else [])]):
         return 0
     start_log()
     preferences = PreferencesStore()
     apply_theme(app, preferences.values.theme)
-    window = MainWindow(preferences)
+    window = MainWindow(preferences, later=True)
     uninstall = install_exception_hook(window)
     server = InstanceServer(window)
     server.asked.connect(window.show_again)
     terminator = Terminator(window.quit_now)
     window.show()
-    QTimer.singleShot(0, lambda: window.open_arguments(options.path, sample=options.sample))
+    if begin is not None:
+        begin(window)
+    else:
+        QTimer.singleShot(0, lambda: window.open_arguments(path, sample=options.sample))
     try:
         return int(app.exec())
     finally:

@@ -1,4 +1,7 @@
-"""Commands that show something about the program: models, preferences, computer check, log, keys, tour, about."""
+"""Commands that show something about the program: models, preferences, computer check, log, keys, tour, about.
+
+What they show is loaded when it is asked for: most starts of the program never do.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from app.actions import shortcut_table
-from app.dialogs.about import AboutDialog
-from app.dialogs.base import Dialog
-from app.dialogs.computer import ComputerCheckDialog
 from app.dialogs.log_window import LogHandler, LogStore, LogWindow
-from app.dialogs.preferences import PreferencesDialog
-from app.dialogs.shortcuts import ShortcutsDialog
-from app.dialogs.tour import TourOverlay, TourStep
-from app.pages.models import ModelsPanel
 from app.project.places import log_folder
 
 if TYPE_CHECKING:
+    from app.dialogs.tour import TourOverlay
     from app.main_window import MainWindow
 
 
@@ -37,6 +34,9 @@ class HelpCommands(QObject):
 
     def do_models(self) -> None:
         """Show the models of project and library."""
+        from app.dialogs.base import Dialog
+        from app.pages.models import ModelsPanel
+
         dialog = Dialog(self._window, self.tr("Models"), columns=96, rows=32)
         panel = ModelsPanel(self._window.session, self._window.canvas)
         dialog.body.addWidget(panel)
@@ -46,10 +46,14 @@ class HelpCommands(QObject):
 
     def do_preferences(self) -> None:
         """Show the preferences."""
+        from app.dialogs.preferences import PreferencesDialog
+
         PreferencesDialog(self._window.preferences, self._window).exec()
 
     def do_computer(self) -> None:
         """Examine this computer in the engine and show what was found."""
+        from app.dialogs.computer import ComputerCheckDialog
+
         store = self._window.preferences
         dialog = ComputerCheckDialog(self._window, device=store.values.device)
         dialog.device_chosen.connect(lambda device: store.set("device", device))
@@ -67,14 +71,20 @@ class HelpCommands(QObject):
 
     def do_shortcuts(self) -> None:
         """Show the list of keys."""
+        from app.dialogs.shortcuts import ShortcutsDialog
+
         ShortcutsDialog(shortcut_table(), self._window).exec()
 
     def do_about(self) -> None:
         """Show version and licences."""
+        from app.dialogs.about import AboutDialog
+
         AboutDialog(self._window).exec()
 
     def do_tour(self) -> None:
         """Point at the five steps one after the other."""
+        from app.dialogs.tour import TourOverlay, TourStep
+
         window = self._window
         if window.session.project is None:
             window.projects.do_try_sample()

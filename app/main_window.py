@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,60 +11,117 @@ from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QMessageBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from app.actions import Actions
-from app.background import Background
-from app.canvas import Canvas
-from app.canvas.label_layer import Overlay
-from app.clicks import Clicks
-from app.help_commands import HelpCommands
-from app.pages.annotate import AnnotatePanel
-from app.pages.measure import MeasurePanel
-from app.pages.predict import PredictPanel
-from app.pages.review import ReviewPanel
-from app.pages.train import TrainPanel
-from app.pages.train_resume import ResumeOffer
+from app.project import recent
 from app.project.places import choose_library
-from app.project_commands import ProjectCommands
-from app.session import Session
 from app.start_page import StartPage
 from app.theme import MARGIN, PANEL_WIDTH, app_icon, current_theme, icon
-from app.widgets.banner import Banner
-from app.widgets.empty_state import EmptyState
 from app.widgets.errors import show_error
-from app.widgets.image_list import ImageList
-from app.widgets.image_rows import ImageRow
-from app.widgets.job_bar import JobBar
-from app.widgets.status_bar import StatusBar
-from app.widgets.step_bar import StepBar
-from app.widgets.tool_column import ToolColumn, standard_tools
 from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:
-    from PySide6.QtGui import QCloseEvent
+    from collections.abc import Callable
 
+    from PySide6.QtGui import QCloseEvent, QPaintEvent
+
+    from app.canvas.label_layer import Overlay
     from app.preferences import PreferencesStore
+    from app.widgets.banner import Banner
+    from app.widgets.image_rows import ImageRow
 
 log = logging.getLogger(__name__)
 STEPS = ("annotate", "train", "predict", "review", "measure")
 _NOTE_MS = 6000
 _MOST_NOTES = 3
+#: Between the first picture and loading the rest: time for it to reach the screen.
+_FIRST_LOOK_MS = 20
+
+
+#: What the work area is made of, in the order in which it is loaded; each takes less than a blink.
+_PARTS = (
+    "numpy",
+    "cv2",
+    "app.annotation",
+    "app.canvas",
+    "app.session",
+    "app.pages.annotate",
+    "app.pages.train",
+    "app.pages.predict",
+    "app.pages.review",
+    "app.pages.measure",
+    "app.project_commands",
+    "app.help_commands",
+)
 
 
 class MainWindow(QWidget):
-    """The whole window; `session` holds what is open."""
+    """The whole window; `session` holds what is open.
 
-    def __init__(self, preferences: PreferencesStore) -> None:
+    Parameters
+    ----------
+    later
+        Show the start page first and load everything else after it was painted.  Whoever needs the rest before that
+        calls `complete`.
+    """
+
+    def __init__(self, preferences: PreferencesStore, *, later: bool = False) -> None:
         super().__init__()
         self.preferences = preferences
-        self.session = Session(preferences, self)
+        self.is_complete = False
+        self._parts = list(_PARTS)
+        self._storage_banner: Banner | None = None
         self.setWindowTitle("CellSeg1 Studio")
         self.setWindowIcon(app_icon())
         self.setAcceptDrops(True)
+        self.stack = QStackedWidget()
+        self.start_page = StartPage()
+        self.stack.addWidget(self.start_page)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.stack)
+        self.setMinimumSize(900, 560)
+        # Room for the title bar, whose height is not known before the window is shown.
+        room = self.screen().availableGeometry().size() - QSize(16, 48)
+        self.resize(QSize(1440, 900).boundedTo(room))
+        self._restore("geometry", self.restoreGeometry)
+        self._connect_start_page()
+        self.start_page.set_recent(recent.recent())
+        self._load = QTimer(self, interval=0)
+        self._load.timeout.connect(self._load_next)
+        if not later:
+            self.complete()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Load the rest once there is something to see."""
+        super().paintEvent(event)
+        if not self.is_complete and not self._load.isActive():
+            QTimer.singleShot(_FIRST_LOOK_MS, self._load.start)
+
+    def _load_next(self) -> None:
+        """Load one part, so that the window answers between two; then build what is missing."""
+        if self._parts:
+            importlib.import_module(self._parts.pop(0))
+        else:
+            self.complete()
+
+    def complete(self) -> None:
+        """Build everything that the start page does not need; again: nothing happens."""
+        self._load.stop()
+        if self.is_complete:
+            return
+        self.is_complete = True
+        from app.actions import Actions
+        from app.background import Background
+        from app.canvas import Canvas
+        from app.clicks import Clicks
+        from app.help_commands import HelpCommands
+        from app.project_commands import ProjectCommands
+        from app.session import Session
+
+        self.session = Session(self.preferences, self)
         self.canvas = Canvas()
         self.clicks = Clicks(self.session, self.canvas)
         self.actions_ = Actions(self)
         self.background = Background(self)
-        self._storage_banner: Banner | None = None
         self._build()
         self.projects = ProjectCommands(self)
         self.help = HelpCommands(self)
@@ -71,14 +129,44 @@ class MainWindow(QWidget):
         self.step_bar.set_menu(self._project_menu())
         self._connect()
         self._apply_preferences()
-        self._restore_geometry()
+        self._restore("splitter", self.splitter.restoreState)
         self._update_possible()
-        self.projects.fill_start_page()
+        log.info("The window is complete.")
+
+    def _connect_start_page(self) -> None:
+        page = self.start_page
+        page.try_sample.connect(self._when_complete(lambda: self.actions_["try_sample"].trigger))
+        page.new_project.connect(self._when_complete(lambda: self.actions_["new_project"].trigger))
+        page.open_project.connect(self._when_complete(lambda: self.projects.open_path))
+        page.import_project.connect(self._when_complete(lambda: self.actions_["import_project"].trigger))
+        page.forget_project.connect(self._when_complete(lambda: self.projects.forget))
+        page.files_dropped.connect(self._when_complete(lambda: self.projects.new_from))
+
+    def _when_complete(self, find: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
+        """Return a call of what `find` finds, once the window is complete."""
+
+        def complete_and_call(*arguments: Any) -> None:
+            self.complete()
+            find()(*arguments)
+
+        return complete_and_call
 
     # ---- building
 
     def _build(self) -> None:
-        self.start_page = StartPage()
+        from app.pages.annotate import AnnotatePanel
+        from app.pages.measure import MeasurePanel
+        from app.pages.predict import PredictPanel
+        from app.pages.review import ReviewPanel
+        from app.pages.train import TrainPanel
+        from app.pages.train_resume import ResumeOffer
+        from app.widgets.empty_state import EmptyState
+        from app.widgets.image_list import ImageList
+        from app.widgets.job_bar import JobBar
+        from app.widgets.status_bar import StatusBar
+        from app.widgets.step_bar import StepBar
+        from app.widgets.tool_column import ToolColumn
+
         self.step_bar = StepBar()
         self.job_bar = JobBar()
         self.images = ImageList()
@@ -138,16 +226,7 @@ class MainWindow(QWidget):
         whole.addLayout(top)
         whole.addWidget(self.splitter, 1)
         whole.addWidget(self.status)
-        self.stack = QStackedWidget()
-        self.stack.addWidget(self.start_page)
         self.stack.addWidget(work)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.stack)
-        self.setMinimumSize(900, 560)
-        # Room for the title bar, whose height is not known before the window is shown.
-        room = self.screen().availableGeometry().size() - QSize(16, 48)
-        self.resize(QSize(1440, 900).boundedTo(room))
 
     def _project_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -226,13 +305,9 @@ class MainWindow(QWidget):
         images.reveal_wanted.connect(self.projects.reveal_image)
         images.training_wanted.connect(lambda ids, use: self._set_flag(ids, "training", use))
         images.checked_wanted.connect(lambda ids, checked: self._set_flag(ids, "checked", checked))
-        self.start_page.try_sample.connect(self.actions_["try_sample"].trigger)
-        self.start_page.new_project.connect(self.actions_["new_project"].trigger)
-        self.start_page.open_project.connect(self.projects.open_path)
-        self.start_page.import_project.connect(self.actions_["import_project"].trigger)
-        self.start_page.forget_project.connect(self.projects.forget)
-        self.start_page.files_dropped.connect(self.projects.new_from)
         self.preferences.changed.connect(lambda _name: self._apply_preferences())
+        from app.widgets.tool_column import standard_tools
+
         for tool in standard_tools():
             shortcut = QShortcut(QKeySequence(tool.key), self)
             shortcut.activated.connect(lambda name=tool.name: self._choose_tool(name))
@@ -249,6 +324,8 @@ class MainWindow(QWidget):
 
     def say(self, sentence: str) -> None:
         """Show a remark above the canvas for some seconds."""
+        from app.widgets.banner import Banner
+
         banner = Banner(sentence, kind="info")
         banner.dismissed.connect(banner.deleteLater)
         self._banners.addWidget(banner)
@@ -262,6 +339,8 @@ class MainWindow(QWidget):
 
     def open_arguments(self, path: str | None, *, sample: bool) -> None:
         """Open what the command line names."""
+        if sample or path:
+            self.complete()
         if sample:
             self.projects.do_try_sample()
         elif path:
@@ -269,6 +348,7 @@ class MainWindow(QWidget):
 
     def show_again(self, arguments: list[str]) -> None:
         """Come back to the front (a second start of the program), and open what it was given."""
+        self.complete()
         self.background.show_window()
         path = next((one for one in arguments if not one.startswith("--")), None)
         if arguments:
@@ -288,6 +368,8 @@ class MainWindow(QWidget):
         self.canvas.read_only = read_only
         self.images.set_read_only(read_only)
         if project is not None and read_only:
+            from app.widgets.banner import Banner
+
             self._banners.addWidget(Banner(project.why_read_only, kind="warning"))
         if project is None:
             self.projects.fill_start_page()
@@ -307,6 +389,8 @@ class MainWindow(QWidget):
             widget.deleteLater()
 
     def _row(self, image_id: str) -> ImageRow:
+        from app.widgets.image_rows import ImageRow
+
         project = self.session.require_project()
         entry = project.image(image_id)
         problem = {"missing": self.tr("missing"), "changed": self.tr("changed")}.get(project.check_image(image_id), "")
@@ -557,6 +641,8 @@ class MainWindow(QWidget):
         self.show_step("train")
 
     def _apply_preferences(self) -> None:
+        from app.canvas.label_layer import Overlay
+
         values = self.preferences.values
         choose_library(Path(values.library_folder) if values.library_folder else None)
         theme = current_theme()
@@ -582,6 +668,8 @@ class MainWindow(QWidget):
         if not sentence:
             self.say(self.tr("Everything is saved again."))
             return
+        from app.widgets.banner import Banner
+
         self._storage_banner = Banner(sentence, kind="error", action=self.tr("Save elsewhere..."))
         self._storage_banner.acted.connect(self.actions_["save_elsewhere"].trigger)
         self._storage_place.addWidget(self._storage_banner)
@@ -602,11 +690,10 @@ class MainWindow(QWidget):
             return bool(project.unsaved)
         return answer != QMessageBox.StandardButton.Discard
 
-    def _restore_geometry(self) -> None:
-        for name, restore in (("geometry", self.restoreGeometry), ("splitter", self.splitter.restoreState)):
-            kept = self.preferences.layout(name)
-            if kept:
-                restore(QByteArray(kept))
+    def _restore(self, name: str, restore: Callable[[QByteArray], Any]) -> None:
+        kept = self.preferences.layout(name)
+        if kept:
+            restore(QByteArray(kept))
 
     def _remember_geometry(self) -> None:
         self.preferences.set_layout("geometry", bytes(self.saveGeometry().data()))
@@ -614,6 +701,8 @@ class MainWindow(QWidget):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Ask what becomes of running jobs; otherwise save and end."""
+        # Closed before it was loaded: the rest of this, and whoever runs the window, may count on all parts.
+        self.complete()
         self.canvas.settle()
         if not self.background.may_close() or self._may_lose_edits():
             event.ignore()
@@ -625,11 +714,13 @@ class MainWindow(QWidget):
 
     def quit_now(self) -> None:
         """End without a question: running trainings are stopped, kept and can be resumed."""
+        self.complete()
         self.background.stop_jobs = True
         self.close()
 
     def shut_down(self) -> None:
         """Let go of everything; called once after the event loop has ended."""
+        self.complete()
         self.canvas.set_document(None)
         self.session.close()
 

@@ -142,10 +142,17 @@ def _source(name: str) -> str:
     return resource_path(f"icons/{name}.svg").read_text(encoding="utf-8")
 
 
+def _renderer(name: str, colour: QColor) -> QSvgRenderer:
+    return QSvgRenderer(QByteArray(_source(name).replace("currentColor", colour.name()).encode()))
+
+
 def _render(name: str, colour: QColor, side: int) -> QPixmap:
+    return _picture(_renderer(name, colour), side)
+
+
+def _picture(renderer: QSvgRenderer, side: int) -> QPixmap:
     picture = QPixmap(QSize(side, side))
     picture.fill(Qt.GlobalColor.transparent)
-    renderer = QSvgRenderer(QByteArray(_source(name).replace("currentColor", colour.name()).encode()))
     painter = QPainter(picture)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     renderer.render(painter, QRectF(0, 0, side, side))
@@ -157,10 +164,11 @@ def _make(name: str, tint: Tint) -> QIcon:
     plain = _colours.qcolor(tint)
     faint = mix(_colours.disabled, _colours.window, 0.25)
     result = QIcon()
+    normally, disabled = _renderer(name, plain), _renderer(name, faint)
     for side in _SIZES:
-        normal = _render(name, plain, side)
+        normal = _picture(normally, side)
         result.addPixmap(normal, QIcon.Mode.Normal)
         # Without its own picture a selected row would tint the icon with the highlight.
         result.addPixmap(normal, QIcon.Mode.Selected)
-        result.addPixmap(_render(name, faint, side), QIcon.Mode.Disabled)
+        result.addPixmap(_picture(disabled, side), QIcon.Mode.Disabled)
     return result

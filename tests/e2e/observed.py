@@ -53,7 +53,7 @@ class Observer:
         state["dialogs"] = [self._dialog(top) for top in tops if top.isVisible() and top.inherits("QDialog")]
         popup = QApplication.activePopupWidget()
         state["popup"] = None if popup is None else popup.metaObject().className()
-        if window is not None:
+        if window is not None and window.is_complete:
             state |= self._facts(window)
         # Beside and then over: whoever reads never meets half a file.
         beside = self.out.with_suffix(".new")

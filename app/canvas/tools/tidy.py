@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import Qt
-from scipy import ndimage
 
 from app.annotation import operations
 from app.canvas.tools.base import FreehandTool, Point, PointerEvent, Tool
@@ -157,6 +156,8 @@ class CleanUpTool(Tool):
 
 def enclosing_cell(document: Document, x: float, y: float) -> int:
     """Return the smallest cell in a hole of which a point lies, or 0."""
+    from scipy import ndimage
+
     found = []
     for cell, (top, left, bottom, right) in document.cells.boxes().items():
         if left <= x < right and top <= y < bottom:

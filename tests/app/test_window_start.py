@@ -1,0 +1,65 @@
+"""The window shows its start page first and loads the rest behind it; nothing that is clicked meanwhile is lost."""
+
+import subprocess
+import sys
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from app.main_window import MainWindow
+from app.preferences import PreferencesStore
+from app.project import recent
+from app.project.project import Project
+from app.theme import apply_theme
+
+
+@pytest.fixture
+def early(tmp_path, monkeypatch, qtbot):
+    """A window that has not loaded its work area."""
+    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
+    apply_theme(QApplication.instance(), "light")
+    with Project.create(tmp_path, "Nuclei") as project:
+        recent.add(project.folder, project.name)
+    window = MainWindow(PreferencesStore(), later=True)
+    yield window
+    window.close()
+    window.shut_down()
+    window.help.close_log()
+    window.deleteLater()
+    QApplication.processEvents()
+
+
+def test_the_first_picture_needs_neither_numpy_nor_the_canvas():
+    code = (
+        "import sys, app.application; from app.main_window import MainWindow\n"
+        "print(sorted({'numpy', 'cv2', 'scipy', 'app.canvas', 'app.session', 'app.pages'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_work_area_is_loaded_after_the_start_page_was_painted(early, qtbot):
+    assert early.stack.currentWidget() is early.start_page
+    assert not early.is_complete
+    assert [card.path.stem for card in early.start_page.recent.cards] == ["Nuclei"]
+    early.show()
+    qtbot.waitUntil(lambda: early.is_complete, timeout=20_000)
+    assert early.stack.count() == 2
+    assert early.stack.currentWidget() is early.start_page
+
+
+def test_a_click_before_that_is_done_as_soon_as_it_can_be(early, qtbot):
+    early.resize(1300, 720)
+    early.show()
+    card = early.start_page.recent.cards[0]
+    QTest.mouseClick(card, Qt.MouseButton.LeftButton)
+    assert early.is_complete
+    assert early.session.project.name == "Nuclei"
+    assert early.stack.currentWidget() is not early.start_page
+
+
+def test_it_can_be_closed_before_it_has_loaded(early):
+    early.show()
+    assert early.close()
