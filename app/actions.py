@@ -117,6 +117,8 @@ TOOL_KEYS: tuple[tuple[str, object], ...] = (
     ("[ and ]", QT_TRANSLATE_NOOP("Actions", "Smaller or larger brush (also Shift+wheel)")),
     ("H", QT_TRANSLATE_NOOP("Actions", "Hide the masks while held")),
     ("Space", QT_TRANSLATE_NOOP("Actions", "Move the image while held")),
+    ("Arrow keys", QT_TRANSLATE_NOOP("Actions", "Move the tool by a pixel; Shift: ten pixels; Ctrl: move the image")),
+    ("P", QT_TRANSLATE_NOOP("Actions", "Set the tool down, and lift it again: drawing without a mouse")),
     ("Wheel", QT_TRANSLATE_NOOP("Actions", "Zoom at the pointer; Ctrl+wheel changes the plane")),
     ("Tab", QT_TRANSLATE_NOOP("Actions", "Next cell or proposal")),
     ("Enter", QT_TRANSLATE_NOOP("Actions", "Accept")),

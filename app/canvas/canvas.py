@@ -152,11 +152,13 @@ class Canvas(PointerInput):
 
     def settle(self) -> None:
         """End what is unfinished: strokes are kept, everything else is discarded."""
+        self.keys.forget()
         self._guarded(self.tool.interrupt)
         self.tool.cancel()
 
     def undo(self) -> None:
         """Take the last edit back, or an unfinished stroke."""
+        self.keys.forget()
         if self.tool.busy and self.tool.cancel():
             return
         if self._document is not None and not self.read_only:
@@ -393,7 +395,10 @@ class Canvas(PointerInput):
             text = self.tr("%n cells are selected.", "", count)
         else:
             text = self.tr("No cell is selected.")
-        keys = self.tr("Arrow keys move, plus and minus zoom, Tab goes to the next cell, Ctrl+Tab leaves the image.")
+        keys = self.tr(
+            "Arrow keys move the tool, P sets it down and lifts it, Ctrl and arrow keys move the image, plus and minus "
+            "zoom, Tab goes to the next cell, Ctrl+Tab leaves the image."
+        )
         self.setAccessibleDescription(f"{text} {keys}")
 
     # Drawing
@@ -410,6 +415,8 @@ class Canvas(PointerInput):
             size = diameter * self.zoom / self.devicePixelRatioF()
             decor.paint_brush(painter, self._pointer.x(), self._pointer.y(), size, self.devicePixelRatioF())
             painter.restore()
+        elif self.keys.active and self._pointer is not None:
+            decor.paint_ghost(painter, self._pointer.x(), self._pointer.y(), 1.0)
         if self.hasFocus() and self._keyboard_focus:
             colour = QColor(self.palette().highlight().color())
             painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
 from PySide6.QtGui import QEnterEvent, QFocusEvent, QKeyEvent, QMouseEvent, QNativeGestureEvent, QWheelEvent
 
+from app.canvas.keyboard import KeyboardPointer
 from app.canvas.tools.base import PointerEvent
 from app.canvas.view import ImageView
 
@@ -40,6 +41,16 @@ class PointerInput(ImageView):
         self._space = False
         self._keyboard_focus = False
         self._wheel = 0.0
+        self.keys = KeyboardPointer(self._canvas)
+
+    @property
+    def pointer_position(self) -> QPointF | None:
+        """Where the tool is, in the widget; None when it is not over it."""
+        return self._pointer
+
+    def point_at(self, at: QPointF) -> None:
+        """Put the tool at a place of the widget; the mouse takes it from there."""
+        self._point(at)
 
     @property
     def _canvas(self) -> Canvas:
@@ -66,6 +77,8 @@ class PointerInput(ImageView):
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Begin to move the image, or hand the press to the tool."""
         self._keyboard_focus = False
+        self.keys.lift()
+        self.keys.mouse_moved()
         self._point(event.position())
         middle = event.button() == Qt.MouseButton.MiddleButton
         if (middle or (self._space and event.button() == Qt.MouseButton.LeftButton)) and not self._canvas.tool.busy:
@@ -78,6 +91,11 @@ class PointerInput(ImageView):
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Move the image, or hand the move to the tool."""
+        self.keys.mouse_moved()
+        if self.keys.down:
+            # A hand that brushes the table must not draw.
+            event.accept()
+            return
         if self._pan_from is not None:
             step = event.position() - self._pan_from
             self._pan_from = event.position()
@@ -112,7 +130,8 @@ class PointerInput(ImageView):
 
     def leaveEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
         """Hide the brush."""
-        self._point(None)
+        if not self.keys.active:
+            self._point(None)
         super().leaveEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
@@ -210,7 +229,7 @@ class PointerInput(ImageView):
                 self.refresh_cursor()
         elif event.key() == Qt.Key.Key_H and not event.modifiers() & _COMMANDS:
             self.set_hidden(True)
-        elif not (self._tool_key(event) or self._view_key(event) or self._edit_key(event)):
+        elif not (self.keys.key(event) or self._tool_key(event) or self._view_key(event) or self._edit_key(event)):
             event.ignore()
             super().keyPressEvent(event)
             return
@@ -242,6 +261,7 @@ class PointerInput(ImageView):
         self._pan_from = None
         self.set_hidden(False)
         if event.reason() != Qt.FocusReason.PopupFocusReason:
+            self.keys.forget()
             self._canvas._guarded(self._canvas.tool.interrupt)
         self.refresh_cursor()
         super().focusOutEvent(event)
@@ -254,6 +274,7 @@ class PointerInput(ImageView):
             canvas._guarded(lambda: used.append(canvas.tool.accept()))
             return bool(used and used[0])
         if key == Qt.Key.Key_Escape:
+            self.keys.forget()
             if canvas.tool.cancel():
                 return True
             had = bool(canvas.selection)
@@ -264,7 +285,8 @@ class PointerInput(ImageView):
 
     def _view_key(self, event: QKeyEvent) -> bool:
         key, text = event.key(), event.text()
-        if event.modifiers() & _COMMANDS:
+        control = event.modifiers() & _COMMANDS == Qt.KeyboardModifier.ControlModifier
+        if event.modifiers() & _COMMANDS and not (control and key in _ARROWS):
             return False
         if key in _ARROWS:
             across, down = _ARROWS[Qt.Key(key)]

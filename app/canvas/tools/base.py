@@ -63,12 +63,15 @@ class Tool(QObject):
         In the table of tools; the key that chooses it; the name of its icon.
     edits
         Whether it needs a document that may be changed.
+    acts_at_once
+        Whether pressing is all: nothing is drawn while the button is held.
     """
 
     name = ""
     key = ""
     icon = ""
     edits = True
+    acts_at_once = False
 
     def __init__(self, canvas: Canvas) -> None:
         super().__init__(canvas)

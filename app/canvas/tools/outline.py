@@ -65,6 +65,7 @@ class PolygonTool(Tool):
     """Clicks set the corners of a new cell."""
 
     name, key, icon = "polygon", "G", "polygon"
+    acts_at_once = True
 
     def __init__(self, canvas: Canvas) -> None:
         super().__init__(canvas)

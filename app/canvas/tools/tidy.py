@@ -56,6 +56,7 @@ class FillHolesTool(Tool):
     """A click on a cell, or into its hole, fills it; Enter fills those of the selected cell, or of all."""
 
     name, key, icon = "fill", "F", "fill"
+    acts_at_once = True
 
     def title(self) -> str:
         """Return its name for people."""
@@ -108,6 +109,7 @@ class CleanUpTool(Tool):
     """
 
     name, key, icon = "clean", "U", "clean"
+    acts_at_once = True
 
     def __init__(self, canvas: Canvas) -> None:
         super().__init__(canvas)
