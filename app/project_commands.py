@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,10 @@ from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 
 from app.dialogs.import_report import ImportReportDialog
 from app.dialogs.new_project import NewProjectDialog
+from app.pages.models_work import import_cs1
 from app.project import recent
 from app.project.archive import export_file, import_file
+from app.project.models import library_models
 from app.project.names import free_project_folder
 from app.project.places import default_project_folder
 from app.project.project import Project
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _ARCHIVE = ".cs1zip"
 _FOLDER = ".cs1project"
+_MODEL = ".cs1"
 
 
 class ProjectCommands(QObject):
@@ -89,16 +93,39 @@ class ProjectCommands(QObject):
     # ---- opening
 
     def open_path(self, path: Path | None) -> None:
-        """Open a project folder, its JSON file, or a one-file project; None asks for it."""
+        """Open a project folder, a file in it, a one-file project or a model; None asks for a project."""
         if path is None:
             self.do_open_project()
             return
         path = Path(path)
-        if path.is_file() and path.suffix.lower() == _ARCHIVE:
+        kind = path.suffix.lower() if path.is_file() else ""
+        if kind == _ARCHIVE:
             self._import(path)
+            return
+        if kind == _MODEL:
+            self._try(lambda: self._take_model(path))
             return
         self._try(lambda: self._session.open_project(path))
         self._opened()
+
+    def _take_model(self, path: Path) -> None:
+        """Put a model on the shelf of the open project, or of the library, unless it is there; and choose it."""
+        session = self._session
+        project = None if session.project is None or session.project.read_only else session.project
+        known = [*(project.models if project is not None else []), *library_models()]
+        there = next((one.path for one in known if filecmp.cmp(one.path, path, shallow=False)), None)
+        model = there or import_cs1(path, project)
+        session.models_changed.emit()
+        if session.project is not None:
+            session.set_model(model)
+            self._window.say(self.tr("The model {name} is chosen; step 3 predicts with it.").format(name=model.stem))
+            return
+        box = QMessageBox(self._window)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setWindowTitle(self.tr("Model"))
+        box.setText(self.tr("The model {name} is in the library.").format(name=model.stem))
+        box.setInformativeText(self.tr("Open a project to use it: it is offered in the steps Train and Predict."))
+        box.open()
 
     def do_open_project(self) -> None:
         """Ask for a project folder and open it."""
@@ -114,7 +141,7 @@ class ProjectCommands(QObject):
 
     def new_from(self, paths: Sequence[Path]) -> None:
         """Make a project with these images already chosen."""
-        projects = [path for path in paths if path.suffix in (_FOLDER, _ARCHIVE)]
+        projects = [path for path in paths if path.suffix in (_FOLDER, _ARCHIVE, _MODEL)]
         if projects:
             self.open_path(projects[0])
             return
@@ -157,9 +184,9 @@ class ProjectCommands(QObject):
     # ---- images
 
     def add_paths(self, paths: Sequence[Path]) -> None:
-        """Add dropped files and folders; a dropped project is opened instead."""
+        """Add dropped files and folders; a dropped project or model is opened instead."""
         paths = [Path(path) for path in paths]
-        projects = [path for path in paths if path.suffix in (_FOLDER, _ARCHIVE)]
+        projects = [path for path in paths if path.suffix in (_FOLDER, _ARCHIVE, _MODEL)]
         if projects:
             self.open_path(projects[0])
         elif self._session.project is None:

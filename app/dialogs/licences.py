@@ -1,7 +1,12 @@
-"""Which packages this program is made of, and under which licences they are."""
+"""Which packages this program is made of, and under which licences they are.
+
+An installed program carries a list that was made when it was built (``resources/licences.json``), with everything that
+is inside it; in a checkout the packages that are installed are asked.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,6 +17,7 @@ from cellseg1.bundled import resource_folders
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LIST = "licences.json"
 _OURS = "cellseg1-studio"
 _WINDOW = ("PySide6-Essentials", "shiboken6")
 _TEXT = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
@@ -28,14 +34,19 @@ class PackageLicence:
         As the package calls itself.
     licence
         The short name of its licence, empty when it does not say.
+    kept
+        The texts of its licence, where they were kept when the program was built.
     """
 
     name: str
     version: str
     licence: str
+    kept: str = ""
 
     def text(self) -> str:
         """Return the licence texts that the package brings, empty when it brings none."""
+        if self.kept:
+            return self.kept
         try:
             files = metadata.distribution(self.name).files or []
         except metadata.PackageNotFoundError:
@@ -52,7 +63,9 @@ class PackageLicence:
 
 
 def packages() -> list[PackageLicence]:
-    """Return the packages the program needs, directly and through others, in alphabetical order."""
+    """Return what the program is made of (in a checkout: what it needs), in alphabetical order."""
+    if built := _built_list():
+        return built
     found: dict[str, PackageLicence] = {}
     todo = [*_needed(_OURS), *_WINDOW]
     while todo:
@@ -64,9 +77,20 @@ def packages() -> list[PackageLicence]:
             info = metadata.metadata(name)
         except metadata.PackageNotFoundError:
             continue
-        found[key] = PackageLicence(info["Name"] or name, info["Version"] or "", _short(info))
+        found[key] = PackageLicence(info["Name"] or name, info["Version"] or "", short_licence(info))
         todo.extend(_needed(name))
     return sorted(found.values(), key=lambda package: package.name.casefold())
+
+
+def _built_list() -> list[PackageLicence]:
+    """Return what was written down when the program was built; empty where it was not, or cannot be read."""
+    for folder in resource_folders():
+        try:
+            entries = json.loads((folder / LIST).read_text(encoding="utf-8"))
+            return [PackageLicence(one["name"], one["version"], one["licence"], one["text"]) for one in entries]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return []
 
 
 def own_licence() -> str:
@@ -96,7 +120,9 @@ def _needed(name: str) -> Iterator[str]:
             yield match.group()
 
 
-def _short(info: metadata.PackageMetadata) -> str:
+def short_licence(info: metadata.PackageMetadata) -> str:
+    """Return the short name of a package's licence as it says it, empty when it does not."""
+
     def field(name: str) -> str:
         values = info.get_all(name) or [""]
         return str(values[0]).strip()

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from app.project.sealed import ProjectError
 
 SUFFIX = ".cs1project"
+#: A file in every project folder that a file manager can open; no system connects folders with programs.
+OPENER = f"open{SUFFIX}"
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _LONGEST = 100
@@ -44,8 +46,9 @@ def inside(relative: str) -> bool:
 
 
 def project_folder_of(path: Path) -> Path:
-    """Return the project folder that a path means: itself, or the folder of its ``project.json``."""
-    return path.parent if path.name.startswith("project.json") and not path.is_dir() else path
+    """Return the project folder that a path means: itself, or the folder of its ``project.json`` or opener."""
+    inside = path.name.startswith("project.json") and not path.is_dir()
+    return path.parent if inside or (path.suffix.lower() == SUFFIX and path.is_file()) else path
 
 
 def name_of(folder: Path) -> str:

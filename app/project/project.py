@@ -6,6 +6,7 @@ What it is made of: `ProjectStore` (folder, lock, writing), `ProjectDrawings` (d
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -19,13 +20,13 @@ from app.project.copying import copy_project
 from app.project.images import ImportReport
 from app.project.lock import Lock
 from app.project.models import ModelInfo, ProjectModels
-from app.project.names import SUFFIX, check_name, name_of, project_folder_of
+from app.project.names import OPENER, SUFFIX, check_name, name_of, project_folder_of
 from app.project.runs import RunInfo
 from app.project.sealed import BACKUP, ProjectError, write_sealed
 from app.project.store import FOLDERS
 from app.project.trash import RemovedImage, move_to_trash
 from cellseg1.errors import OutputError
-from cellseg1.files import describe_os_error
+from cellseg1.files import describe_os_error, write_bytes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -99,6 +100,7 @@ class Project(ProjectModels):
                 project._recount(written)
                 project._sweep()
             project._changed(now=True)
+            _write_opener(folder)
         return project
 
     def close(self) -> None:
@@ -294,6 +296,13 @@ class Project(ProjectModels):
     def import_file(path: Path, parent: Path) -> Path:
         """Unpack a project that `export_file` wrote; returns its folder."""
         return import_file(path, parent)
+
+
+def _write_opener(folder: Path) -> None:
+    """Put the file into the project by which a file manager opens it; the project does not need it."""
+    with contextlib.suppress(OSError, OutputError):
+        if not (folder / OPENER).exists():
+            write_bytes(folder / OPENER, b"CellSeg1 Studio opens the project in whose folder this file lies.\n")
 
 
 def _lock(folder: Path) -> tuple[Lock | None, str, bool]:

@@ -1,5 +1,6 @@
 """What the tests of the panels share: a session with a project, a canvas wired as the window wires it, a fake job."""
 
+import json
 import time
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox
 
 from app.annotation import operations
 from app.canvas import Canvas
+from cellseg1.lora.card import Card
 
 
 class FakeJob(QObject):
@@ -191,3 +193,14 @@ def cut_labels(panel):
         if label.height() < needed - 1 or (not label.wordWrap() and label.width() < label.sizeHint().width() - 1):
             cut.append(label.text())
     return cut
+
+
+def write_model(folder, name, **values):
+    """A file with a card but no weights."""
+    card = Card(**{"backbone": "tiny", "created": "2026-01-02T10:00:00+00:00", **values})
+    header = {"__metadata__": {"cellseg1_schema": "1", "card": json.dumps(card.to_dict()), "tensors_sha256": ""}}
+    text = json.dumps(header).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.cs1"
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    return path

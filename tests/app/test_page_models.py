@@ -1,27 +1,14 @@
-import json
-
 import pytest
-from panel_help import bench_fixture, cut_labels, nameless  # noqa: F401 - a fixture
+from panel_help import bench_fixture, cut_labels, nameless, write_model  # noqa: F401 - a fixture
 
 from app.engine.messages import ImportModelRequest
 from app.pages import models_work as work
 from app.pages.models import ModelsPanel
 from app.pages.models_dialogs import PublishedDialog
 from app.project.places import library_folder
-from cellseg1.lora.card import Card, TrainingImage
+from cellseg1.lora.card import TrainingImage
 
 IMAGES = tuple(TrainingImage(f"image {number}.png") for number in range(5))
-
-
-def write_model(folder, name, **values):
-    """A file with a card but no weights."""
-    card = Card(**{"backbone": "tiny", "created": "2026-01-02T10:00:00+00:00", **values})
-    header = {"__metadata__": {"cellseg1_schema": "1", "card": json.dumps(card.to_dict()), "tensors_sha256": ""}}
-    text = json.dumps(header).encode()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.cs1"
-    path.write_bytes(len(text).to_bytes(8, "little") + text)
-    return path
 
 
 @pytest.fixture
