@@ -21,12 +21,15 @@ from cellseg1.errors import CellSeg1Error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
     from PySide6.QtGui import QCloseEvent, QPaintEvent
 
     from app.canvas.label_layer import Overlay
     from app.preferences import PreferencesStore
     from app.widgets.banner import Banner
     from app.widgets.image_rows import ImageRow
+    from cellseg1.masks import Box
 
 log = logging.getLogger(__name__)
 STEPS = ("annotate", "train", "predict", "review", "measure")
@@ -69,6 +72,7 @@ class MainWindow(QWidget):
         self.is_complete = False
         self._parts = list(_PARTS)
         self._storage_banner: Banner | None = None
+        self._waiting_banner: Banner | None = None
         self.setWindowTitle("CellSeg1 Studio")
         self.setWindowIcon(app_icon())
         self.setAcceptDrops(True)
@@ -119,6 +123,8 @@ class MainWindow(QWidget):
 
         self.session = Session(self.preferences, self)
         self.canvas = Canvas()
+        self.canvas.edit_aside = self.session.edit_aside
+        self.session.foresee = self._foresee
         self.clicks = Clicks(self.session, self.canvas)
         self.actions_ = Actions(self)
         self.background = Background(self)
@@ -265,6 +271,7 @@ class MainWindow(QWidget):
         session.problem.connect(lambda sentence, details: show_error(self, sentence, details))
         session.note.connect(self.say)
         session.storage_problem.connect(self._storage_problem)
+        session.waiting_changed.connect(self._show_waiting)
         session.proposals.changed.connect(self._show_proposals)
         session.jobs.started.connect(self.job_bar.add)
         session.jobs.started.connect(self.background.job_started)
@@ -332,6 +339,28 @@ class MainWindow(QWidget):
         while self._banners.count() > _MOST_NOTES:
             self._remove_first_banner()
         QTimer.singleShot(_NOTE_MS, banner, banner.dismiss)
+
+    def _foresee(self, labels: NDArray[np.int32], box: Box) -> Callable[[], None]:
+        """Find out in a thread which cells will touch, and return what tells the canvas."""
+        from app.canvas.colours import pairs_near
+
+        pairs = pairs_near(labels, box)
+        return lambda: self.canvas.scene.colours.foresee(box, pairs)
+
+    def _show_waiting(self, what: str) -> None:
+        """Say for as long as it lasts that the drawing is busy."""
+        self.canvas.waiting = what
+        self._update_undo()
+        if not what:
+            if self._waiting_banner is not None:
+                self._waiting_banner.deleteLater()
+                self._waiting_banner = None
+            return
+        from app.widgets.banner import Banner
+
+        self._waiting_banner = Banner()
+        self._waiting_banner.show_message(what, dismissable=False)
+        self._storage_place.addWidget(self._waiting_banner)
 
     def _choose_tool(self, name: str) -> None:
         self.canvas.set_tool(name)
@@ -483,8 +512,8 @@ class MainWindow(QWidget):
     def _update_undo(self) -> None:
         document = self.session.document
         undo, redo = self.actions_["undo"], self.actions_["redo"]
-        undo.setEnabled(document is not None and document.can_undo and not self.canvas.read_only)
-        redo.setEnabled(document is not None and document.can_redo and not self.canvas.read_only)
+        undo.setEnabled(document is not None and document.can_undo and self._may_travel())
+        redo.setEnabled(document is not None and document.can_redo and self._may_travel())
         undo.setText(
             self.tr("Undo {what}").format(what=document.undo_name)
             if document and document.can_undo
@@ -495,6 +524,9 @@ class MainWindow(QWidget):
             if document and document.can_redo
             else self.tr("Redo")
         )
+
+    def _may_travel(self) -> bool:
+        return not self.canvas.read_only and not self.canvas.waiting
 
     def _show_proposals(self) -> None:
         shown = self.step() in ("predict", "review")

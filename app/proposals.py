@@ -17,7 +17,7 @@ from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.select import Selection, Selector, SelectSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -229,21 +229,48 @@ class Proposals(QObject):
 
     # ---- accept and reject
 
-    def accept(self, ids: Iterable[int] | None = None) -> int:
-        """Make proposals (None: all that are offered) into cells, as one edit; returns how many."""
+    def accept(self, ids: Iterable[int] | None = None, done: Callable[[int], None] | None = None) -> int | None:
+        """Make proposals (None: all that are offered) into cells, as one edit.
+
+        Returns
+        -------
+        int | None
+            How many; None when that is worked out in the background: `done`, which is told in any case, then is later.
+
+        Raises
+        ------
+        CellSeg1Error
+            While another edit of that kind goes on.
+        """
         document, choice = self._session.document, self._choice
         if document is None or choice is None:
             return 0
         wanted = self._offered if ids is None else np.intersect1d(np.fromiter(ids, np.int64), self._offered)
-        # Many lie all over the image: asking for the box of each takes longer than it saves.
-        table = choice.table if len(wanted) < _MANY else None
-        _step, new = operations.accept_proposals(document, choice.labels, wanted.tolist(), cells=table)
+        if len(wanted) >= _MANY:
+            counts: list[int] = []
+
+            def accepted(found: tuple[Any, list[int]]) -> None:
+                counts.append(len(found[1]))
+                if done is not None:
+                    done(counts[0])
+
+            # Many lie all over the image: asking for the box of each takes longer than it saves.
+            self._session.edit_aside(
+                document,
+                self.tr("Accepting {n} proposals...").format(n=len(wanted)),
+                lambda doc: operations.accept_proposals(doc, choice.labels, wanted.tolist()),
+                accepted,
+            )
+            return counts[0] if counts else None
+        _step, new = operations.accept_proposals(document, choice.labels, wanted.tolist(), cells=choice.table)
+        if done is not None:
+            done(len(new))
         return len(new)
 
-    def accept_above(self, score: float) -> int:
-        """Accept what is offered with a score of at least `score`."""
+    def accept_above(self, score: float, done: Callable[[int], None] | None = None) -> int | None:
+        """Accept what is offered with a score of at least `score` (see `accept`)."""
         scores = self.scores()
-        return self.accept([int(one) for one in self._offered if scores[one] >= score])
+        return self.accept([int(one) for one in self._offered if scores[one] >= score], done)
 
     def reject(self, ids: Iterable[int] | None = None) -> int:
         """Do not offer proposals (None: all) any more, as one edit that can be undone; returns how many."""

@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.annotation import Change, Document
+    from app.annotation import Aside, Change, Document
     from app.preferences import PreferencesStore
     from app.project.project import ImportReport, ProjectImage
+    from cellseg1.masks import Box
 
 #: Decoded images kept, so that going back and forth between neighbours is immediate.
 _KEPT_IMAGES = 3
 _KEPT_BYTES = 1 << 30
+#: Operations on all cells of larger drawings are worked out in a thread.
+_QUICK_PIXELS, _QUICK_CELLS = 2_000_000, 250
 
 
 class Session(QObject):
@@ -52,6 +55,8 @@ class Session(QObject):
     problem = Signal(str, str)
     note = Signal(str)
     storage_problem = Signal(str)
+    #: What is going on with the drawing that takes a while; empty when it is done.
+    waiting_changed = Signal(str)
     _from_thread = Signal(object)
 
     def __init__(self, preferences: PreferencesStore, parent: QObject | None = None) -> None:
@@ -73,6 +78,10 @@ class Session(QObject):
         self._loading: str | None = None
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._unsubscribe: Callable[[], None] | None = None
+        #: What takes a while now, and lets no edit in between; empty: nothing.
+        self.waiting = ""
+        #: What is worked out in the thread of a long edit so that showing it is quick; set by who shows it.
+        self.foresee: Callable[[NDArray[np.int32], Box], Callable[[], None]] | None = None
         self._remember = QTimer(self, interval=400, singleShot=True)
         self._remember.timeout.connect(self._remember_plane)
         self.proposals = Proposals(self)
@@ -80,22 +89,30 @@ class Session(QObject):
 
     # ---- background work
 
-    def run(self, work: Callable[[], Any], done: Callable[[Any], None], name: str = "") -> None:
+    def run(
+        self,
+        work: Callable[[], Any],
+        done: Callable[[Any], None],
+        name: str = "",
+        failed: Callable[[], None] | None = None,
+    ) -> None:
         """Run `work` in a thread, then `done(result)` in the window's thread; an error becomes `problem`."""
         future = self.background.submit(work)
 
         def deliver(finished: Any) -> None:
             if not finished.cancelled():
-                self._from_thread.emit((finished, done, name))
+                self._from_thread.emit((finished, done, name, failed))
 
         future.add_done_callback(deliver)
 
-    def _call(self, answer: tuple[Any, Callable[[Any], None], str]) -> None:
-        future, done, name = answer
+    def _call(self, answer: tuple[Any, Callable[[Any], None], str, Callable[[], None] | None]) -> None:
+        future, done, name, failed = answer
         error = future.exception()
         if error is None:
             done(future.result())
             return
+        if failed is not None:
+            failed()
         import traceback
 
         details = "".join(traceback.format_exception(error))
@@ -316,6 +333,64 @@ class Session(QObject):
         if self.document is not None:
             self.project.update_plane(self.image_id, self.z, self.t, self.document)
             self.image_state_changed.emit(self.image_id)
+
+    def edit_aside(
+        self,
+        document: Document,
+        what: str,
+        operation: Callable[[Document], Any],
+        done: Callable[[Any], None],
+    ) -> None:
+        """Do an operation that makes at most one step, and then `done` with what it returned.
+
+        In a large drawing it is worked out on a copy in a thread and then taken over at once: the window goes on, says
+        `what` is going on, and lets no other edit in between.
+        """
+        height, width = document.shape
+        if height * width <= _QUICK_PIXELS and len(document.cells) <= _QUICK_CELLS:
+            done(operation(document))
+            return
+        if self.waiting or document.editing:
+            raise CellSeg1Error(self.waiting or self.tr("Finish what you are drawing first."))
+        from app.annotation import Aside
+
+        self._wait_for(what)
+        project, aside, foresee = self.project, Aside(document), self.foresee
+
+        def work() -> Callable[[], None] | CellSeg1Error | None:
+            try:
+                aside.work(operation)
+            except CellSeg1Error as error:
+                return error
+            return None if foresee is None or aside.box is None else foresee(aside.labels, aside.box)
+
+        def worked(found: Callable[[], None] | CellSeg1Error | None) -> None:
+            self._wait_for("")
+            if isinstance(found, CellSeg1Error):
+                self.problem.emit(str(found), "")
+            elif self.project is project:
+                self._take_over(aside, document, found, lambda: self.edit_aside(document, what, operation, done))
+                if not self.waiting:
+                    done(aside.value)
+
+        self.run(work, worked, what, failed=lambda: self._wait_for(""))
+
+    def _take_over(
+        self, aside: Aside, document: Document, foreseen: Callable[[], None] | None, again: Callable[[], None]
+    ) -> None:
+        if foreseen is not None and document is self.document:
+            foreseen()
+        try:
+            if not aside.take_over(document):
+                # A flag was set meanwhile: once more, from what is there now.
+                again()
+        except (OSError, CellSeg1Error) as error:
+            # It is done, but could not be written down; the project says so too, and tries again.
+            self.problem.emit(str(error), "")
+
+    def _wait_for(self, what: str) -> None:
+        self.waiting = what
+        self.waiting_changed.emit(what)
 
     def undo(self) -> None:
         """Take back the last edit of the shown plane."""

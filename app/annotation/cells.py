@@ -100,6 +100,10 @@ class CellTable:
 
     # ---- what changes
 
+    def become(self, other: CellTable) -> None:
+        """Take over what another table holds."""
+        self._ids, self._areas, self._boxes = other._ids, other._areas.copy(), other._boxes.copy()
+
     def update(self, labels: NDArray[np.int32], runs: PixelRuns, *, forward: bool) -> None:
         """Follow a change that `labels` already shows: forward from old to new ids, or back."""
         if not len(runs):

@@ -150,6 +150,39 @@ class Document:
         """Change an attribute to a JSON value (None removes it) as a step of its own; None when it is that already."""
         return self.apply(name, lambda edit: edit.set_attribute(key, value))
 
+    # ---- beside it
+
+    def twin(self) -> Document:
+        """Return an independent copy without history and log: something to work on in another thread.
+
+        Raises
+        ------
+        RuntimeError
+            While an edit is open.
+        """
+        if self._edit is not None:
+            raise RuntimeError(f"The edit {self._edit.name!r} is not finished yet.")
+        copy = Document(self._shape, None, dict(self._attributes))
+        copy._labels[...] = self._labels
+        copy._cells.become(self._cells)
+        return copy
+
+    def adopt(self, twin: Document, step: Step) -> None:
+        """Take over the one step that a twin made since it was copied; nothing may have changed here meanwhile."""
+        if self._edit is not None:
+            raise RuntimeError(f"The edit {self._edit.name!r} is not finished yet.")
+        if step.box is not None:
+            top, left, bottom, right = step.box
+            self._labels[top:bottom, left:right] = twin._labels[top:bottom, left:right]
+            self._cells.become(twin._cells)
+        for key in step.attributes:
+            value = twin._attributes.get(key)
+            if value is None:
+                self._attributes.pop(key, None)
+            else:
+                self._attributes[key] = value
+        self._conclude(step)
+
     # ---- history
 
     @property
@@ -276,12 +309,16 @@ class Document:
         step = Step(edit.name, runs.box(), tuple(attributes), content.pack(self._shape))
         self._close(edit)
         self._cells.update(self._labels, runs, forward=True)
+        self._conclude(step)
+        return step
+
+    def _conclude(self, step: Step) -> None:
+        """Write a step down and tell of it."""
         token, failure = self._record("step", step.payload)
         self._history.push(step.name, step.payload, token)
         self._announce("edit", step.name, step.box, step.attributes)
         if failure is not None:
             raise failure
-        return step
 
     def _travel(self, *, forward: bool) -> Change:
         content = self._move(forward=forward)

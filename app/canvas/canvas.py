@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from app.canvas.tools.region import Span
     from app.canvas.viewport import Box
 
+#: (document, what is being done, the operation, what to do with its result)
+EditAside = Callable[["Document", str, Callable[["Document"], Any], Callable[[Any], None]], None]
 BRUSH_RANGE = (1, 500)
 _MANY = 100
 _MODES = ("fill", "outline", "none")
@@ -92,6 +94,10 @@ class Canvas(PointerInput):
         self._region_preview: Span | None = None
         self.protect = True
         self.read_only = False
+        #: What is going on beside the window that no edit may get in the way of; empty: nothing.
+        self.waiting = ""
+        #: Does an operation that may take long (see `Session.edit_aside`); without, it is done at once.
+        self.edit_aside: EditAside = _edit_at_once
         self.assistant: Assistant | None = None
         self.tools: dict[str, Tool] = all_tools(self)
         self.tool: Tool = self.tools["select"]
@@ -146,6 +152,9 @@ class Canvas(PointerInput):
         if self.read_only:
             self.hint.emit(self.tr("This project is open for reading only; nothing can be changed here."))
             return None
+        if self.waiting:
+            self.hint.emit(self.waiting)
+            return None
         if self._hidden or self.overlay.mode == "none":
             self.hint.emit(self.tr("Cells are hidden: press O to see what you draw."))
         return self._document
@@ -161,13 +170,19 @@ class Canvas(PointerInput):
         self.keys.forget()
         if self.tool.busy and self.tool.cancel():
             return
-        if self._document is not None and not self.read_only:
-            self._jump(self._document.undo())
+        if (document := self._document_to_travel()) is not None:
+            self._jump(document.undo())
 
     def redo(self) -> None:
         """Make the last edit again that was taken back."""
-        if self._document is not None and not self.read_only and not self.tool.busy:
-            self._jump(self._document.redo())
+        if (document := self._document_to_travel()) is not None and not self.tool.busy:
+            self._jump(document.redo())
+
+    def _document_to_travel(self) -> Document | None:
+        """Return the document if its history may be gone through now."""
+        if self.waiting:
+            self.hint.emit(self.waiting)
+        return None if self.read_only or self.waiting else self._document
 
     def box_of(self, cell: int) -> Box | None:
         """Box of a cell, None when there is none of this id."""
@@ -242,7 +257,15 @@ class Canvas(PointerInput):
             from app.annotation import operations
 
             self.tool.cancel()
-            self._guarded(lambda: self.tool.done(operations.delete_cells(document, sorted(self._selection))))
+            chosen = sorted(self._selection)
+            self._guarded(
+                lambda: self.edit_aside(
+                    document,
+                    self.tr("Deleting cells..."),
+                    lambda doc: operations.delete_cells(doc, chosen),
+                    self.tool.done,
+                )
+            )
         return True
 
     def click_at(self, x: float, y: float, *, add: bool) -> None:
@@ -422,6 +445,15 @@ class Canvas(PointerInput):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(colour, 2))
             painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))
+
+
+def _edit_at_once(
+    document: Document,
+    _what: str,
+    operation: Callable[[Document], Any],
+    done: Callable[[Any], None],
+) -> None:
+    done(operation(document))
 
 
 def _following(ids: NDArray[np.int64], chosen: frozenset[int], step: int) -> int:

@@ -91,6 +91,12 @@ def touching_pairs(labels: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.stack([key >> 32, key & 0xFFFFFFFF], axis=1)
 
 
+def pairs_near(labels: NDArray[np.int32], box: Box) -> NDArray[np.int64]:
+    """`touching_pairs` of a box and the cells just around it."""
+    top, left, bottom, right = grow(box, REACH, labels.shape)
+    return touching_pairs(labels[top:bottom, left:right])
+
+
 class Cells(Protocol):
     """What must be known of all cells (`app.annotation.CellTable`)."""
 
@@ -109,6 +115,7 @@ class CellColours:
 
     def __init__(self) -> None:
         self._index = np.full(1024, _NONE, np.uint8)
+        self._foreseen: tuple[Box, NDArray[np.int64]] | None = None
         self._remember(None)
 
     def __call__(self, cell: int) -> int:
@@ -152,6 +159,10 @@ class CellColours:
         self._assign(new, np.array(pairs, np.int64).reshape(-1, 2))
         return True
 
+    def foresee(self, box: Box, pairs: NDArray[np.int64]) -> None:
+        """Say which cells touch in a box (`pairs_near`) after the change that comes next: `update` is quick then."""
+        self._foreseen = box, pairs
+
     def update(self, labels: NDArray[np.int32], box: Box, table: Cells) -> tuple[bool, list[int]]:
         """Colour what is new in a changed box, and part cells of one colour that touch there now.
 
@@ -175,9 +186,11 @@ class CellColours:
         if (box[2] - box[0]) * (box[3] - box[1]) > _LARGE and len(grown) <= 4 * _FEW:
             # A long stroke: only what it changed can have come to touch something.
             pairs = self._around(labels, grown, table)
+        elif self._foreseen is not None and self._foreseen[0] == box:
+            pairs = self._foreseen[1]
         else:
-            top, left, bottom, right = grow(box, REACH, labels.shape)
-            pairs = touching_pairs(labels[top:bottom, left:right])
+            pairs = pairs_near(labels, box)
+        self._foreseen = None
         known = self._of(pairs)
         clash = pairs[(known[:, 0] == known[:, 1]) & (known[:, 0] != _NONE)]
         # The younger one gives way: the older one is what the eye has learnt.

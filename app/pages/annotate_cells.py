@@ -224,7 +224,13 @@ class CellsPart(QWidget):
         document = self._session.document
         if document is not None and self._may_edit:
             self._canvas.settle()
-            operations.delete_cells(document, document.cells.ids().tolist())
+            every = document.cells.ids().tolist()
+            self._canvas.edit_aside(
+                document,
+                self.tr("Deleting cells..."),
+                lambda doc: operations.delete_cells(doc, every),
+                lambda _step: None,
+            )
 
 
 class Warnings(QWidget):

@@ -127,13 +127,17 @@ class ReviewPanel(Panel):
         )
         self.score.value_changed.connect(lambda _value: self._show_division())
         self.accept_above = self._button("", "accept", self.tr("Make all proposals of at least this score cells"))
-        self.accept_above.clicked.connect(lambda: self._change(lambda: self._proposals.accept_above(self.score.value)))
+        self.accept_above.clicked.connect(
+            lambda: self._change(lambda done: self._proposals.accept_above(self.score.value, done))
+        )
         self.reject_below = self._button("", "reject", self.tr("Do not offer proposals of a lower score any more"))
-        self.reject_below.clicked.connect(lambda: self._change(lambda: self._proposals.reject_below(self.score.value)))
+        self.reject_below.clicked.connect(
+            lambda: self._change(lambda done: done(self._proposals.reject_below(self.score.value)))
+        )
         self.accept_all = self._button(
             self.tr("Accept all"), "accept", self.tr("Make all proposals cells; drawn cells stay as they are")
         )
-        self.accept_all.clicked.connect(lambda: self._change(self._proposals.accept))
+        self.accept_all.clicked.connect(lambda: self._change(lambda done: self._proposals.accept(None, done)))
         layout = self.many.layout()
         assert layout is not None
         for widget in (self.score, self.accept_above, self.reject_below, self.accept_all):
@@ -356,15 +360,18 @@ class ReviewPanel(Panel):
             # It lies on drawn cells so that too little of it is free.
             self._session.note.emit(self.tr("It lies on drawn cells, so it was not made a cell; reject it."))
 
-    def _change(self, act: Callable[[], Any]) -> None:
-        """Accept or reject several."""
+    def _change(self, act: Callable[[Callable[[int], None]], Any]) -> None:
+        """Accept or reject several; `act` tells how many, perhaps later."""
         if not self._writable():
             return
         before = len(self._proposals.offered)
-        self._guarded(act)
-        if before and before == len(self._proposals.offered):
-            self._session.note.emit(self.tr("Nothing changed: these proposals lie on drawn cells."))
-        self.choose(0)
+
+        def done(_count: int) -> None:
+            if before and before == len(self._proposals.offered):
+                self._session.note.emit(self.tr("Nothing changed: these proposals lie on drawn cells."))
+            self.choose(0)
+
+        self._guarded(lambda: act(done))
 
     def _guarded(self, act: Callable[[], Any]) -> None:
         try:

@@ -182,15 +182,17 @@ def clean(
 
 def _smoothed(cell: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Opening, then closing with a disk; outside the box the nearest pixel is repeated, so borders do not shrink."""
-    from scipy import ndimage
+    import cv2
 
     span = np.arange(-radius, radius + 1)
-    disk = span[:, np.newaxis] ** 2 + span**2 <= radius * (radius + 1)
-    padded = np.pad(cell, 2 * radius, mode="edge")
-    opened = ndimage.binary_opening(padded, disk)
+    disk = (span[:, np.newaxis] ** 2 + span**2 <= radius * (radius + 1)).astype(np.uint8)
+    padded = np.pad(cell, 2 * radius, mode="edge").astype(np.uint8)
+    # OpenCV is several times as quick as scipy here, which counts when thousands of cells are cleaned.
+    outside = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+    opened = cv2.dilate(cv2.erode(padded, disk, **outside), disk, **outside)
     # A cell thinner than the disk would vanish; it is then left as it was.
-    closed = ndimage.binary_closing(opened if opened.any() else padded, disk)
-    result: NDArray[np.bool_] = closed[2 * radius : -2 * radius, 2 * radius : -2 * radius]
+    closed = cv2.erode(cv2.dilate(opened if opened.any() else padded, disk, **outside), disk, **outside)
+    result: NDArray[np.bool_] = closed[2 * radius : -2 * radius, 2 * radius : -2 * radius].astype(bool)
     return result
 
 

@@ -222,6 +222,9 @@ class FakeSession(QObject):
         self._from_thread.connect(self._call)
         self.proposals = Proposals(self)
 
+    def edit_aside(self, document, what, operation, done):
+        done(operation(document))
+
     def run(self, work, done, name=""):
         self.pending += 1
         self.pool.submit(work).add_done_callback(lambda future: self._from_thread.emit((future, done)))

@@ -67,6 +67,9 @@ class Session(QObject):
         self.changes = []
         self.proposals.changed.connect(lambda: self.changes.append(self.proposals.offered))
 
+    def edit_aside(self, document, what, operation, done):
+        done(operation(document))
+
     def run(self, work, done, name=""):
         self.waiting.append((work, done))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.annotation import Document
+    from app.annotation import Document, Step
 
 
 def cells_under(document: Document, points: Sequence[Point]) -> list[int]:
@@ -107,8 +107,13 @@ class MergeTool(FreehandTool):
         if document is None or len(chosen) < 2:
             self.say(self.tr("Choose two cells or more to merge them."))
             return False
-        step = operations.merge_cells(document, chosen)
-        if step is not None:
-            self.done(step)
-            self.canvas.select({cell for cell in chosen if self.canvas.box_of(cell) is not None})
+
+        def merged(step: Step | None) -> None:
+            if step is not None:
+                self.done(step)
+                self.canvas.select({cell for cell in chosen if self.canvas.box_of(cell) is not None})
+
+        self.canvas.edit_aside(
+            document, self.tr("Merging cells..."), lambda doc: operations.merge_cells(doc, chosen), merged
+        )
         return True

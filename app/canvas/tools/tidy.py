@@ -11,7 +11,7 @@ from app.annotation import operations
 from app.canvas.tools.base import FreehandTool, Point, PointerEvent, Tool
 
 if TYPE_CHECKING:
-    from app.annotation import Document
+    from app.annotation import Document, Step
     from app.canvas.canvas import Canvas
 
 
@@ -49,7 +49,9 @@ class DeleteTool(FreehandTool):
         if not cells:
             self.say(self.tr("There is no cell here."))
             return
-        self.done(operations.delete_cells(document, cells))
+        self.canvas.edit_aside(
+            document, self.tr("Deleting cells..."), lambda doc: operations.delete_cells(doc, cells), self.done
+        )
 
 
 class FillHolesTool(Tool):
@@ -91,10 +93,14 @@ class FillHolesTool(Tool):
         return True
 
     def _fill(self, document: Document, cell: int | None) -> None:
-        step = operations.fill_holes(document, cell)
-        if step is None:
-            self.say(self.tr("There are no holes to fill."))
-        self.done(step)
+        def filled(step: Step | None) -> None:
+            if step is None:
+                self.say(self.tr("There are no holes to fill."))
+            self.done(step)
+
+        self.canvas.edit_aside(
+            document, self.tr("Filling holes..."), lambda doc: operations.fill_holes(doc, cell), filled
+        )
 
 
 class CleanUpTool(Tool):
@@ -149,10 +155,19 @@ class CleanUpTool(Tool):
         document = self.document()
         if document is None:
             return False
-        step = operations.clean_up(document, cell, self.smooth, self.min_island)
-        if step is None:
-            self.say(self.tr("It is tidy already."))
-        self.done(step)
+        smooth, islands = self.smooth, self.min_island
+
+        def cleaned(step: Step | None) -> None:
+            if step is None:
+                self.say(self.tr("It is tidy already."))
+            self.done(step)
+
+        self.canvas.edit_aside(
+            document,
+            self.tr("Cleaning up..."),
+            lambda doc: operations.clean_up(doc, cell, smooth, islands),
+            cleaned,
+        )
         return True
 
 
