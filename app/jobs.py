@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from app.engine.messages import PredictItem, PredictRequest, TrainRequest
 from cellseg1.errors import CellSeg1Error
 from cellseg1.files import free_file
 from cellseg1.lora.header import load_card
 from cellseg1.masks import write_label_image
-from cellseg1.masks.check import look_at_masks
 from cellseg1.prediction.select import SelectSettings, select_settings
 from cellseg1.settings import Settings, make_settings, settings_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from app.engine.client import JobHandle
+    from app.project.project import Project
     from app.session import Session
+
+    Region = tuple[int, int, int, int]
+    Drawing = tuple[NDArray[np.int32], dict[str, Any]]
 
 #: Models are used on images whose scale differs by at most this share without a remark (issue: 20 %).
 SCALE_TOLERANCE = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlane:
-    """One plane that is used for training, and what there is to say about it."""
-
-    image_id: str
-    name: str
-    z: int
-    t: int
-    cells: int
-    region: tuple[int, int, int, int] | None
-    warnings: tuple[str, ...]
 
 
 class Jobs(QObject):
@@ -68,35 +59,6 @@ class Jobs(QObject):
 
     # ---- training
 
-    def training_planes(self) -> list[TrainingPlane]:
-        """Return the planes marked for training with their cells, region and warnings about the masks."""
-        project = self._session.project
-        if project is None:
-            return []
-        found = []
-        for image_id, z, t in project.training_images():
-            document = project.document(image_id, z, t)
-            region = document.attributes.get("region")
-            labels = document.labels
-            inside = None
-            if region:
-                x, y, width, height = region
-                inside = np.zeros(labels.shape, bool)
-                inside[y : y + height, x : x + width] = True
-            warnings = tuple(look_at_masks(labels.shape, labels, inside))
-            found.append(
-                TrainingPlane(
-                    image_id,
-                    project.image(image_id).name,
-                    z,
-                    t,
-                    len(document.cells),
-                    tuple(region) if region else None,
-                    warnings,
-                )
-            )
-        return found
-
     def start_training(
         self,
         name: str,
@@ -121,26 +83,25 @@ class Jobs(QObject):
         if not project.training_images() and self._session.document is not None and len(self._session.document.cells):
             self._session.set_training(True)
         self._session._remember_plane()
-        planes = [plane for plane in self.training_planes() if plane.cells]
+        drawn = {
+            plane: int(project.image(plane[0]).planes[f"{plane[1]},{plane[2]}"].get("cells", 0))
+            for plane in project.training_images()
+        }
+        planes = [plane for plane, cells in drawn.items() if cells]
         if not planes:
             raise CellSeg1Error(
                 self.tr("No cells are drawn yet. Draw a few dozen cells on one image, then train on it.")
             )
-        images = [self._file_of(plane.image_id) for plane in planes]
-        entries = [project.image(plane.image_id) for plane in planes]
+        images = [self._file_of(image_id) for image_id, _z, _t in planes]
+        entries = [project.image(image_id) for image_id, _z, _t in planes]
         folder = project.new_run("train")
         run_id = folder.name
-        masks = [folder / f"mask_{number:03d}.tif" for number in range(len(planes))]
-        for mask, plane in zip(masks, planes, strict=True):
-            write_label_image(mask, project.document(plane.image_id, plane.z, plane.t).labels)
-        out = free_file(project.models_folder / f"{name}.cs1")
         request = TrainRequest(
             images=tuple(images),
-            masks=tuple(masks),
-            regions=tuple(plane.region for plane in planes),
-            planes=tuple((plane.z, plane.t) for plane in planes),
+            masks=tuple(folder / f"mask_{number:03d}.tif" for number in range(len(planes))),
+            planes=tuple((z, t) for _image_id, z, t in planes),
             axes=tuple(entry.axes if entry.axes_by_hand else None for entry in entries),
-            out=out,
+            out=free_file(project.models_folder / f"{name}.cs1"),
             run_folder=folder,
             backbone=backbone,
             recipe=recipe,
@@ -154,10 +115,30 @@ class Jobs(QObject):
             run_id,
             title=name,
             request=_plain_request(request, project.folder),
-            images={plane.image_id: {"z": plane.z, "t": plane.t} for plane in planes},
-            planes=[[plane.image_id, plane.z, plane.t] for plane in planes],
+            images={image_id: {"z": z, "t": t} for image_id, z, t in planes},
+            planes=[list(plane) for plane in planes],
         )
-        return self._launch_training(request, name, run_id)
+        job = self._launch_training(request, name, run_id, held=True)
+        # What is open may be edited while the masks are written, so a thread gets copies; the rest it reads itself.
+        drawings = {plane: project.drawing_of(*plane) for plane in planes}
+        self._session.run(
+            lambda: _write_masks(project, request, planes, drawings),
+            lambda regions: self._masks_written(job, request, regions),
+            self.tr("Writing the masks"),
+        )
+        return job
+
+    def _masks_written(
+        self, job: JobHandle, request: TrainRequest, regions: tuple[Region | None, ...] | CellSeg1Error
+    ) -> None:
+        project = self._session.project
+        if isinstance(regions, CellSeg1Error):
+            job.give_up(str(regions))
+            return
+        request = dataclasses.replace(request, regions=regions)
+        if project is not None and any(run.id == job.run_id for run in project.runs):
+            project.update_run(job.run_id, request=_plain_request(request, project.folder))
+        job.release(request)
 
     def _file_of(self, image_id: str) -> Path:
         project = self._session.require_project()
@@ -180,9 +161,10 @@ class Jobs(QObject):
         request = dataclasses.replace(request, device=self._session.preferences.values.device)
         return self._launch_training(request, str(run.fields.get("title", run_id)), run_id)
 
-    def _launch_training(self, request: TrainRequest, title: str, run_id: str) -> JobHandle:
+    def _launch_training(self, request: TrainRequest, title: str, run_id: str, *, held: bool = False) -> JobHandle:
         project = self._session.require_project()
-        job = self._session.engines.start(request, self.tr("Training {name}").format(name=title), run_id)
+        words = self.tr("Training {name}").format(name=title)
+        job = self._session.engines.start(request, words, run_id, held=held)
         self.training = job
         project.update_run(run_id, state="running", resume_later=False, **job.process_identity())
         job.finished.connect(lambda result: self._training_ended(job, "finished", result))
@@ -326,6 +308,32 @@ class Jobs(QObject):
                 found.append(run)
         if found:
             self.interrupted_found.emit(found)
+
+
+def _write_masks(
+    project: Project,
+    request: TrainRequest,
+    planes: Sequence[tuple[str, int, int]],
+    drawings: Mapping[tuple[str, int, int], Drawing | None],
+) -> tuple[Region | None, ...] | CellSeg1Error:
+    """Write the cells of planes as masks of a training; returns their regions.  For a thread."""
+    regions: list[Region | None] = []
+    try:
+        for mask, plane in zip(request.masks, planes, strict=True):
+            drawing = drawings[plane] or project.stored_drawing(*plane)
+            if drawing is None:
+                return CellSeg1Error(
+                    QCoreApplication.translate(
+                        "Jobs", "The cells of {name} could not be read. Open the image first."
+                    ).format(name=project.image(plane[0]).name)
+                )
+            labels, attributes = drawing
+            write_label_image(mask, labels)
+            region = attributes.get("region")
+            regions.append((int(region[0]), int(region[1]), int(region[2]), int(region[3])) if region else None)
+    except CellSeg1Error as error:
+        return error
+    return tuple(regions)
 
 
 def scale_difference(model_diameter: float | None, image_diameter: float | None) -> float | None:

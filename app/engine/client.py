@@ -89,7 +89,14 @@ class JobHandle(QObject):
     ended = Signal(object)
 
     def __init__(
-        self, request: JobRequest, title: str, run_id: str, options: EngineOptions, parent: QObject | None = None
+        self,
+        request: JobRequest,
+        title: str,
+        run_id: str,
+        options: EngineOptions,
+        parent: QObject | None = None,
+        *,
+        held: bool = False,
     ) -> None:
         super().__init__(parent)
         self.request = request
@@ -109,8 +116,23 @@ class JobHandle(QObject):
         self.link = Link(options, self)
         self.link.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
         self.link.gone.connect(self._gone, Qt.ConnectionType.QueuedConnection)
-        self.link.post(1, request)
+        self._held = held
+        if not held:
+            self.link.post(1, request)
         self.link.start()
+
+    def release(self, request: JobRequest) -> None:
+        """Hand the request over that was not ready yet when the engine began to start (`held`)."""
+        self._held = False
+        self.request = request
+        if self.state == "starting":
+            self.link.post(1, request)
+
+    def give_up(self, sentence: str, details: str = "") -> None:
+        """End as failed before the request was handed over, because it cannot be made."""
+        if self._held and self.state == "starting":
+            self._last = Failed(sentence, details)
+            self.link.shutdown(CLOSING_SECONDS)
 
     @property
     def running(self) -> bool:
@@ -146,6 +168,10 @@ class JobHandle(QObject):
         if self.state not in ("starting", "running"):
             return
         self._set_state("stopping")
+        if self._held:
+            # Nothing has begun that could be kept.
+            self.link.shutdown(CLOSING_SECONDS)
+            return
         self.link.post(0, Stop())
         self.link.terminate_in(self._grace() if grace is None else grace)
 
@@ -246,11 +272,14 @@ class Engines(QObject):
         self._closed = False
         self.interactive = Interactive(EngineOptions("interactive", threads, nice=5), self)
 
-    def start(self, request: JobRequest, title: str, run_id: str = "") -> JobHandle:
-        """Start a job in an engine of its own; it ends with the job."""
+    def start(self, request: JobRequest, title: str, run_id: str = "", *, held: bool = False) -> JobHandle:
+        """Start a job in an engine of its own; it ends with the job.
+
+        With `held` the engine only starts, and waits for `JobHandle.release` or `give_up`.
+        """
         if self._closed:
             raise RuntimeError("The engines are closed.")
-        handle = JobHandle(request, title, run_id, EngineOptions("job", self._threads, nice=10), self)
+        handle = JobHandle(request, title, run_id, EngineOptions("job", self._threads, nice=10), self, held=held)
         self.jobs.append(handle)
         handle.ended.connect(self._ended)
         self.job_started.emit(handle)

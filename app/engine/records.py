@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 LOG, CURVE, ITEMS, STATUS = "log.txt", "curve.jsonl", "items.jsonl", "status.json"
-State = Literal["running", "finished", "stopped", "failed"]
+State = Literal["running", "finished", "stopped", "interrupted", "failed"]
 #: Seconds between two notes of the progress.
 _STATUS_SECONDS = 5.0
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from app.engine.child import Channel
     from app.engine.messages import TrainRequest
+    from app.engine.records import State
     from cellseg1.images import Image
     from cellseg1.model import Model
     from cellseg1.training.job import TrainResult
@@ -36,9 +37,12 @@ def train_job(channel: Channel, number: int, request: TrainRequest, options: Eng
     """Train as asked; what was learned is kept when the job is stopped."""
     record = RunRecord(request.run_folder, "train")
     channel.at_loss.append(
-        lambda: record.end("stopped", "The program ended during the training; it can be resumed from its checkpoint.")
+        lambda: record.end(
+            "interrupted", "The program ended during the training; it can be resumed from its checkpoint."
+        )
     )
     job = _Training(channel, number, request, record)
+    early: State
     try:
         use_threads(options)
         result = job.run()
@@ -47,12 +51,14 @@ def train_job(channel: Channel, number: int, request: TrainRequest, options: Eng
         record.end("failed", failed.sentence, failed.details)
         return failed
     except SystemExit:
-        record.end("stopped", "The training was ended before its step was done; it can be resumed from its checkpoint.")
+        early = "interrupted" if channel.lost.is_set() else "stopped"
+        record.end(early, "The training was ended before its step was done; it can be resumed from its checkpoint.")
         raise
     values = _values(result)
-    how = "finished" if result.outcome.finished else "stopped"
     words = "Trained" if result.outcome.finished else "Stopped; the model so far is kept and can be resumed"
-    record.end("finished" if how == "finished" else "stopped", f"{words}: {result.path.name}.", result=values)
+    # Nobody asked for an end that comes because the window has gone.
+    early = "interrupted" if channel.lost.is_set() else "stopped"
+    record.end("finished" if result.outcome.finished else early, f"{words}: {result.path.name}.", result=values)
     return Done(values)
 
 

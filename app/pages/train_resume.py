@@ -90,14 +90,19 @@ class ResumeOffer(QFrame):
         if run is None:
             self.hide()
             return
-        how = {
-            "interrupted": self.tr("was interrupted"),
-            "stopped": self.tr("was stopped"),
-            "failed": self.tr("ended with an error"),
-        }.get(run.state, self.tr("was interrupted"))
         share = share_of(run)
         where = self.tr(" at {n} %").format(n=round(share * 100)) if share else ""
         name = run.fields.get("title") or run.id
-        self.label.setText(self.tr("The training of {name} {how}{where}.").format(name=name, how=how, where=where))
+        sentence = {
+            "stopped": self.tr("The training of {name} was stopped{where}."),
+            "failed": self.tr("The training of {name} ended with an error{where}. What it learned until then is kept."),
+        }.get(
+            run.state,
+            self.tr(
+                "The program ended unexpectedly during the training of {name}{where}. "
+                "What it learned until then is kept."
+            ),
+        )
+        self.label.setText(sentence.format(name=name, where=where))
         self.setAccessibleName(self.label.text())
         self.show()

@@ -172,11 +172,19 @@ class ProjectDrawings(ProjectStore):
 
     def labels_of(self, image_id: str, z: int = 0, t: int = 0) -> NDArray[np.int32] | None:
         """Return a copy of a plane's label image without opening it; None when nothing is drawn.  For any thread."""
+        found = self.drawing_of(image_id, z, t) or self.stored_drawing(image_id, z, t)
+        return None if found is None else found[0]
+
+    def drawing_of(self, image_id: str, z: int = 0, t: int = 0) -> tuple[NDArray[np.int32], dict[str, Any]] | None:
+        """Return copies of label image and attributes of a plane that is open; None when it is not."""
         plane = self._planes.get((image_id, z, t))
         document = None if plane is None else plane.document()
-        if document is None:
-            document = read_drawing(self.journal_path(image_id, z, t), self.image(image_id).plane_shape)
-        return None if document is None else document.labels.copy()
+        return None if document is None else (document.labels.copy(), dict(document.attributes))
+
+    def stored_drawing(self, image_id: str, z: int = 0, t: int = 0) -> tuple[NDArray[np.int32], dict[str, Any]] | None:
+        """Return what is stored of a plane, None when nothing is.  For any thread."""
+        document = read_drawing(self.journal_path(image_id, z, t), self.image(image_id).plane_shape)
+        return None if document is None else (document.labels.copy(), dict(document.attributes))
 
     # ---- what the list shows
 

@@ -63,6 +63,13 @@ class FakeJob(QObject):
         self.last_preview = SimpleNamespace(image=0, box=box, labels=labels, step=step, cells=cells)
         self.previewed.emit(self.last_preview)
 
+    def release(self, request):
+        self.request, self.held = request, False
+
+    def give_up(self, sentence, details=""):
+        self.held = False
+        self.end("failed", error=(sentence, details))
+
     def end(self, state, result=None, error=None):
         self.state, self.result, self.error = state, result, error
         self.state_changed.emit(state)
@@ -93,8 +100,9 @@ class Bench:
         self.canvas.set_document(self.session.document)
 
     def fake_engines(self, monkeypatch):
-        def start(request, title, run_id=""):
+        def start(request, title, run_id="", *, held=False):
             self.jobs.append(FakeJob(request, title, run_id))
+            self.jobs[-1].held = held
             return self.jobs[-1]
 
         monkeypatch.setattr(self.session.engines, "start", start)

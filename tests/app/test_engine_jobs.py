@@ -246,3 +246,20 @@ def test_closing_ends_everything_and_training_can_be_resumed(qapp, own_config, t
     assert not list(tmp_path.rglob("*.part"))
     with pytest.raises(RuntimeError):
         engines.start(ExamineRequest(), "late")
+
+
+def test_a_job_that_is_held_starts_with_what_it_is_given_and_can_be_stopped_or_given_up_before(engines, tmp_path):  # noqa: F811
+    quick = {**QUICK, "epoch_max": 1}
+    held = [engines.start(request(tmp_path), "Training", held=True) for _ in range(2)]
+    held[0].stop()
+    held[1].give_up("The masks are gone.")
+    job = engines.start(request(tmp_path, out=tmp_path / "wrong.cs1"), "Training", held=True)
+    wait_for(lambda: job.pid is not None)
+    job.release(request(tmp_path, overrides=quick, preview=False))
+    for one in (*held, job):
+        run_to_end(one)
+    assert [one.state for one in held] == ["stopped", "failed"]
+    assert held[1].error == ("The masks are gone.", "")
+    assert job.state == "finished"
+    assert (tmp_path / "model.cs1").exists()
+    assert not (tmp_path / "wrong.cs1").exists()

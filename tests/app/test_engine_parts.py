@@ -360,6 +360,6 @@ def test_engines_end_when_the_window_is_killed(tmp_path, config):
         parent.kill()
         parent.communicate()
     status = read_status(tmp_path / "run")
-    assert status.state == "stopped"
+    assert status.state == "interrupted"
     assert (tmp_path / "model.cs1.checkpoint").exists()
     assert not list(tmp_path.rglob("*.part"))

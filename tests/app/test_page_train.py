@@ -369,7 +369,9 @@ def test_an_interrupted_training_is_offered_and_resumed(bench, ready):
     (run.folder / "curve.jsonl").write_text('{"step": 1, "loss": 0.9, "learning_rate": 0.1}\n')
     ready._project_changed()
     bench.wait(lambda: ready.offer.isVisible())
-    assert ready.offer.label.text() == "The training of Test 1 was interrupted at 40 %."
+    assert ready.offer.label.text() == (
+        "The program ended unexpectedly during the training of Test 1 at 40 %. What it learned until then is kept."
+    )
     ready.offer.resume.click()
     again = bench.jobs[-1]
     assert again is not job

@@ -1,0 +1,73 @@
+"""Starting a training: what the engine gets, and that the window does not wait for the masks."""
+
+import threading
+
+import numpy as np
+from panel_help import bench_fixture, discs  # noqa: F401 - a fixture
+
+from app import jobs as jobs_module
+from app.annotation import operations
+from app.jobs import Jobs  # noqa: F401 - what is tested
+from cellseg1.errors import OutputError
+from cellseg1.masks import read_mask
+
+
+def two_images(bench, monkeypatch):
+    """Two training images; the second is open, of the first only the journal is there."""
+    bench.fake_engines(monkeypatch)
+    bench.project("a", "b")
+    for number in (0, 1):
+        bench.show_image(number)
+        bench.draw(cells=3 + number)
+        bench.session.set_training(True)
+    bench.session.document.set_attribute("Region", "region", [3, 4, 80, 60])
+    project = bench.session.project
+    project._close_documents(project.images[0].id)
+    bench.session._remember_plane()
+
+
+def test_the_masks_are_written_in_a_thread_and_the_engine_starts_meanwhile(bench, monkeypatch):
+    two_images(bench, monkeypatch)
+    threads, write = [], jobs_module.write_label_image
+    monkeypatch.setattr(
+        jobs_module,
+        "write_label_image",
+        lambda path, labels: (threads.append(threading.current_thread()), write(path, labels)),
+    )
+    job = bench.session.jobs.start_training("One", backbone="tiny")
+    assert job.held
+    assert not job.request.masks[0].exists()
+    drawn = np.array(bench.session.document.labels)
+    # What is drawn now belongs to the next training.
+    operations.delete_cells(bench.session.document, [1])
+    bench.wait(lambda: not job.held)
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
+    assert job.request.regions == (None, (3, 4, 80, 60))
+    assert [read_mask(path).n_cells for path in job.request.masks] == [3, 4]
+    assert np.array_equal(read_mask(job.request.masks[1]).labels, drawn)
+    run = bench.session.project.runs[-1]
+    assert run.fields["request"]["regions"] == [None, [3, 4, 80, 60]]
+
+
+def test_masks_that_cannot_be_written_end_the_job_with_a_sentence(bench, monkeypatch):
+    two_images(bench, monkeypatch)
+
+    def full(_path, _labels):
+        raise OutputError("The disk is full.")
+
+    monkeypatch.setattr(jobs_module, "write_label_image", full)
+    job = bench.session.jobs.start_training("One", backbone="tiny")
+    bench.wait(lambda: bench.problems)
+    assert bench.problems == ["The disk is full."]
+    assert bench.session.jobs.training is None
+    assert job.state == "failed"
+    assert bench.session.project.runs[-1].state == "failed"
+
+
+def test_an_image_without_cells_is_left_out(bench, monkeypatch):
+    two_images(bench, monkeypatch)
+    operations.delete_cells(bench.session.document, range(1, 9))
+    job = bench.session.jobs.start_training("One", backbone="tiny")
+    bench.wait(lambda: not job.held)
+    assert len(job.request.images) == 1
