@@ -48,8 +48,8 @@ setup() {
 }
 
 lint() {
-    "$venv/bin/ruff" format --check --quiet cellseg1 app tests
-    "$venv/bin/ruff" check --quiet cellseg1 app tests
+    "$venv/bin/ruff" format --check --quiet cellseg1 app installer tests
+    "$venv/bin/ruff" check --quiet cellseg1 app installer tests
     "$venv/bin/mypy"
     "$venv/bin/lint-imports" --no-cache >/dev/null || { "$venv/bin/lint-imports" --no-cache; exit 1; }
 }
@@ -78,7 +78,7 @@ setup) setup ;;
 demo) setup; exec "$venv/bin/cellseg1" demo "${@:2}" ;;
 studio) setup; exec "$venv/bin/python" -m app "${@:2}" ;;
 lint) setup; lint ;;
-format) setup; "$venv/bin/ruff" check --fix --quiet cellseg1 app tests; "$venv/bin/ruff" format cellseg1 app tests ;;
+format) setup; "$venv/bin/ruff" check --fix --quiet cellseg1 app installer tests; "$venv/bin/ruff" format cellseg1 app installer tests ;;
 test) setup; screen; lint; exec "$venv/bin/python" -m pytest -m "not slow" --cov=cellseg1 --cov=app --cov-report=term:skip-covered "${@:2}" ;;
 test-all) setup; screen; lint; exec "$venv/bin/python" -m pytest "${@:2}" ;;
 *) echo "usage: bash installer/from_source.sh demo|studio|test|test-all|lint|format|setup" >&2; exit 2 ;;

@@ -1,0 +1,1 @@
+"""Packages for Linux: a `.run` that needs no root, and a `.deb`."""

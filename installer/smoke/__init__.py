@@ -1,0 +1,1 @@
+"""Tests of what was built: the frozen or installed program, never the source."""
