@@ -1,0 +1,1 @@
+"""What makes the installers; run from the root of a checkout."""

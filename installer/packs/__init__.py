@@ -1,0 +1,1 @@
+"""Large files in parts, and packs of weights that are installed offline."""
