@@ -20,6 +20,7 @@ from app.preferences import PreferencesStore
 from app.project.places import log_folder
 from app.single_instance import InstanceServer, hand_over
 from app.theme import apply_theme
+from app.translation import install as install_translations
 from app.widgets.errors import install_exception_hook
 from cellseg1._version import __version__
 
@@ -136,6 +137,7 @@ def _run(options: argparse.Namespace, begin: Callable[[MainWindow], object] | No
     app.setOrganizationName("CellSeg1")
     app.setApplicationVersion(__version__)
     app.setDesktopFileName("cellseg1-studio")
+    install_translations(app)
     app.setQuitOnLastWindowClosed(False)
     # The window that runs already may have been started in another folder.
     path = None if options.path is None else str(Path(options.path).absolute())

@@ -11,6 +11,7 @@ from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QMessageBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from app.library_words import shown
 from app.project import recent
 from app.project.places import choose_library
 from app.start_page import StartPage
@@ -468,8 +469,8 @@ class MainWindow(QWidget):
         if project is None or project.read_only:
             return
         texts = {
-            "training": (self.tr("Use for training"), self.tr("Do not use for training")),
-            "checked": (self.tr("Mark as checked"), self.tr("Mark as not checked")),
+            "training": ("Use for training", "Do not use for training"),
+            "checked": ("Mark as checked", "Mark as not checked"),
         }
         for image_id in ids:
             if image_id == self.session.image_id:
@@ -515,12 +516,12 @@ class MainWindow(QWidget):
         undo.setEnabled(document is not None and document.can_undo and self._may_travel())
         redo.setEnabled(document is not None and document.can_redo and self._may_travel())
         undo.setText(
-            self.tr("Undo {what}").format(what=document.undo_name)
+            self.tr("Undo {what}").format(what=shown(document.undo_name))
             if document and document.can_undo
             else self.tr("Undo")
         )
         redo.setText(
-            self.tr("Redo {what}").format(what=document.redo_name)
+            self.tr("Redo {what}").format(what=shown(document.redo_name))
             if document and document.can_redo
             else self.tr("Redo")
         )

@@ -174,7 +174,7 @@ class ProjectCommands(QObject):
         for image in project.images:
             document = project.document(image.id)
             if len(document.cells):
-                document.set_attribute(self.tr("Use for training"), "training", True)
+                document.set_attribute("Use for training", "training", True)
                 project.update_plane(image.id, 0, 0, document)
         self._session.add_images(sorted((test / "images").iterdir()), copy=True)
         # The truth of the others lies beside them, for the step Measure; it must not be in the way while painting.

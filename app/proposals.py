@@ -283,7 +283,7 @@ class Proposals(QObject):
         stored = {key: list(value) for key, value in document.attributes.get("rejected", {}).items()}
         new = choice.selection.cells[wanted - 1].tolist()
         stored[self.run_id] = sorted({*stored.get(self.run_id, []), *new})
-        name = self.tr("Reject {n} proposals").format(n=len(wanted))
+        name = f"Reject {len(wanted)} proposals"
         document.set_attribute(name, "rejected", stored)
         return len(wanted)
 

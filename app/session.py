@@ -192,6 +192,41 @@ class Session(QObject):
             self.show_image(new[0])
         return report
 
+    def look_at_images(
+        self, image_ids: Sequence[str], done: Callable[[], None], progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Read images that were never opened, one after the other in the background, to know their planes.
+
+        One that cannot be read stays unknown; whoever uses it says why.
+        """
+        project, left = self.require_project(), list(image_ids)
+
+        def next_one() -> None:
+            if self.project is not project:
+                return
+            if progress is not None:
+                progress(len(image_ids) - len(left))
+            if not left:
+                done()
+                return
+            image_id = left.pop(0)
+
+            def read() -> Image | None:
+                try:
+                    return project.read_image(image_id)
+                except CellSeg1Error:
+                    return None
+
+            def looked(image: Image | None) -> None:
+                known = any(one.id == image_id for one in project.images)
+                if self.project is project and image is not None and known and not project.read_only:
+                    project.describe_image(image_id, image)
+                next_one()
+
+            self.run(read, looked, self.tr("Looking at the images"))
+
+        next_one()
+
     def remove_image(self, image_id: str) -> None:
         """Move an image with its cells to the project's trash."""
         project = self.require_project()
@@ -412,16 +447,12 @@ class Session(QObject):
     def set_training(self, use: bool) -> None:
         """Use the shown plane for training, or not; an edit that can be undone."""
         if self.document is not None:
-            self.document.set_attribute(
-                self.tr("Use for training") if use else self.tr("Do not use for training"), "training", use
-            )
+            self.document.set_attribute("Use for training" if use else "Do not use for training", "training", use)
 
     def set_checked(self, checked: bool) -> None:
         """Mark the shown plane as checked; an edit that can be undone."""
         if self.document is not None:
-            self.document.set_attribute(
-                self.tr("Mark as checked") if checked else self.tr("Mark as not checked"), "checked", checked
-            )
+            self.document.set_attribute("Mark as checked" if checked else "Mark as not checked", "checked", checked)
 
     # ---- model
 

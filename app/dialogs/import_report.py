@@ -9,6 +9,7 @@ from PySide6.QtCore import QRect, Qt, QTimer
 from PySide6.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from app.dialogs.base import Dialog, sentence, title_label
+from app.library_words import shown
 from app.theme import icon, tabular
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ class ImportReportDialog(Dialog):
         self.add_close_button()
 
     def _lines_of(self, report: Report, names: Mapping[str, str]) -> Sequence[_Line]:
-        lines = [_Line(path.name, reason, problem=True) for path, reason in report.skipped]
-        lines += [_Line("", text, problem=True) for text in report.sentences]
+        lines = [_Line(path.name, shown(reason), problem=True) for path, reason in report.skipped]
+        lines += [_Line("", shown(text), problem=True) for text in report.sentences]
         for image_id in report.added:
             if image_id in names:
                 cells = report.cells.get(image_id)

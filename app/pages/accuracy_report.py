@@ -20,6 +20,8 @@ from cellseg1.files import write_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
+_translate = QCoreApplication.translate
+
 #: The page in points: A4 with a margin.
 _WIDTH, _HEIGHT, _MARGIN = 595.0, 842.0, 42.0
 _ROW = 16.0
@@ -28,23 +30,19 @@ _COLOURS = CurveColours(QColor("#4a4c52"), QColor("#dcdde0"), QColor("#1f62b8"),
 _INK, _QUIET, _LINE = QColor("#1e1f22"), QColor("#585b62"), QColor("#b9bbc0")
 
 
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("AccuracyReport", text)
-
-
 def columns() -> tuple[str, ...]:
     """Return the titles of the table."""
     return (
-        _tr("Image"),
+        _translate("AccuracyReport", "Image"),
         "AP@0.5",
         "AP@0.75",
         "F1",
         "PQ",
         "SEG",
-        _tr("missed"),
-        _tr("invented"),
-        _tr("split"),
-        _tr("merged"),
+        _translate("AccuracyReport", "missed"),
+        _translate("AccuracyReport", "invented"),
+        _translate("AccuracyReport", "split"),
+        _translate("AccuracyReport", "merged"),
     )
 
 
@@ -66,7 +64,7 @@ def mean_row(report: Report) -> tuple[str | float | int, ...]:
     each = [counts(image) for image in report.images]
     sums = [sum(one[kind] for one in each) for kind in ("missed", "invented", "split", "merged")]
     means = (at_level(report.ap, 0.5), at_level(report.ap, 0.75), report.f1, report.pq, report.seg)
-    return (_tr("mean (errors: sum)"), *means, *sums)
+    return (_translate("AccuracyReport", "mean (errors: sum)"), *means, *sums)
 
 
 def at_level(ap: dict[float, float], level: float) -> float:

@@ -260,13 +260,10 @@ class PlaneSliders(QWidget):
 
 def pixel_size_text(size: tuple[float, float] | None, *, by_hand: bool = False) -> str:
     """Say how large a pixel is."""
-
-    def translate(text: str) -> str:
-        return QCoreApplication.translate("PixelSize", text)
-
+    translate = QCoreApplication.translate
     if size is None:
-        return translate("Pixel size unknown")
+        return translate("PixelSize", "Pixel size unknown")
     y, x = size
     text = f"{x:.4g} µm" if abs(x - y) <= 1e-6 * x else f"{x:.4g} x {y:.4g} µm"
-    line = translate("Pixel size {size}").format(size=text)
-    return f"{line} {translate('(as you said)')}" if by_hand else line
+    line = translate("PixelSize", "Pixel size {size}").format(size=text)
+    return f"{line} " + translate("PixelSize", "(as you said)") if by_hand else line

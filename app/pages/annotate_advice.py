@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PySide6.QtCore import QCoreApplication
 
+from app.library_words import all_shown
 from cellseg1.masks.check import FEW_CELLS, look_at_masks
 
 if TYPE_CHECKING:
@@ -15,16 +16,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_translate = QCoreApplication.translate
+
 #: From here on more cells of the same image add little (the paper trained on a few dozen).
 ENOUGH_CELLS = 24
 #: Cells that cover less of the annotated part lie far apart.
 SPARSE_SHARE = 0.08
 #: Areas that differ by less than this (standard deviation / mean) are all alike.
 ALIKE = 0.12
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Advice", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +59,23 @@ def region_of(document: Any) -> tuple[int, int, int, int] | None:
 def advice(facts: CellFacts) -> str:
     """Return what to say about the cells drawn so far."""
     if facts.count == 0:
-        return _tr(
-            "Outline a few dozen cells that lie close together and differ in size: paint them (B), or click them (C)."
+        return _translate(
+            "Advice",
+            "Outline a few dozen cells that lie close together and differ in size: paint them (B), or click them (C).",
         )
     if facts.count < FEW_CELLS:
-        return _tr("A start. A few dozen, densely packed and of varied size, make a good model.")
+        return _translate("Advice", "A start. A few dozen, densely packed and of varied size, make a good model.")
     if facts.count < ENOUGH_CELLS:
-        return _tr("Enough to try. A few dozen, densely packed and of varied size, are better.")
+        return _translate("Advice", "Enough to try. A few dozen, densely packed and of varied size, are better.")
     if facts.share < SPARSE_SHARE:
-        return _tr("A few dozen: good. These lie far apart; a densely packed part of the image teaches more.")
+        return _translate(
+            "Advice", "A few dozen: good. These lie far apart; a densely packed part of the image teaches more."
+        )
     if facts.variation < ALIKE:
-        return _tr("A few dozen, densely packed: good. All have about the same size; add small and large ones.")
-    return _tr("A few dozen, densely packed, of varied size: good.")
+        return _translate(
+            "Advice", "A few dozen, densely packed: good. All have about the same size; add small and large ones."
+        )
+    return _translate("Advice", "A few dozen, densely packed, of varied size: good.")
 
 
 def mask_warnings(labels: NDArray[np.int32], region: Sequence[int] | None) -> tuple[str, ...]:
@@ -83,4 +87,4 @@ def mask_warnings(labels: NDArray[np.int32], region: Sequence[int] | None) -> tu
         inside[y : y + height, x : x + width] = True
     found = look_at_masks(labels.shape, labels, inside)
     # How many cells are missing the advice says already.
-    return tuple(one for one in found if not one.startswith(("Only ", "No cell ")))
+    return all_shown(one for one in found if not one.startswith(("Only ", "No cell ")))

@@ -218,7 +218,7 @@ class CellsPart(QWidget):
         document = self._session.document
         if document is not None and self._may_edit:
             self._canvas.settle()
-            document.set_attribute(self.tr("Remove region"), "region", None)
+            document.set_attribute("Remove region", "region", None)
 
     def _delete_all(self) -> None:
         document = self._session.document
@@ -275,14 +275,14 @@ class Warnings(QWidget):
 
 def region_sentence(region: tuple[int, int, int, int] | None) -> str:
     """Say what the region means now."""
-
-    def translate(text: str) -> str:
-        return QCoreApplication.translate("Region", text)
-
+    translate = QCoreApplication.translate
     if region is None:
         return translate(
+            "Region",
             "All cells of the image should be drawn. If only a part is done, draw a region around it: "
-            "what is outside is not learned from."
+            "what is outside is not learned from.",
         )
-    text = translate("Only this part of {width} x {height} px counts as done; what is outside is not learned from.")
+    text = translate(
+        "Region", "Only this part of {width} x {height} px counts as done; what is outside is not learned from."
+    )
     return text.format(width=region[2], height=region[3])

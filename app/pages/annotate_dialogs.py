@@ -18,6 +18,8 @@ from PySide6.QtWidgets import (
 
 from app.dialogs.base import Dialog, sentence
 
+_translate = QCoreApplication.translate
+
 Role = QDialogButtonBox.ButtonRole
 _LETTERS = "TZCYXS"
 #: More than red, green, blue and opacity are not the samples of a colour.
@@ -25,19 +27,15 @@ _MOST_SAMPLES = 4
 _LARGEST_PIXEL = 10_000.0
 
 
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Axes", text)
-
-
 def axis_title(letter: str) -> str:
     """Return what an axis is called."""
     titles = {
-        "T": _tr("Time points"),
-        "Z": _tr("Focal planes"),
-        "C": _tr("Channels"),
-        "Y": _tr("Rows"),
-        "X": _tr("Columns"),
-        "S": _tr("Red, green, blue"),
+        "T": _translate("Axes", "Time points"),
+        "Z": _translate("Axes", "Focal planes"),
+        "C": _translate("Axes", "Channels"),
+        "Y": _translate("Axes", "Rows"),
+        "X": _translate("Axes", "Columns"),
+        "S": _translate("Axes", "Red, green, blue"),
     }
     return titles.get(letter, letter)
 
@@ -53,11 +51,11 @@ def describe_axes(axes: str, shape: tuple[int, ...]) -> str:
 def fault_in_axes(axes: str, shape: tuple[int, ...]) -> str:
     """Return what is wrong with naming the axes so; empty when nothing is."""
     if len(set(axes)) != len(axes):
-        return _tr("Every meaning can be given once only.")
+        return _translate("Axes", "Every meaning can be given once only.")
     if "Y" not in axes or "X" not in axes:
-        return _tr("Rows and columns are needed: they make the picture.")
+        return _translate("Axes", "Rows and columns are needed: they make the picture.")
     if "S" in axes and shape[axes.index("S")] > _MOST_SAMPLES:
-        return _tr("Red, green and blue are three values, not {n}.").format(n=shape[axes.index("S")])
+        return _translate("Axes", "Red, green and blue are three values, not {n}.").format(n=shape[axes.index("S")])
     return ""
 
 

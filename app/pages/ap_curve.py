@@ -22,6 +22,8 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from cellseg1.evaluation import Report
 
+_translate = QCoreApplication.translate
+
 #: More lines than this say nothing more.
 _MOST_LINES = 40
 
@@ -34,10 +36,6 @@ class CurveColours:
     grid: QColor
     line: QColor
     single: QColor
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("ApCurve", text)
 
 
 def plot_area(area: QRectF, font: QFont) -> QRectF:
@@ -109,9 +107,11 @@ def _paint_axes(
         box = QRectF(place.x() - room / 2, plot.bottom() + 3, room, line)
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, f"{level:.2f}".rstrip("0") if level != 1 else "1.0")
     under = QRectF(plot.left(), plot.bottom() + 3 + line, plot.width(), line)
-    painter.drawText(under, Qt.AlignmentFlag.AlignCenter, _tr("overlap asked for (IoU)"))
+    painter.drawText(under, Qt.AlignmentFlag.AlignCenter, _translate("ApCurve", "overlap asked for (IoU)"))
     over = QRectF(area.left(), area.top(), area.width(), line)
-    painter.drawText(over, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, _tr("average precision"))
+    painter.drawText(
+        over, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, _translate("ApCurve", "average precision")
+    )
 
 
 def _paint_line(

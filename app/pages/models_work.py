@@ -20,11 +20,9 @@ from cellseg1.files import free_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_translate = QCoreApplication.translate
+
 _NAMED_IMAGES = 3
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Models", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,8 @@ def shelves(project: Any) -> list[Shelf]:
     """Return the models of the project, if one is open, and of the library."""
     found = []
     if project is not None:
-        found.append(Shelf("project", _tr("This project"), tuple(project.models)))
-    found.append(Shelf("library", _tr("Library (all projects)"), tuple(library_models())))
+        found.append(Shelf("project", _translate("Models", "This project"), tuple(project.models)))
+    found.append(Shelf("library", _translate("Models", "Library (all projects)"), tuple(library_models())))
     return found
 
 
@@ -118,26 +116,28 @@ def card_rows(model: ModelInfo) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if card is not None:
         rows += [
-            (_tr("Trained"), created_text(card.created)),
-            (_tr("Training images"), _images([one.name for one in card.training_images])),
-            (_tr("AP on them"), "" if card.ap_training is None else f"{card.ap_training:.2f}"),
-            (_tr("Cell diameter"), _diameter(card.median_cell_diameter_px, card.pixel_size_um)),
-            (_tr("Pixel size"), "" if card.pixel_size_um is None else f"{card.pixel_size_um:.4g} µm"),
-            (_tr("Network"), backbone_title(card.backbone)),
-            (_tr("Recipe"), card.recipe),
-            (_tr("Network input"), f"{card.image_size} px"),
-            (_tr("Notes"), card.notes),
-            (_tr("Made with"), f"CellSeg1 {card.program_version}" if card.program_version else ""),
+            (_translate("Models", "Trained"), created_text(card.created)),
+            (_translate("Models", "Training images"), _images([one.name for one in card.training_images])),
+            (_translate("Models", "AP on them"), "" if card.ap_training is None else f"{card.ap_training:.2f}"),
+            (_translate("Models", "Cell diameter"), _diameter(card.median_cell_diameter_px, card.pixel_size_um)),
+            (_translate("Models", "Pixel size"), "" if card.pixel_size_um is None else f"{card.pixel_size_um:.4g} µm"),
+            (_translate("Models", "Network"), backbone_title(card.backbone)),
+            (_translate("Models", "Recipe"), card.recipe),
+            (_translate("Models", "Network input"), f"{card.image_size} px"),
+            (_translate("Models", "Notes"), card.notes),
+            (_translate("Models", "Made with"), f"CellSeg1 {card.program_version}" if card.program_version else ""),
         ]
-    rows.append((_tr("Size"), size_text(model.path)))
-    rows.append((_tr("File"), str(model.path)))
+    rows.append((_translate("Models", "Size"), size_text(model.path)))
+    rows.append((_translate("Models", "File"), str(model.path)))
     return [(name, value) for name, value in rows if value]
 
 
 def _images(names: list[str]) -> str:
     if len(names) <= _NAMED_IMAGES:
         return ", ".join(names)
-    return _tr("{names} and {n} more").format(names=", ".join(names[:_NAMED_IMAGES]), n=len(names) - _NAMED_IMAGES)
+    return _translate("Models", "{names} and {n} more").format(
+        names=", ".join(names[:_NAMED_IMAGES]), n=len(names) - _NAMED_IMAGES
+    )
 
 
 def _diameter(pixels: float | None, pixel_size: float | None) -> str:
@@ -193,7 +193,7 @@ class Conversion(QObject):
 
     def _finished(self, result: Any) -> None:
         self._session.models_changed.emit()
-        self._session.note.emit(_tr("{file} is there.").format(file=self.out.name))
+        self._session.note.emit(_translate("Models", "{file} is there.").format(file=self.out.name))
         self.ended.emit(Path((result or {}).get("model") or self.out))
         self.deleteLater()
 
@@ -215,11 +215,13 @@ def start_pth_import(session: Any, path: Path, overrides: Mapping[str, Any]) -> 
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
     out = free_file(folder / f"{path.stem}.cs1")
-    return Conversion(session, path, out, _tr("Importing {name}").format(name=path.name), overrides)
+    return Conversion(session, path, out, _translate("Models", "Importing {name}").format(name=path.name), overrides)
 
 
 def start_pth_export(session: Any, path: Path, target: Path) -> Conversion:
     """Write a model in the published format; raises CellSeg1Error when the file exists."""
     if target.exists():
-        raise CellSeg1Error(_tr("{file} exists already and is not replaced; give another name.").format(file=target))
-    return Conversion(session, path, target, _tr("Exporting {name}").format(name=target.name))
+        raise CellSeg1Error(
+            _translate("Models", "{file} exists already and is not replaced; give another name.").format(file=target)
+        )
+    return Conversion(session, path, target, _translate("Models", "Exporting {name}").format(name=target.name))

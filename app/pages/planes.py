@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from cellseg1.prediction.select import SelectSettings
 
+_STACKS = (".tif", ".tiff", ".npy", ".nii", ".nii.gz")
+
 #: (image id, z, t)
 Plane = tuple[str, int, int]
 
@@ -22,6 +24,11 @@ Plane = tuple[str, int, int]
 def planes_of(entry: Any) -> list[Plane]:
     """Return all planes of a project's image; one that was never opened counts as one plane."""
     return [(entry.id, z, t) for t in range(max(1, entry.n_t or 1)) for z in range(max(1, entry.n_z or 1))]
+
+
+def may_be_stack(entry: Any) -> bool:
+    """Whether an image was never opened and is of a kind that can have several planes."""
+    return not entry.n_z and str(entry.name).lower().endswith(_STACKS)
 
 
 def is_stack(entry: Any) -> bool:

@@ -20,9 +20,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.library_words import shown
 from app.pages import words
 from app.pages.choose_images import ChooseImagesDialog
-from app.pages.planes import Plane, flags, plane_title, planes_of
+from app.pages.planes import Plane, flags, may_be_stack, plane_title, planes_of
 from app.pages.predict_scale import ModelFacts, enough_cells, facts_of, misfits, rescaling
 from app.pages.thresholds import Thresholds
 from app.theme import TIGHT
@@ -69,6 +70,7 @@ class PredictPanel(Panel):
         self._rescale: dict[str, float] = {}
         self._wanted_run: str | None = None
         self._job: Any = None
+        self._looking = False
         self._guard = WheelGuard(self)
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self._refresh_if_seen)
@@ -200,6 +202,7 @@ class PredictPanel(Panel):
     def _project_changed(self) -> None:
         self._chosen = []
         self._wanted_run = None
+        self._stop_looking()
         self.failures.clear()
         self._show_failures()
         self._soon.start()
@@ -363,6 +366,10 @@ class PredictPanel(Panel):
             self.set_primary(text, "stop", self.tr("Images that are done stay predicted"))
             button.setEnabled(not stopping)
             return
+        if self._looking:
+            self.set_primary(self.tr("Looking at the images..."), "predict", self.tr("How many planes have they?"))
+            button.setEnabled(False)
+            return
         planes = self.planes()
         count = len({plane[0] for plane in planes})
         text = self.tr("Predict") if count < 2 else self.tr("Predict {images}").format(images=words.images(count))
@@ -384,10 +391,44 @@ class PredictPanel(Panel):
             self._job.stop()
             self._show_primary()
             return
+        if self._looking:
+            return
         problems = self.form.problems()
         if problems:
             show_error(self, next(iter(problems.values())))
             return
+        unknown = [one.id for one in self.image_entries() if may_be_stack(one)]
+        if unknown and self.scope.currentData() not in (None, "this"):
+            self._look_at(unknown)
+            return
+        self.start()
+
+    def _look_at(self, image_ids: list[str]) -> None:
+        """Find out first how many planes images have that were never opened; all of them are predicted."""
+        self._looking = True
+        self.progress.setValue(0)
+        self.progress_area.show()
+
+        def at(number: int) -> None:
+            self.progress.setValue(round(1000 * number / len(image_ids)))
+            text = self.tr("Looking at image {n} of {all}")
+            self.progress_line.setText(text.format(n=min(number + 1, len(image_ids)), all=len(image_ids)))
+
+        def looked() -> None:
+            self._stop_looking()
+            self.start()
+
+        self._show_primary()
+        self._session.look_at_images(image_ids, looked, at)
+
+    def _stop_looking(self) -> None:
+        if self._looking:
+            self._looking = False
+            self.progress_area.setVisible(self._job is not None)
+            self._show_primary()
+
+    def start(self) -> None:
+        """Start the prediction."""
         self.failures.clear()
         self._show_failures()
         self._wanted_run = None
@@ -414,7 +455,7 @@ class PredictPanel(Panel):
 
     def _progressed(self, progress: Any) -> None:
         self.progress.setValue(round(1000 * float(progress.share or 0)))
-        parts = [progress.text, time_left(progress.seconds_left)]
+        parts = [shown(progress.text), time_left(progress.seconds_left)]
         self.progress_line.setText("\n".join(part for part in parts if part))
 
     def _item_done(self, item: Any) -> None:

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.library_words import shown
 from app.theme import GAP, TIGHT
 from app.widgets.banner import Banner
 from app.widgets.fold import FoldSection
@@ -305,7 +306,7 @@ class BackboneCard(QFrame):
         self.setProperty("card", True)
         assert status.spec is not None
         spec = status.spec
-        description = QLabel(spec.description)
+        description = QLabel(shown(spec.description))
         description.setWordWrap(True)
         self.state = QLabel()
         self.state.setWordWrap(True)

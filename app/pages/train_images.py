@@ -243,7 +243,7 @@ class TrainingImages(QWidget):
                 session.set_training(False)
             else:
                 document = session.project.document(*plane)
-                document.set_attribute(self.tr("Do not use for training"), "training", False)
+                document.set_attribute("Do not use for training", "training", False)
                 session.project.update_plane(*plane, document)
             session.image_state_changed.emit(plane[0])
         except CellSeg1Error as error:

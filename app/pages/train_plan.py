@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QCoreApplication
 
 from app.engine.planning import ImageSize, TrainingPlan, plan_training
+from app.library_words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+_translate = QCoreApplication.translate
+
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _LONGEST_NAME = 80
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Training", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +85,19 @@ def training_plan(
 
 def plan_text(plan: TrainingPlan, device: Device) -> str:
     """Say how long it will take and with what."""
-    text = _tr("{time} on this computer ({device}).").format(time=plan.text, device=device.label)
+    text = _translate("Training", "{time} on this computer ({device}).").format(
+        time=shown(plan.text), device=device.label
+    )
     text = text[:1].upper() + text[1:]
     if not plan.measured:
-        text += " " + _tr("A rough guess: the first training measures how fast it is.")
+        text += " " + _translate("Training", "A rough guess: the first training measures how fast it is.")
     return text
 
 
 def plan_details(plan: TrainingPlan) -> str:
     """Say what the preset chose."""
     settings = plan.settings
-    text = _tr("Preset {preset}: {epochs} epochs, {steps} steps of {batch} tiles.")
+    text = _translate("Training", "Preset {preset}: {epochs} epochs, {steps} steps of {batch} tiles.")
     return text.format(
         preset=plan.preset, epochs=f"{settings.epoch_max:,}", steps=f"{plan.steps:,}", batch=settings.batch_size
     )
@@ -118,22 +119,30 @@ def fault_in_name(name: str, taken: Iterable[str]) -> str:
 
     name = name.strip()
     if not name:
-        return _tr("Give the model a name.")
+        return _translate("Training", "Give the model a name.")
     if fault_in(name) or name.startswith(".") or len(name) > _LONGEST_NAME:
-        return _tr('Use another name: without < > : " / \\ | ? *, and not too long.')
+        return _translate("Training", 'Use another name: without < > : " / \\ | ? *, and not too long.')
     if name.casefold() in {one.casefold() for one in taken}:
-        return _tr("There is a model of this name already.")
+        return _translate("Training", "There is a model of this name already.")
     return ""
 
 
 def ap_sentence(ap: float | None) -> str:
     """Say what the score on the training image means."""
     if ap is None:
-        return _tr("It was not measured on its training image. Predict other images to see how good it is.")
-    text = _tr("AP {ap} on the training image: of all cells drawn or found there, {share} % agree.")
+        return _translate(
+            "Training", "It was not measured on its training image. Predict other images to see how good it is."
+        )
+    text = _translate("Training", "AP {ap} on the training image: of all cells drawn or found there, {share} % agree.")
     text = text.format(ap=f"{ap:.2f}", share=round(ap * 100))
     if ap >= 0.7:
-        return text + " " + _tr("Good. It learned from this image; others show how good it really is.")
+        return (
+            text + " " + _translate("Training", "Good. It learned from this image; others show how good it really is.")
+        )
     if ap >= 0.4:
-        return text + " " + _tr("Fair. Look at other images; more cells of varied size help.")
-    return text + " " + _tr("Low. Look at the warnings about the cells, draw more of them, or train longer.")
+        return text + " " + _translate("Training", "Fair. Look at other images; more cells of varied size help.")
+    return (
+        text
+        + " "
+        + _translate("Training", "Low. Look at the warnings about the cells, draw more of them, or train longer.")
+    )

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QProgressB
 
 from app.canvas.layers import ProposalLayer
 from app.engine.planning import duration_text
+from app.library_words import shown
 from app.pages import words
 from app.pages.train_plan import ap_sentence
 from app.theme import GAP, TIGHT, heading, tabular
@@ -195,7 +196,7 @@ class TrainingProgress(QWidget):
             return
         self.bar.setValue(round(1000 * float(progress.share or 0)))
         detail = progress.detail or {}
-        said = [progress.text]
+        said = [shown(progress.text)]
         if "steps" in detail:
             self.curve.set_total(float(detail["steps"]))
             said.append(self.tr("step {n} of {all}").format(n=f"{detail['step']:,}", all=f"{detail['steps']:,}"))
@@ -275,7 +276,7 @@ class TrainingResult(QFrame):
         result = job.result or {}
         model = result.get("model")
         name = Path(model).stem if model else ""
-        took = duration_text(float(result.get("seconds") or max(0.0, time.time() - job.started)))
+        took = shown(duration_text(float(result.get("seconds") or max(0.0, time.time() - job.started))))
         self.predict.setVisible(bool(model))
         self.resume.setVisible(resumable and job.state in ("stopped", "failed"))
         if job.state == "finished":

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
+_translate = QCoreApplication.translate
 
-def _tr(text: str, n: int) -> str:
-    return QCoreApplication.translate("Words", text).format(n=f"{n:,}")
+
+def _counted(text: str, n: int) -> str:
+    return text.format(n=f"{n:,}")
 
 
 def cells(n: int) -> str:
     """Return ``1 cell`` or ``27 cells``."""
-    return _tr("{n} cell", n) if n == 1 else _tr("{n} cells", n)
+    return _counted(_translate("Words", "{n} cell") if n == 1 else _translate("Words", "{n} cells"), n)
 
 
 def images(n: int) -> str:
     """Return ``1 image`` or ``12 images``."""
-    return _tr("{n} image", n) if n == 1 else _tr("{n} images", n)
+    return _counted(_translate("Words", "{n} image") if n == 1 else _translate("Words", "{n} images"), n)
 
 
 def proposals(n: int) -> str:
     """Return ``1 proposal`` or ``41 proposals``."""
-    return _tr("{n} proposal", n) if n == 1 else _tr("{n} proposals", n)
+    return _counted(_translate("Words", "{n} proposal") if n == 1 else _translate("Words", "{n} proposals"), n)
 
 
 def masks(n: int) -> str:
     """Return ``1 mask`` or ``12 masks``."""
-    return _tr("{n} mask", n) if n == 1 else _tr("{n} masks", n)
+    return _counted(_translate("Words", "{n} mask") if n == 1 else _translate("Words", "{n} masks"), n)
 
 
 def errors(n: int) -> str:
     """Return ``1 error`` or ``12 errors``."""
-    return _tr("{n} error", n) if n == 1 else _tr("{n} errors", n)
+    return _counted(_translate("Words", "{n} error") if n == 1 else _translate("Words", "{n} errors"), n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from app.project.fingerprint import copy_file, fingerprint, full_hash, same_cont
 from app.project.names import inside
 from app.project.recovery import snapshot_of
 from app.project.sealed import ProjectError
-from app.project.sources import expand, split_masks
+from app.project.sources import PlaneMask, counted_from, expand, masks_of_planes, split_masks
 from cellseg1.errors import CellSeg1Error, MaskError
 from cellseg1.files import free_file
 from cellseg1.images import read_image
@@ -182,14 +183,25 @@ class ProjectImages(ProjectDrawings):
         report: ImportReport,
         progress: Callable[[int, str], object],
     ) -> None:
-        pairing = pair_by_name(list(ids), masks)
+        of_planes = masks_of_planes(ids, masks)
+        single = {one.path for group in of_planes.values() for one in group}
+        pairing = pair_by_name(
+            [path for path in ids if path not in of_planes], [one for one in masks if one not in single]
+        )
         report.sentences += pairing.report()
         report.masks = len(masks)
-        for number, (path, mask) in enumerate(pairing.pairs):
+        done = len(ids)
+        for path, group in of_planes.items():
+            try:
+                self._import_plane_masks(ids[path], group, report, functools.partial(progress, done))
+            except CellSeg1Error as error:
+                report.sentences.append(f"{error} The image {path.name} was added without its masks.")
+            done += len(group)
+        for number, (path, mask) in enumerate(pairing.pairs, len(single)):
             progress(len(ids) + number, mask.name)
             image_id = ids[path]
             try:
-                image = read_image(self.image_path(image_id))
+                image = self.read_image(image_id)
                 self.describe_image(image_id, image)
                 report.cells[image_id] = self._import_mask(image_id, image, mask, report)
             except CellSeg1Error as error:
@@ -208,12 +220,7 @@ class ProjectImages(ProjectDrawings):
                     raise
                 report.sentences.append(f"{path.name} has fewer planes than its image; the others are without cells.")
                 break
-            shape = image.plane(z, t).shape[:2]
-            if mask.labels.shape != shape:
-                raise MaskError(
-                    f"The mask {path.name} has {mask.labels.shape[1]} x {mask.labels.shape[0]} pixels, but its image "
-                    f"has {shape[1]} x {shape[0]}."
-                )
+            self._require_shape(mask.labels.shape, image, z, t, path)
             if (z, t) == (0, 0):
                 report.sentences += [f"{path.name}: {note}" for note in mask.notes]
             if mask.n_cells:
@@ -223,6 +230,43 @@ class ProjectImages(ProjectDrawings):
         if not total:
             report.sentences.append(f"The mask {path.name} holds no cells.")
         return total
+
+    def _import_plane_masks(
+        self, image_id: str, masks: Sequence[PlaneMask], report: ImportReport, progress: Callable[[str], object]
+    ) -> None:
+        """Make cells of mask files that belong to one plane each."""
+        image = self.read_image(image_id)
+        self.describe_image(image_id, image)
+        first = {
+            "z": counted_from((one.z for one in masks), image.n_z),
+            "t": counted_from((one.t for one in masks), image.n_t),
+        }
+        total = 0
+        for one in masks:
+            progress(one.path.name)
+            z, t = (one.z or first["z"]) - first["z"], (one.t or first["t"]) - first["t"]
+            if not (0 <= z < image.n_z and 0 <= t < image.n_t):
+                report.sentences.append(f"The mask {one.path.name} names a plane that its image does not have.")
+                continue
+            try:
+                mask = read_mask(one.path)
+                self._require_shape(mask.labels.shape, image, z, t, one.path)
+            except MaskError as error:
+                report.sentences.append(f"{error} This plane was left without cells.")
+                continue
+            report.sentences += [f"{one.path.name}: {note}" for note in mask.notes]
+            if mask.n_cells:
+                document = self.document(image_id, z, t)
+                import_labels(document, mask.labels)
+                total += len(document.cells)
+        report.cells[image_id] = total
+
+    def _require_shape(self, found: tuple[int, ...], image: Image, z: int, t: int, path: Path) -> None:
+        shape = image.plane(z, t).shape[:2]
+        if found != shape:
+            raise MaskError(
+                f"The mask {path.name} has {found[1]} x {found[0]} pixels, but its image has {shape[1]} x {shape[0]}."
+            )
 
     def import_masks(self, masks: Sequence[Path]) -> ImportReport:
         """Add mask files and folders to images that are in the project already; only background is painted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MASK_TAIL = re.compile(r"[_\-. ](?:cp_masks|masks|mask|labels|label|seg|gt)$")
+#: "_t002_z011", "-z5", "_z005_t1": at least one of both, set off from the name.
+_PLANE_TAIL = re.compile(
+    r"(?P<stem>.+?)(?=[_\-. ][tz]\d)(?:[_\-. ]t(?P<t>\d+))?(?:[_\-. ]?z(?P<z>\d+))?(?:[_\-. ]?t(?P<t2>\d+))?"
+    r"(?:[_\-. ]?z(?P<z2>\d+))?"
+)
 _MASK_FOLDERS = frozenset(("mask", "masks", "label", "labels", "gt", "seg", "annotations", "ground_truth"))
 
 
@@ -45,6 +51,41 @@ def _wanted(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
 
 
+@dataclass(frozen=True, slots=True)
+class PlaneMask:
+    """A mask file that names a plane of its stack: ``cells_t002_z011.tif`` belongs to ``cells.tif``.
+
+    `z` and `t` are the numbers in the name, None where it has none.
+    """
+
+    path: Path
+    z: int | None
+    t: int | None
+
+
+def masks_of_planes(images: Iterable[Path], masks: Iterable[Path]) -> dict[Path, list[PlaneMask]]:
+    """Find masks that belong to single planes of images, by name: what this program and others write for stacks."""
+    masks = list(masks)
+    by_stem = {plain_stem(path).casefold(): path for path in images}
+    found: dict[Path, list[PlaneMask]] = {}
+    for mask in masks:
+        stem = _MASK_TAIL.sub("", plain_stem(mask).casefold())
+        match = None if stem in by_stem else _PLANE_TAIL.fullmatch(stem)
+        image = None if match is None else by_stem.get(_MASK_TAIL.sub("", match["stem"]))
+        if match is None or image is None:
+            continue
+        numbers = {name: int(match[name]) for name in ("t", "z", "t2", "z2") if match[name] is not None}
+        t, z = numbers.get("t", numbers.get("t2")), numbers.get("z", numbers.get("z2"))
+        found.setdefault(image, []).append(PlaneMask(mask, z, t))
+    return found
+
+
+def counted_from(numbers: Iterable[int | None], count: int) -> int:
+    """Return whether plane numbers in names of files begin at 0 or at 1."""
+    known = [number for number in numbers if number is not None]
+    return 1 if known and min(known) >= 1 and max(known) >= count else 0
+
+
 def split_masks(files: list[Path]) -> tuple[list[Path], list[Path]]:
     """Tell masks from images by their names or folders; what has no image beside it is an image itself."""
     called = [path for path in files if _is_called_mask(path)]
@@ -53,6 +94,7 @@ def split_masks(files: list[Path]) -> tuple[list[Path], list[Path]]:
         return files, []
     pairing = pair_by_name(others, called)
     masks = {mask for _image, mask in pairing.pairs} | {mask for _, group in pairing.ambiguous for mask in group}
+    masks |= {one.path for group in masks_of_planes(others, called).values() for one in group}
     # The words of a name may mean something else ("gt" of a gene); only a partner makes it a mask.
     return [path for path in files if path not in masks], [path for path in called if path in masks]
 

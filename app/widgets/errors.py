@@ -33,11 +33,9 @@ from app.widgets.fold import FoldSection
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error
 
+_translate = QCoreApplication.translate
+
 _log = logging.getLogger(__name__)
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Errors", text)
 
 
 class ErrorDialog(QDialog):
@@ -50,7 +48,7 @@ class ErrorDialog(QDialog):
         self, sentence: str, details: str = "", parent: QWidget | None = None, *, nothing_lost: bool = True
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle(_tr("CellSeg1 Studio"))
+        self.setWindowTitle(_translate("Errors", "CellSeg1 Studio"))
         self.sentence, self.details = sentence, details
         self.times = 1
 
@@ -58,9 +56,9 @@ class ErrorDialog(QDialog):
         what.setFont(heading(self.font(), 0))
         what.setWordWrap(True)
         what.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.safe = QLabel(_tr("Nothing was lost."))
+        self.safe = QLabel(_translate("Errors", "Nothing was lost."))
         self.safe.setProperty("secondary", True)
-        self.safe.setVisible(nothing_lost and _tr("Nothing was lost.") not in sentence)
+        self.safe.setVisible(nothing_lost and _translate("Errors", "Nothing was lost.") not in sentence)
         self._again = QLabel()
         self._again.setProperty("secondary", True)
         self._again.hide()
@@ -81,21 +79,21 @@ class ErrorDialog(QDialog):
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setMinimumHeight(self.fontMetrics().lineSpacing() * 10)
-        self.text.setAccessibleName(_tr("Details"))
+        self.text.setAccessibleName(_translate("Errors", "Details"))
         self.text.setTabChangesFocus(True)
-        self.fold = FoldSection(_tr("Details"))
+        self.fold = FoldSection(_translate("Errors", "Details"))
         self.fold.add(self.text)
         self.fold.toggled.connect(lambda _open: self.adjustSize())
         self.fold.setVisible(bool(details))
 
-        self.copy_button = QPushButton(_tr("Copy details"))
-        self.copy_button.setToolTip(_tr("Copy the sentence and the details, to send them to somebody"))
-        self.copy_button.setAccessibleName(_tr("Copy details"))
+        self.copy_button = QPushButton(_translate("Errors", "Copy details"))
+        self.copy_button.setToolTip(_translate("Errors", "Copy the sentence and the details, to send them to somebody"))
+        self.copy_button.setAccessibleName(_translate("Errors", "Copy details"))
         self.copy_button.setAutoDefault(False)
         self.copy_button.clicked.connect(self.copy_details)
-        self.close_button = QPushButton(_tr("Close"))
-        self.close_button.setToolTip(_tr("Close (Esc)"))
-        self.close_button.setAccessibleName(_tr("Close"))
+        self.close_button = QPushButton(_translate("Errors", "Close"))
+        self.close_button.setToolTip(_translate("Errors", "Close (Esc)"))
+        self.close_button.setAccessibleName(_translate("Errors", "Close"))
         self.close_button.setProperty("primary", True)
         self.close_button.setDefault(True)
         self.close_button.clicked.connect(self.accept)
@@ -111,19 +109,19 @@ class ErrorDialog(QDialog):
         layout.addLayout(top)
         layout.addWidget(self.fold, 1)
         layout.addLayout(buttons)
-        self.setAccessibleName(_tr("Error"))
+        self.setAccessibleName(_translate("Errors", "Error"))
         self.setAccessibleDescription(sentence)
         self.close_button.setFocus()
 
     def copy_details(self) -> None:
         """Put the sentence, the details and the versions into the clipboard."""
         QGuiApplication.clipboard().setText(f"{self.sentence}\n\n{self.details}\n\n{versions()}".strip() + "\n")
-        self.copy_button.setText(_tr("Copied"))
+        self.copy_button.setText(_translate("Errors", "Copied"))
 
     def once_more(self) -> None:
         """Count the same error again instead of opening a second dialog."""
         self.times += 1
-        self._again.setText(_tr("It happened {0} times.").format(self.times))
+        self._again.setText(_translate("Errors", "It happened {0} times.").format(self.times))
         self._again.show()
         self.raise_()
 
@@ -169,7 +167,9 @@ def describe(error: BaseException) -> tuple[str, str]:
     details = "".join(traceback.format_exception(error)).strip()
     if isinstance(error, CellSeg1Error):
         return str(error), details
-    sentence = _tr("Something went wrong in the program. Go on; if it misbehaves, close it and start it again.")
+    sentence = _translate(
+        "Errors", "Something went wrong in the program. Go on; if it misbehaves, close it and start it again."
+    )
     return sentence, details
 
 

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from PySide6.QtCore import QCoreApplication
 
+from app.library_words import shown
+
 
 class Job(Protocol):
     """What the bar needs of a job; `app.engine.client.JobHandle` is one."""
@@ -70,7 +72,7 @@ class JobEntry:
         if self.state == "running":
             progress = self.job.last_progress
             left = time_left(getattr(progress, "seconds_left", None))
-            return left or (getattr(progress, "text", "") or QCoreApplication.translate("JobBar", "starting…"))
+            return left or (shown(getattr(progress, "text", "")) or QCoreApplication.translate("JobBar", "starting…"))
         return {
             "finished": QCoreApplication.translate("JobBar", "finished"),
             "stopped": QCoreApplication.translate("JobBar", "stopped; what was done is kept"),

@@ -9,6 +9,7 @@ from typing import Any, Literal, Union
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QToolButton, QWidget
 
+from app.library_words import setting_help
 from app.theme import GAP, TIGHT, icon, tabular
 from app.widgets.setting_names import choice_title, setting_title
 from app.widgets.slider_field import WheelGuard
@@ -87,8 +88,8 @@ class SettingRow(QWidget):
         self.label.setWordWrap(True)
         self.field = self._make_field(wanted, optional)
         self.field.setAccessibleName(title)
-        self.field.setAccessibleDescription(meta["help"])
-        self.setToolTip(f"{meta['help']}\n{name}")
+        self.field.setAccessibleDescription(setting_help(meta["help"]))
+        self.setToolTip(f"{setting_help(meta['help'])}\n{name}")
         self.label.setBuddy(self.field)
         if self._kind == "choice":
             guard.guard(self.field)
@@ -157,7 +158,9 @@ class SettingRow(QWidget):
             self.field.blockSignals(False)
         plain = self._words(default)
         self.help.setText(
-            self.tr("{help} Default: {value}.").format(help=FIELDS[self.name].metadata["help"], value=plain)
+            self.tr("{help} Default: {value}.").format(
+                help=setting_help(FIELDS[self.name].metadata["help"]), value=plain
+            )
         )
         self.reset_button.setToolTip(self.tr("Back to {0}").format(plain))
         self.reset_button.setVisible(value != default)
@@ -174,7 +177,7 @@ class SettingRow(QWidget):
         self.field.setProperty("wrong", bool(sentence))
         self.field.style().unpolish(self.field)
         self.field.style().polish(self.field)
-        self.field.setAccessibleDescription(sentence or FIELDS[self.name].metadata["help"])
+        self.field.setAccessibleDescription(sentence or setting_help(FIELDS[self.name].metadata["help"]))
 
     def _words(self, value: Any) -> str:
         if self._kind == "flag":

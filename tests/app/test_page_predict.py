@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 from page_help import CELLS, FakeProject, Stage, labels_of
+from panel_help import bench_fixture  # noqa: F401 - a fixture
 from PySide6.QtCore import Qt
 
 from app.pages.choose_images import ChooseImagesDialog
@@ -293,3 +295,42 @@ def test_the_card_gives_the_line_the_defaults_and_the_scale(stage, tmp_path):
     ratio = stage.session.document.cells.median_diameter() / 9
     assert ratio > 1.2
     assert stage.session.jobs.calls[-1][1]["rescale"] == {"i0": pytest.approx(3.0 / ratio)}
+
+
+def test_planes_of_stacks_that_were_never_opened_are_found_before_all_are_predicted(bench, monkeypatch):
+    bench.fake_engines(monkeypatch)
+    bench.project("a")
+    pictures = bench.folder / "more"
+    pictures.mkdir()
+    values = np.zeros((4, 40, 60), np.uint16)
+    tifffile.imwrite(pictures / "s.tif", values, imagej=True, metadata={"axes": "ZYX"})
+    (pictures / "damaged.tif").write_bytes(b"II*\0 no more")
+    bench.session.add_images([pictures], copy=False)
+    damaged, stack = (one.id for one in bench.session.project.images[1:])
+    assert bench.session.project.image(stack).n_z == 0
+    panel = bench.show(PredictPanel(bench.session, bench.canvas))
+    choose_scope(panel, "all")
+    panel.press()
+    assert not panel.primary.isEnabled()
+    assert panel.progress_area.isVisible()
+    bench.wait(lambda: bench.jobs)
+    items = [(item.image_id, item.z) for item in bench.jobs[-1].request.items]
+    first = bench.session.project.images[0].id
+    assert items == [(first, 0), (damaged, 0), *((stack, z) for z in range(4))]
+
+
+def test_leaving_the_project_ends_the_look_at_its_images(bench, monkeypatch):
+    bench.fake_engines(monkeypatch)
+    bench.project("a")
+    pictures = bench.folder / "more"
+    pictures.mkdir()
+    for name in ("p.tif", "q.tif"):
+        tifffile.imwrite(pictures / name, np.zeros((40, 60), np.uint16))
+    bench.session.add_images([pictures], copy=False)
+    panel = bench.show(PredictPanel(bench.session, bench.canvas))
+    choose_scope(panel, "all")
+    panel.press()
+    bench.session.close_project()
+    bench.qtbot.wait(100)
+    assert not bench.jobs
+    assert panel.progress_area.isHidden()

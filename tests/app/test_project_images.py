@@ -174,6 +174,54 @@ def test_a_folder_of_masks_beside_the_images_is_recognised(tmp_path):
     assert split_masks(images_) == (images_, [])
 
 
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("s_t000_z{n:03d}.tif", 0),
+        ("s_z{n:03d}.png", 0),
+        ("s_z{n}_mask.tif", 1),
+        ("S-z{n:02d}_cp_masks.png", 1),
+        ("s_z{n:03d}_t000.tif", 0),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_masks_of_single_planes_find_their_stack(project, tmp_path, name, first, named):
+    """What this program saves of a stack can be brought back, and so can what others number from 1."""
+    stack = np.random.default_rng(0).integers(0, 255, (3, *SHAPE)).astype(np.uint8)
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images/s.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    for plane in range(3):
+        mask(tmp_path / "masks" / name.format(n=plane + first), squares(count=plane + 2))
+    folders = [tmp_path / "images"] if named else [tmp_path / "images", tmp_path / "masks"]
+    report = project.add_images(folders, copy=True, masks=[tmp_path / "masks"] if named else ())
+    (image_id,) = report.added
+    assert report.sentences == []
+    assert report.cells == {image_id: 9}
+    assert [len(project.document(image_id, z).cells) for z in range(3)] == [2, 3, 4]
+
+
+def test_masks_of_planes_that_do_not_fit_are_named(project, tmp_path):
+    stack = np.zeros((2, *SHAPE), np.uint8)
+    tifffile.imwrite(tmp_path / "s.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    mask(tmp_path / "m/s_z000.tif", squares(count=2))
+    mask(tmp_path / "m/s_z001.tif", squares(count=2)[:-1])
+    mask(tmp_path / "m/s_z007.tif", squares(count=2))
+    report = project.add_images([tmp_path / "s.tif"], copy=True, masks=[tmp_path / "m"])
+    assert report.cells == {report.added[0]: 2}
+    assert len(report.sentences) == 2
+    assert "s_z001.tif has" in report.sentences[0]
+    assert "s_z007.tif names a plane" in report.sentences[1]
+
+
+def test_images_that_are_planes_themselves_keep_their_own_masks(project, tmp_path):
+    for plane in (0, 1):
+        picture(tmp_path / f"in/s_z{plane}.png", seed=plane)
+        mask(tmp_path / f"in/s_z{plane}_mask.png", squares(count=plane + 1))
+    report = project.add_images([tmp_path / "in"], copy=True)
+    assert names(project) == ["s_z0.png", "s_z1.png"]
+    assert sorted(report.cells.values()) == [1, 2]
+
+
 def test_a_stack_of_masks_for_a_stack_of_images(project, tmp_path):
     stack = np.random.default_rng(0).integers(0, 255, (3, *SHAPE)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "s.tif", stack, imagej=True, metadata={"axes": "ZYX"})

@@ -71,13 +71,13 @@ class BrushTool(Tool):
         self._erasing = self.erases or event.alt
         under = document.cell_at(event.x, event.y)
         if self._erasing:
-            self._cell, name = under, self.tr("Erase")
+            self._cell, name = under, "Erase"
         elif event.shift and (known := self._known_cell()):
-            self._cell, name = known, self.tr("Paint cell")
+            self._cell, name = known, "Paint cell"
         elif under:
-            self._cell, name = under, self.tr("Paint cell")
+            self._cell, name = under, "Paint cell"
         else:
-            self._cell, name = document.cells.next_id(), self.tr("New cell")
+            self._cell, name = document.cells.next_id(), "New cell"
         self._document = document
         self._edit = document.begin(name)
         self._last = event.x, event.y

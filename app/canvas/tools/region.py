@@ -100,14 +100,14 @@ class RegionTool(Tool):
         if min(now[2], now[3]) < _SMALLEST:
             self.say(self.tr("This region is too small; drag a larger rectangle."))
             return
-        self.done(document.set_attribute(self.tr("Set region"), "region", list(now)))
+        self.done(document.set_attribute("Set region", "region", list(now)))
 
     def double_click(self, event: PointerEvent) -> None:
         """Remove the region."""
         document = self.document()
         if event.button == Qt.MouseButton.LeftButton and document is not None and self.canvas.region is not None:
             self.cancel()
-            self.done(document.set_attribute(self.tr("Remove region"), "region", None))
+            self.done(document.set_attribute("Remove region", "region", None))
 
     def cancel(self) -> bool:
         """Put it back to where it was."""
