@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -32,6 +33,8 @@ Kind = Literal["package", "python", "system"]
 _TEXT = re.compile(r"licen[cs]e|copying|notice", re.IGNORECASE)
 _NO_TEXT = frozenset((".py", ".pyc", ".pyi", ".html", ".json", ".so", ".h", ".png", ".cmake", ".css", ".js"))
 _OURS = "cellseg1-studio"
+#: In the bundle: our own files, and Python's library, which PyInstaller packs itself.
+_OUR_FILES = ("resources/", "base_library.zip")
 _LINE = "=" * 100
 
 
@@ -150,7 +153,7 @@ def components_of_files(files: Iterable[tuple[str, str]]) -> list[Component]:
         real = os.path.realpath(source)
         if real in owners:
             inside[key_of(owners[real].metadata["Name"])] = owners[real]
-        elif _below(real, {str(ROOT)}) or not source:
+        elif name.replace("\\", "/").startswith(_OUR_FILES) or _below(real, {str(ROOT)}) or not source:
             continue
         elif _below(real, packages):
             unknown.append(f"{name} ({source})")
@@ -178,10 +181,13 @@ def _python() -> Component:
 def _system(files: Iterable[str]) -> list[Component]:
     """Describe the system's packages that own these files."""
     found: dict[str, Component] = {}
+    debian = shutil.which("dpkg-query") is not None
     for file in sorted(files):
-        package, version = _owner_on_debian(file)
+        package, version = _owner_on_debian(file) if debian else ("", "")
+        if not package and debian:
+            raise InventoryError(f"No package of the system owns {file}, which was collected.")
         if not package:
-            # A system without this package manager, or Windows: the file's own name says most.
+            # Windows, or a system with another package manager: the file's own name says most.
             found[file] = Component(Path(file).name, "", "system")
             continue
         if package not in found:
@@ -196,10 +202,7 @@ def _system(files: Iterable[str]) -> list[Component]:
 def _owner_on_debian(file: str) -> tuple[str, str]:
     # Since Debian merged /lib into /usr/lib its list of files knows some under the one, some under the other name.
     for name in dict.fromkeys((file, file.removeprefix("/usr"))):
-        try:
-            line = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True, check=False).stdout
-        except OSError:
-            return "", ""
+        line = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True, check=False).stdout
         if ": " in line:
             package = line.split(": ", 1)[0].split(",")[0].strip()
             shown = ["dpkg-query", "-W", "-f", "${Version}", package]

@@ -1,8 +1,10 @@
 """Licences and bill of materials, from a stand-in environment with three packages."""
 
 import json
+import shutil
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -75,10 +77,12 @@ def test_only_what_was_frozen_is_listed(packages, tmp_path, monkeypatch):
     system.write_text("")
     everything = metadata.distributions
     monkeypatch.setattr(metadata, "distributions", lambda **_: everything(path=[str(packages)]))
+    monkeypatch.setattr(inventory.shutil, "which", lambda _name: None)
     files = [
         ("alpha", str(packages / "alpha/__init__.py")),
         ("json", json.__file__),
-        ("resources/NOTICE", str(inventory.ROOT / "NOTICE")),
+        ("resources/NOTICE", str(tmp_path / "copied" / "NOTICE")),
+        ("app/main_window.py", str(inventory.ROOT / "app" / "main_window.py")),
         ("libsomething.so.1", str(system)),
     ]
     names = [one.name for one in inventory.components_of_files(files)]
@@ -138,3 +142,15 @@ def test_the_bill_of_materials_is_valid_and_complete():
     assert "pkg:pypi/torch@2.13.0%2Bcpu" in text
     root = next(one for one in bill["dependencies"] if one["ref"] == "cellseg1-studio")
     assert len(root["dependsOn"]) == len(components)
+
+
+@pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="a system with Debian's packages")
+def test_libraries_of_the_system_are_found_in_its_packages(tmp_path):
+    shell = Path(shutil.which("dpkg-query")).resolve()
+    found = inventory._system([str(shell)])
+    assert [(one.name, one.kind) for one in found] == [("dpkg", "system")]
+    assert found[0].version
+    stray = tmp_path / "libstray.so.1"
+    stray.write_text("")
+    with pytest.raises(inventory.InventoryError, match=r"No package of the system owns .*libstray"):
+        inventory._system([str(stray)])
