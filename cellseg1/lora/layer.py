@@ -64,6 +64,15 @@ class LoraLinear(nn.Linear):
                 out[..., rows] += delta
         return self.dropout(out) if self.place == "output" else out
 
+    def effective_weight(self) -> Tensor:
+        """Return W + B A (out, in): what the layer multiplies by when nothing is dropped."""
+        if not self.enabled:
+            return self.weight
+        weight = self.weight.clone()
+        for part, rows in self.rows.items():
+            weight[rows] += self.b[part] @ self.a[part]
+        return weight
+
     def plain(self) -> nn.Linear:
         """Return the layer without the adapter, with the same weight and bias."""
         base = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from cellseg1.errors import BackboneError
+from cellseg1.sam import two_way
 from cellseg1.sam.interface import Decoded, Embedding
 
 if TYPE_CHECKING:
@@ -194,19 +195,38 @@ class TinyMaskDecoder(nn.Module):
         self.iou_prediction_head = _mlp(dim, dim, 1)
 
     def tokens(self, windows: Tensor, position: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the two-way transformer: scores (N,), mask tokens (N, C) and updated windows (N, C, 16, 16)."""
+        """Run the two-way transformer over windows (N, 256, C) with positions (256, C).
+
+        Returns
+        -------
+        Scores (N,), mask tokens (N, C) and the updated windows (N, 256, C).
+        """
         count = sparse.shape[0]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])[None].expand(count, -1, -1)
-        hidden, source = self.transformer(windows, position.expand(count, -1, -1, -1), torch.cat([own, sparse], 1))
+        prompts = torch.cat([own, sparse], 1)
+        if two_way.applies(self.transformer):
+            hidden, source = two_way.two_way(self.transformer, windows, position, prompts)
+        else:
+            square = two_way.split(windows.transpose(1, 2), 2, (_TOKENS, _TOKENS))
+            places = two_way.split(position.T, 1, (_TOKENS, _TOKENS)).expand_as(square)
+            hidden, source = self.transformer(square, places, prompts)
         scores = self.iou_prediction_head(hidden[:, 0])[:, 0]
-        return scores, hidden[:, 1], source.transpose(1, 2).reshape(windows.shape)
+        return scores, hidden[:, 1], source
 
     def masks(self, mask_tokens: Tensor, windows: Tensor, skip: Tensor) -> Tensor:
-        """Mask logits (N, 32, 32) from mask tokens (N, C), windows (N, C, 16, 16) and skip windows (N, 32, 32, 32)."""
+        """Mask logits (N, 32, 32) from mask tokens (N, C), windows (N, 256, C) and skip windows (N, 1024, 32)."""
         upscale, norm, mix = self.output_upscaling
-        fine = mix(F.gelu(norm(upscale(windows) + skip)))
+        assert isinstance(upscale, nn.ConvTranspose2d)
+        assert isinstance(norm, ChannelNorm)
+        assert isinstance(mix, nn.Conv2d)
+        assert mix.bias is not None
+        fine = two_way.upscaled(upscale, two_way.split(windows, 1, (_TOKENS, _TOKENS))).flatten(1, 2) + skip
+        fine = F.gelu(F.layer_norm(fine, (_SKIP_DIM,), norm.weight, norm.bias, 1e-5))
+        # The mixing of channels is linear, so it acts on the one vector of weights instead of on every place.
         weights = self.output_hypernetworks_mlps[0](mask_tokens)
-        return torch.einsum("nc,nchw->nhw", weights, fine)
+        mixed = weights @ mix.weight[:, :, 0, 0]
+        logits = torch.einsum("nc,npc->np", mixed, fine) + (weights @ mix.bias)[:, None]
+        return two_way.split(logits, 1, (2 * _TOKENS, 2 * _TOKENS))
 
 
 def _mlp(inside: int, hidden: int, outside: int) -> nn.Sequential:
@@ -274,7 +294,8 @@ class TinyModel(nn.Module):
         """Decode N prompts, each in its own window; see `cellseg1.sam.interface.Backbone.decode`."""
         origin = window_origin(points, labels)
         field, skip = _Field(embedding.features[0], 8), _Field(embedding.features[1], 16)
-        position = self.prompt_encoder.get_dense_pe()
+        field.flat = field.flat + self.prompt_encoder.no_mask_embed.weight.to(field.flat.dtype)
+        position = self.prompt_encoder.get_dense_pe()[0].flatten(1).T.to(field.flat.dtype)
         local = points.float() - origin[:, None].to(points.device, torch.float32)
         scores: list[Tensor] = []
         logits: list[Tensor] = []
@@ -283,8 +304,7 @@ class TinyModel(nn.Module):
             part = slice(start, start + self.decode_batch)
             sparse = self._sparse(local[part], labels[part]).to(field.flat.dtype)
             windows = field.windows(image_index[part], origin[part] // EMBED_STRIDE, _TOKENS)
-            windows = windows + self.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1).to(windows.dtype)
-            score, token, source = self.mask_decoder.tokens(windows, position.to(windows.dtype), sparse)
+            score, token, source = self.mask_decoder.tokens(windows, position, sparse)
             scores.append(score)
             keep = torch.arange(len(score), device=score.device)
             if min_score is not None:
@@ -310,15 +330,14 @@ class _Field:
         self.flat = padded.permute(0, 2, 3, 1).reshape(-1, self.channels)
 
     def windows(self, image_index: Tensor, corner: Tensor, size: int) -> Tensor:
-        """Return (N, C, size, size) whose top left corners are `corner` (N, 2) = (x, y) in cells of the grid."""
+        """Return (N, size * size, C) whose top left corners are `corner` (N, 2) = (x, y) in cells of the grid."""
         along = torch.arange(size, device=corner.device)
         # A prompt just outside the image would reach beyond the margin; its window is moved inwards instead.
         x = (corner[:, 0] + self.margin).clamp(0, self.width - size)
         y = (corner[:, 1] + self.margin).clamp(0, self.height - size)
         rows = image_index[:, None] * self.height + y[:, None] + along
         index = rows[:, :, None] * self.width + (x[:, None] + along)[:, None, :]
-        gathered = self.flat.index_select(0, index.flatten())
-        return gathered.view(len(corner), size, size, self.channels).permute(0, 3, 1, 2)
+        return self.flat.index_select(0, index.flatten()).view(len(corner), size * size, self.channels)
 
 
 def window_origin(points: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,141 @@
+"""SAM's two-way transformer with a fifth of its multiplications, for few tokens of prompts and many of the image.
+
+The module itself, its weights and their names stay SAM's (`segment_anything.modeling.transformer`); only the order of
+the products changes.  An attention between T tokens and L places of an image computes, for every place, keys, values
+or queries (L x C x C / 2 products each).  Since T is about five and L is 256, it is cheaper to bring the tokens' side
+through those matrices instead: with keys K = X Wk', the products Q K' are (Q Wk) X', and the sum A (X Wv') is
+(A X) Wv'.  What every place shares drops out: a softmax does not see a constant added to all of a row.  The result is
+the same but for rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def applies(transformer: nn.Module) -> bool:
+    """Tell whether the short way gives the same answer: not while an adapter draws its dropout per place."""
+    dropouts = (getattr(layer, "dropout", None) for layer in transformer.modules() if layer.training)
+    return not any(isinstance(dropout, nn.Dropout) and dropout.p > 0 for dropout in dropouts)
+
+
+def two_way(transformer: Any, image: Tensor, position: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
+    """Do what `TwoWayTransformer.forward` does.
+
+    Parameters
+    ----------
+    transformer
+        A `TwoWayTransformer`; its linear layers may carry adapters that offer `effective_weight`.
+    image
+        (N, L, C) features of the image around each prompt; overwritten where no gradients are recorded.
+    position
+        (L, C) their positional encoding, the same for every prompt.
+    prompts
+        (N, T, C) tokens of the prompts.
+
+    Returns
+    -------
+    The tokens (N, T, C) and the image's features (N, L, C) afterwards.
+    """
+    tokens, places = prompts, image
+    for layer in transformer.layers:
+        if layer.skip_first_layer_pe:
+            tokens = layer.self_attn(q=tokens, k=tokens, v=tokens)
+        else:
+            asked = tokens + prompts
+            tokens = tokens + layer.self_attn(q=asked, k=asked, v=tokens)
+        tokens = layer.norm1(tokens)
+        placed = places + position
+        tokens = layer.norm2(
+            tokens + _tokens_from_image(layer.cross_attn_token_to_image, tokens + prompts, placed, places)
+        )
+        tokens = layer.norm3(tokens + layer.mlp(tokens))
+        places = layer.norm4(
+            _image_from_tokens(layer.cross_attn_image_to_token, placed, tokens + prompts, tokens, places)
+        )
+    final = transformer.final_attn_token_to_image
+    tokens = tokens + _tokens_from_image(final, tokens + prompts, places + position, places)
+    return transformer.norm_final_attn(tokens), places
+
+
+def weight_of(layer: nn.Linear) -> Tensor:
+    """Return the matrix that a linear layer applies, an adapter's part included."""
+    effective = getattr(layer, "effective_weight", None)
+    weight: Tensor = layer.weight if effective is None else effective()
+    return weight
+
+
+def split(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
+    """Unflatten one dimension (torch's own method has no types)."""
+    result: Tensor = x.unflatten(dim, sizes)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _heads(x: Tensor, heads: int) -> Tensor:
+    """(N, T, D) to (N, H, T, D / H)."""
+    return split(x, -1, (heads, -1)).transpose(1, 2)
+
+
+def _tokens_from_image(attention: Any, asked: Tensor, placed: Tensor, places: Tensor) -> Tensor:
+    """Tokens attend to the image: `asked` (N, T, C), keys from `placed` and values from `places`, both (N, L, C)."""
+    heads = attention.num_heads
+    keys = split(weight_of(attention.k_proj), 0, (heads, -1))
+    values = split(weight_of(attention.v_proj), 0, (heads, -1))
+    queries = _heads(attention.q_proj(asked), heads)
+    scale = 1 / math.sqrt(queries.shape[-1])
+    # The bias of the keys adds the same to every place of a row.
+    reach = torch.einsum("nhtd,hdc->nhtc", queries * scale, keys).flatten(1, 2)
+    share = (reach @ placed.transpose(1, 2)).softmax(-1)
+    seen = split(share @ places, 1, (heads, -1))
+    out = torch.einsum("nhtc,hdc->nthd", seen, values).flatten(2)
+    if attention.v_proj.bias is not None:
+        out = out + attention.v_proj.bias
+    result: Tensor = attention.out_proj(out)
+    return result
+
+
+def _image_from_tokens(attention: Any, placed: Tensor, keyed: Tensor, valued: Tensor, places: Tensor) -> Tensor:
+    """Add to `places` (N, L, C) what the image takes from the tokens: keys from `keyed`, values from `valued`."""
+    heads = attention.num_heads
+    queries = split(weight_of(attention.q_proj), 0, (heads, -1))
+    out = split(weight_of(attention.out_proj), 1, (heads, -1))
+    keys = _heads(attention.k_proj(keyed), heads)
+    values = _heads(attention.v_proj(valued), heads)
+    keys = keys / math.sqrt(keys.shape[-1])
+    count = keys.shape[2]
+    reach = torch.einsum("nhtd,hdc->nhtc", keys, queries).flatten(1, 2)
+    logits = split(reach @ placed.transpose(1, 2), 1, (heads, count))
+    if attention.q_proj.bias is not None:
+        logits = logits + torch.einsum("nhtd,hd->nht", keys, split(attention.q_proj.bias, 0, (heads, -1)))[..., None]
+    # A softmax over a dimension that is not the last one is computed for many places at once.
+    share = logits.softmax(2).flatten(1, 2).transpose(1, 2)
+    given = torch.einsum("nhtd,chd->nhtc", values, out).flatten(1, 2)
+    bias: Tensor | None = attention.out_proj.bias
+    if bias is not None:
+        # The shares of a head add up to one, so a bias given to one head's values reaches every place once.
+        given = given + bias / heads
+    if torch.is_grad_enabled():
+        return torch.baddbmm(places, share, given)
+    # Most of the time goes into moving these numbers through memory; nobody needs the old ones.
+    return places.baddbmm_(share, given)
+
+
+def upscaled(layer: nn.ConvTranspose2d, windows: Tensor) -> Tensor:
+    """Apply a transposed convolution of 2 x 2 with stride 2 to (N, H, W, C) as one matrix product.
+
+    Returns
+    -------
+    Tensor
+        (N, 2 H, 2 W, D), channels last.
+    """
+    count, height, width, _channels = windows.shape
+    # (C, D, 2, 2) to (2 * 2 * D, C): the four corners of a place follow each other.
+    matrix = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)
+    fine = F.linear(windows, matrix).view(count, height, width, 2, 2, layer.out_channels)
+    fine = fine.permute(0, 1, 3, 2, 4, 5).reshape(count, 2 * height, 2 * width, layer.out_channels)
+    return fine if layer.bias is None else fine + layer.bias
