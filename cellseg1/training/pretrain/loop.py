@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cellseg1.files import write_bytes, write_with
+from cellseg1.sam.precision import autocast_dtype
 from cellseg1.sam.tiny import SKIP_STRIDE, WINDOW, TinyModel
 from cellseg1.training.pretrain.crops import Crop, draw_crop
 from cellseg1.training.pretrain.pool import Sample, load_pool
@@ -193,7 +194,12 @@ def batch_loss(model: TinyModel, crops: list[Crop], device: torch.device) -> tup
     targets = [_low_labels(crop.labels) for crop in crops]
     loss = pixels.new_zeros(())
     figures: dict[str, float] = {}
-    with torch.autocast(device.type, dtype=torch.bfloat16):
+    dtype = autocast_dtype(device)
+
+    def cast() -> torch.autocast:
+        return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+    with cast():
         embedding = model.encode(pixels)
     boxes = [entry for entry in clicks if 2 in entry[3]]
     signed = [entry for entry in clicks if 2 not in entry[3]]
@@ -203,7 +209,7 @@ def batch_loss(model: TinyModel, crops: list[Crop], device: torch.device) -> tup
         index = torch.tensor([entry[0] for entry in prompts], device=device)
         points = torch.from_numpy(np.stack([entry[1] for entry in prompts])).to(device)
         kinds = torch.tensor([entry[3] for entry in prompts], device=device)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with cast():
             decoded = model.decode(embedding, points, kinds, index)
         logits, scores = decoded.logits.float(), decoded.scores.float()
         origin = decoded.origin.cpu().numpy()
