@@ -43,6 +43,7 @@ TITLES: Final[dict[str, Any]] = {
     "base_lr": QT_TRANSLATE_NOOP("Settings", "Learning rate"),
     "backbone_lr": QT_TRANSLATE_NOOP("Settings", "Backbone learning rate"),
     "onecycle_lr_pct_start": QT_TRANSLATE_NOOP("Settings", "Warm-up"),
+    "trained_share": QT_TRANSLATE_NOOP("Settings", "Share of the change kept"),
     "gradient_checkpointing": QT_TRANSLATE_NOOP("Settings", "Save memory"),
     "checkpoint_seconds": QT_TRANSLATE_NOOP("Settings", "Checkpoint every"),
     "image_encoder_lora_rank": QT_TRANSLATE_NOOP("Settings", "Encoder rank"),

@@ -177,6 +177,7 @@ def train(
     if watch is not None:
         watch(Model(model, card, settings, rule_of(settings), scale), [entry.image for entry in inputs])
     outcome = trainer.run()
+    trainer.average()
     module.eval()
     if not outcome.finished:
         card = _noted(card, f"Stopped after {outcome.epochs:.1f} of {settings.epoch_max} epochs.")

@@ -109,6 +109,8 @@ class Trainer:
         self._progress = progress
         self._stop = stop
         self._parameters = trainable_parameters(_module(model))
+        # Taken before a checkpoint is read, so a resumed training goes back towards the same beginning.
+        self._beginning = [p.detach().clone() for _, p in self._parameters] if settings.trained_share < 1 else []
         self._optimizer = _make_optimizer(self._parameters, settings)
         self._batches = source.batches()
         updates = planned_updates(self._batches, settings)
@@ -169,6 +171,17 @@ class Trainer:
             resumed_from=self._resumed_from,
             memory=memory.epochs,
         )
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Bring the weights back towards those of the beginning (`trained_share`); called once, at the end.
+
+        The average of a network before and after fine-tuning is often better on the new images than the latter and
+        nearly as good as the former on others (Wortsman et al. 2022, arXiv 2109.01903).
+        """
+        for (_, parameter), first in zip(self._parameters, self._beginning, strict=False):
+            parameter.lerp_(first, 1 - self.settings.trained_share)
+        self._beginning = []
 
     def _report(self, loss: float) -> None:
         self._step += 1

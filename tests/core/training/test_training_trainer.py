@@ -235,6 +235,25 @@ def test_stopped_anywhere_and_resumed(tmp_path):
         assert all(torch.equal(value, adapter(whole)[key]) for key, value in adapter(second).items())
 
 
+def test_the_finished_adapter_is_an_average_also_after_a_resume(tmp_path):
+    raw, whole = trainer(), trainer(trained_share=0.25)
+    first = {key: value.clone() for key, value in adapter(raw).items()}
+    raw.run()
+    whole.run()
+    assert all(torch.equal(value, adapter(raw)[key]) for key, value in adapter(whole).items())
+    whole.average()
+    for key, value in adapter(whole).items():
+        torch.testing.assert_close(value, first[key] + 0.25 * (adapter(raw)[key] - first[key]))
+    part = trainer(trained_share=0.25, checkpoint=tmp_path / "c", stop=lambda: True)
+    assert not part.run().finished
+    part.average()
+    again = trainer(trained_share=0.25, checkpoint=tmp_path / "c")
+    again.resume()
+    again.run()
+    again.average()
+    assert all(torch.equal(value, adapter(whole)[key]) for key, value in adapter(again).items())
+
+
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     first = trainer(checkpoint=tmp_path / "c", fingerprint="a", stop=lambda: True)
     first.run()
