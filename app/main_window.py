@@ -125,6 +125,7 @@ class MainWindow(QWidget):
         self.session = Session(self.preferences, self)
         self.canvas = Canvas()
         self.canvas.edit_aside = self.session.edit_aside
+        self.canvas.in_background = self.session.run
         self.session.foresee = self._foresee
         self.clicks = Clicks(self.session, self.canvas)
         self.actions_ = Actions(self)

@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QPainter, QPen
 from shiboken6 import isValid
 
 from app.canvas import decor
+from app.canvas.colours import pairs_near
 from app.canvas.pointer import PointerInput
 from app.canvas.tools import all_tools
 from app.canvas.tools.click import ClickTool
@@ -98,6 +99,8 @@ class Canvas(PointerInput):
         self.waiting = ""
         #: Does an operation that may take long (see `Session.edit_aside`); without, it is done at once.
         self.edit_aside: EditAside = _edit_at_once
+        #: Runs something in a thread and gives its result to something else (see `Session.run`); without, at once.
+        self.in_background: Callable[[Callable[[], Any], Callable[[Any], None]], Any] = _run_at_once
         self.assistant: Assistant | None = None
         self.tools: dict[str, Tool] = all_tools(self)
         self.tool: Tool = self.tools["select"]
@@ -379,12 +382,28 @@ class Canvas(PointerInput):
         live = change.kind == "live"
         for box in self.scene.cells_changed(change.box, self._document.cells, live=live):
             self.update_box(box)
+        if self.scene.colours.unchecked is not None:
+            self._look_for_alike(self._document)
         if not live:
             # A selected cell may be gone, or may have grown.
             gone = [cell for cell in self._selection if self.box_of(cell) is None]
             if gone:
                 self.select(self._selection.difference(gone))
             self._describe()
+
+    def _look_for_alike(self, document: Document) -> None:
+        """Look in the background for cells of one colour that touch after a very large change."""
+        box, self.scene.colours.unchecked = self.scene.colours.unchecked, None
+        if box is None:
+            return
+        labels = document.labels.copy()
+
+        def found(pairs: NDArray[np.int64]) -> None:
+            if isValid(self) and self._document is document:
+                for changed in self.scene.cells_touch(pairs, document.cells):
+                    self.update_box(changed)
+
+        self.in_background(lambda: pairs_near(labels, box), found)
 
     def _cells_look_different(self, box: Box) -> None:
         self.scene.cells.invalidate(box)
@@ -445,6 +464,10 @@ class Canvas(PointerInput):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(colour, 2))
             painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))
+
+
+def _run_at_once(work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+    done(work())
 
 
 def _edit_at_once(

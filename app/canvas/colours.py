@@ -27,6 +27,8 @@ _STRIP = 256
 _FEW = 32
 _LARGE = 1 << 19
 """Changed boxes of more pixels are not searched where few cells have changed."""
+_POSTPONED = 1 << 22
+"""Changed boxes of more pixels are not searched at once if all their cells have colours (see `unchecked`)."""
 
 _ALIKE = 20.0
 """Colours nearer than this (CIELAB, also as colour-blind people see them) are not put side by side if avoidable."""
@@ -116,6 +118,8 @@ class CellColours:
     def __init__(self) -> None:
         self._index = np.full(1024, _NONE, np.uint8)
         self._foreseen: tuple[Box, NDArray[np.int64]] | None = None
+        #: Where cells of one colour may touch; whoever looks (`pairs_near`, then `part`) sets it to None.
+        self.unchecked: Box | None = None
         self._remember(None)
 
     def __call__(self, cell: int) -> int:
@@ -139,6 +143,7 @@ class CellColours:
 
     def assign_all(self, labels: NDArray[np.int32], table: Cells | None = None) -> None:
         """Forget everything and colour a whole label image; with the table of its cells in less time."""
+        self.unchecked = None
         self._index = np.full(1024, _NONE, np.uint8)
         self._remember(table)
         self._assign(self._missing(labels) if table is None else self._uncoloured(table), touching_pairs(labels))
@@ -183,14 +188,28 @@ class CellColours:
         new = self._uncoloured(table)
         grown = self._grown(table)
         self._remember(table)
-        if (box[2] - box[0]) * (box[3] - box[1]) > _LARGE and len(grown) <= 4 * _FEW:
+        if _area(box) > _LARGE and len(grown) <= 4 * _FEW:
             # A long stroke: only what it changed can have come to touch something.
             pairs = self._around(labels, grown, table)
         elif self._foreseen is not None and self._foreseen[0] == box:
             pairs = self._foreseen[1]
+        elif not new.size and _area(box) > _POSTPONED:
+            # Undo and redo of very much: all cells have their colours from before, and hardly ever do two clash.
+            self.unchecked = box
+            pairs = np.zeros((0, 2), np.int64)
         else:
             pairs = pairs_near(labels, box)
         self._foreseen = None
+        return self._part(labels, new, pairs, table)
+
+    def part(self, labels: NDArray[np.int32], pairs: NDArray[np.int64], table: Cells) -> tuple[bool, list[int]]:
+        """Part cells of one colour among pairs that were found elsewhere; returns as `update`."""
+        there = np.isin(pairs, np.asarray(table.ids())).all(axis=1)
+        return self._part(labels, np.zeros(0, np.int64), pairs[there], table)
+
+    def _part(
+        self, labels: NDArray[np.int32], new: NDArray[np.int64], pairs: NDArray[np.int64], table: Cells
+    ) -> tuple[bool, list[int]]:
         known = self._of(pairs)
         clash = pairs[(known[:, 0] == known[:, 1]) & (known[:, 0] != _NONE)]
         # The younger one gives way: the older one is what the eye has learnt.
@@ -283,6 +302,10 @@ def _choose(start: int, taken: int) -> int:
     apart = _DISTANCE[order][:, others].min(axis=1)
     far = np.flatnonzero(apart >= _ALIKE)
     return int(order[far[0]] if far.size else order[apart.argmax()])
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:

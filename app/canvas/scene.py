@@ -77,6 +77,19 @@ class Scene:
             self.cells.invalidate(changed)
         return boxes
 
+    def cells_touch(self, pairs: NDArray[np.int64], table: Cells) -> list[Box]:
+        """Give cells that touch each other colours that differ; return the boxes that look different now."""
+        labels = self.cells.labels
+        if labels is None:
+            return []
+        given, others = self.colours.part(labels, pairs, table)
+        boxes = [other for other in map(table.box, others) if other is not None]
+        if given:
+            self.cells.refresh_tables()
+        for changed in boxes:
+            self.cells.invalidate(changed)
+        return boxes
+
     def clear_tiles(self) -> None:
         """Throw away all that can be drawn again."""
         for layer in (self.image, self.cells, self.reference, self.proposals):

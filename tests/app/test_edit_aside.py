@@ -176,3 +176,41 @@ def test_colours_are_those_of_an_edit_at_once(window, qtbot):
     pairs = touching_pairs(document.labels)
     assert all(canvas.scene.colours(int(a)) != canvas.scene.colours(int(b)) for a, b in pairs)
     assert canvas.scene.colours._foreseen is None
+
+
+def test_after_a_very_large_undo_alike_neighbours_are_parted_in_the_background(qtbot, monkeypatch):
+    from canvas_help import make_canvas
+
+    from app.canvas import colours
+
+    monkeypatch.setattr(colours, "_POSTPONED", 100)
+    canvas, document = make_canvas(qtbot)
+    later = []
+    canvas.in_background = lambda work, done: later.append((work, done))
+    operations.delete_cells(document, [2, 3])
+    given = canvas.scene.colours
+    # As if cells that came meanwhile had led to it; 2 and 3 touch.
+    given._index[3] = given._index[2]
+    canvas.undo()
+    assert given(2) == given(3)
+    ((work, done),) = later
+    done(work())
+    assert given(2) != given(3)
+    assert given.unchecked is None
+
+
+def test_the_look_for_alike_neighbours_comes_too_late_for_another_document(qtbot, monkeypatch):
+    from canvas_help import make_canvas
+
+    from app.canvas import colours
+
+    monkeypatch.setattr(colours, "_POSTPONED", 100)
+    canvas, document = make_canvas(qtbot)
+    later = []
+    canvas.in_background = lambda work, done: later.append((work, done))
+    operations.delete_cells(document, [2, 3])
+    canvas.undo()
+    canvas.set_document(None)
+    ((work, done),) = later
+    done(work())
+    assert canvas.document is None
