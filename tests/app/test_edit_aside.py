@@ -193,7 +193,7 @@ def test_after_a_very_large_undo_alike_neighbours_are_parted_in_the_background(q
     given._index[3] = given._index[2]
     canvas.undo()
     assert given(2) == given(3)
-    ((work, done),) = later
+    work, done = later[-1]
     done(work())
     assert given(2) != given(3)
     assert given.unchecked is None
@@ -211,6 +211,6 @@ def test_the_look_for_alike_neighbours_comes_too_late_for_another_document(qtbot
     operations.delete_cells(document, [2, 3])
     canvas.undo()
     canvas.set_document(None)
-    ((work, done),) = later
+    work, done = later[-1]
     done(work())
     assert canvas.document is None
