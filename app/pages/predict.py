@@ -120,6 +120,7 @@ class PredictPanel(Panel):
         self.rescale_box.setAccessibleName(self.tr("Rescale these images for the model"))
         self.add(self.rescale_box)
         self.form = SettingsForm(("predict", "environment"), hidden=(*_SLIDERS, "seed"))
+        self.form.changed.connect(self._show_misfits)
         self.add(self.form)
 
     def _build_progress(self) -> None:
@@ -350,8 +351,16 @@ class PredictPanel(Panel):
         else:
             text = self.tr("In {images} cells are {factor} times as large as those the model was made for.")
             text = text.format(images=words.images(len(found)), factor=factor)
+        if self._finds_scale():
+            text += " " + self.tr("It looks for their size by itself. Rescaling sets exactly this size instead.")
+            self.misfit.show_message(text, "info", dismissable=False)
+            return
         text += " " + self.tr("It may miss cells; rescaling helps, and the result keeps the original size.")
         self.misfit.show_message(text, "warning", dismissable=False)
+
+    def _finds_scale(self) -> bool:
+        """Whether the model looks at each image at the scale of its own cells (setting `image_scale`)."""
+        return self.form.value("image_scale") == "own" and self.form.value("target_diameter") is not None
 
     # ---- running
 

@@ -220,9 +220,18 @@ def test_scale_is_compared_by_drawn_cells_and_rescaling_is_offered(stage):
     stage.project.draw("i0", labels_of([(20 + 24 * n, 45, 4) for n in range(5)]))
     panel = panel_of(stage)
     stage.show("i0")
-    # Cells of about 8 pixels where the bundled network expects 28.
+    # Cells of about 8 pixels where the bundled network expects 28; it looks for the size of cells by itself.
     assert panel.misfit.isVisible()
     assert "0.3 times" in panel.misfit.label.text()
+    assert (panel.misfit.kind, panel.form.value("image_scale")) == ("info", "own")
+    assert "by itself" in panel.misfit.label.text()
+    panel.form.set_overrides({"image_scale": "model"})
+    panel.form.changed.emit()
+    assert panel.misfit.kind == "warning"
+    assert "may miss cells" in panel.misfit.label.text()
+    panel.form.set_overrides({})
+    panel.form.changed.emit()
+    assert panel.misfit.kind == "info"
     panel.press()
     assert stage.session.jobs.calls[-1][1]["rescale"] is None, "it is only offered"
     stage.session.jobs.end()
