@@ -263,7 +263,7 @@ class Backbones(QWidget):
             self.window(),
             self.tr("Import {file}").format(file=file),
             file,
-            self.tr("Network files (*.pth);;All files (*)"),
+            self.tr("Network files and packs (*.pth *.cs1pack);;All files (*)"),
         )
         if found:
             self.import_file(Path(found), name)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from cellseg1.bundled import resource_path
 from cellseg1.errors import BackboneError, OutputError
 from cellseg1.files import atomic_write, write_bytes
-from cellseg1.sam import registry
+from cellseg1.sam import packs, registry
 from cellseg1.sam.registry import NAMES, BackboneSpec, get_spec, models_dir
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from typing import IO
 
@@ -60,13 +59,10 @@ class BackboneStatus:
 
 
 def search_folders() -> list[Path]:
-    """Return where backbone files are looked for: the data folder, then beside the program or its installer."""
+    """Return where backbone files are looked for: the data folder, then beside the program, then its installer."""
     folders = [models_dir()]
-    programs = [os.environ.get("APPIMAGE"), sys.executable if getattr(sys, "frozen", False) else None]
-    for program in programs:
-        if program:
-            beside = Path(program).resolve().parent
-            folders += [beside, beside / "backbones"]
+    for beside in [*packs.program_folders(), *packs.installer_folders()]:
+        folders += [beside, beside / "backbones"]
     return folders
 
 
@@ -98,20 +94,46 @@ def find_backbone(name: str, path: Path | None = None, *, verify: bool = True) -
     BackboneError
         When it is not installed, damaged, or another file.
     """
-    found = path or locate(name)
+    found = path or locate(name) or _from_pack(name)
     if found is None:
-        spec = get_spec(name)
-        if spec.bundled:
-            raise BackboneError(f"The bundled backbone {spec.name} is missing; install CellSeg1 Studio again.")
-        raise BackboneError(
-            f"The backbone {spec.name} is not on this computer; download it ({spec.size_bytes / 1e9:.1f} GB), "
-            f"or import the file {spec.filename} if you have it."
-        )
+        raise BackboneError(_not_here(get_spec(name)))
     if not found.is_file():
         raise BackboneError(f"There is no backbone file {found}; check its name.")
     if verify:
+        if path is None and not get_spec(name).bundled:
+            found = _kept(found, name)
         verify_file(found, get_spec(name))
     return found
+
+
+def _not_here(spec: BackboneSpec) -> str:
+    if spec.bundled:
+        return f"The bundled backbone {spec.name} is missing; install CellSeg1 Studio again."
+    return (
+        f"The backbone {spec.name} is not on this computer; download it ({spec.size_bytes / 1e9:.1f} GB), "
+        f"or import the file {spec.filename} if you have it."
+    )
+
+
+def _from_pack(name: str) -> Path | None:
+    """Import a pack of the backbone that lies where files are looked for; None when there is none."""
+    pack = packs.find_pack(get_spec(name).name, search_folders())
+    if pack is None:
+        return None
+    import_file(pack.path, pack.spec.name)
+    return locate(name)
+
+
+def _kept(found: Path, name: str) -> Path:
+    """Copy a file that lies beside the installer into the data folder: that may be a stick, which will be taken out."""
+    places = {place for folder in packs.installer_folders() for place in (folder, folder / "backbones")}
+    if found.parent == models_dir() or found.parent not in places:
+        return found
+    try:
+        import_file(found, name)
+    except OutputError:
+        return found  # no room: it is used where it is
+    return locate(name) or found
 
 
 def hash_file(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
@@ -214,7 +236,8 @@ def import_file(path: Path, name: str | None = None, progress: Callable[[int, in
     Parameters
     ----------
     path
-        The file; its name does not matter, it is recognised by size and hash.
+        The file; its name does not matter, it is recognised by size and hash.  Or a pack (``.cs1pack``) with its
+        parts beside it.
     name
         The backbone it is expected to be; None accepts any.
     progress
@@ -233,6 +256,8 @@ def import_file(path: Path, name: str | None = None, progress: Callable[[int, in
         When it cannot be written.
     """
     wanted = None if name is None else get_spec(name)
+    if path.suffix.lower() == packs.SUFFIX:
+        return _import_pack(packs.read_pack(path), wanted, progress)
     try:
         size = path.stat().st_size if path.is_file() else None
     except OSError as error:
@@ -255,6 +280,32 @@ def import_file(path: Path, name: str | None = None, progress: Callable[[int, in
                 f"{path} has the size of the backbone {spec.name} but not its content: it is damaged. "
                 "Copy or download it again."
             )
+    remember(target, spec.sha256)
+    return spec.name
+
+
+def _import_pack(pack: packs.Pack, wanted: BackboneSpec | None, progress: Callable[[int, int], None] | None) -> str:
+    """Join the parts of a pack into a file of the data folder; parameters and errors as in `import_file`."""
+    spec = pack.spec
+    if wanted is not None and spec.name != wanted.name:
+        raise BackboneError(f"{pack.path} holds the backbone {spec.name}, not {wanted.name}.")
+    if problem := pack.problem():
+        raise BackboneError(problem)
+    target = models_dir() / spec.filename
+    if target.is_file() and target.samefile(pack.path.with_name(pack.parts[0].name)):
+        verify_file(target, spec, again=True)
+        return spec.name
+    check_space(spec.size_bytes)
+    with atomic_write(target) as copy:
+        digest, done = hashlib.sha256(), 0
+        for chunk in pack.chunks():
+            digest.update(chunk)
+            copy.write(chunk)
+            done += len(chunk)
+            if progress is not None:
+                progress(done, spec.size_bytes)
+        if digest.hexdigest() != spec.sha256:
+            raise BackboneError(f"The files of {pack.path} do not make {spec.filename}. Copy or download them again.")
     remember(target, spec.sha256)
     return spec.name
 
@@ -319,11 +370,12 @@ def _status(name: str, *, verify: bool) -> BackboneStatus:
         return BackboneStatus(None, name, None, 0, usable=False, problem=str(error))
     path = locate(name)
     if path is None:
-        try:
-            find_backbone(name)
-        except BackboneError as error:
-            return BackboneStatus(spec, name, None, spec.size_bytes, usable=False, problem=str(error))
-    assert path is not None
+        pack = packs.find_pack(spec.name, search_folders())
+        if pack is not None:
+            # It is joined when it is used, or imported: that takes seconds to minutes.
+            problem = pack.problem()
+            return BackboneStatus(spec, name, pack.path, spec.size_bytes, usable=not problem, problem=problem)
+        return BackboneStatus(spec, name, None, spec.size_bytes, usable=False, problem=_not_here(spec))
     size = path.stat().st_size
     try:
         if verify or size < ALWAYS_HASHED_BELOW or size != spec.size_bytes:
