@@ -69,7 +69,8 @@ class EmptyState(QWidget):
         self.sentence.setProperty("secondary", True)
         # Lines longer than this are tiring; the unit is the font's, so that larger text gets wider lines.
         self.sentence.setMaximumWidth(self.sentence.fontMetrics().averageCharWidth() * 46)
-        self.button = QPushButton(button)
+        # With a parent from the beginning: what is made visible without one is a window for a moment.
+        self.button = QPushButton(button, self)
         self.button.setProperty("primary", primary)
         self.button.setAccessibleName(button)
         self.button.setVisible(bool(button))

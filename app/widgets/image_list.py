@@ -97,10 +97,11 @@ class ImageList(QWidget):
         layout.addLayout(self._header())
         layout.addLayout(self._filters())
         self._pages = QStackedLayout()
+        # First the layout gets its place: it shows its first page at once, which would be a window of its own.
+        layout.addLayout(self._pages, 1)
         self._pages.addWidget(self._list())
         self._pages.addWidget(self._empty())
         self._pages.addWidget(self._no_match())
-        layout.addLayout(self._pages, 1)
         layout.addWidget(self._next_button())
         self._follow_model()
         self._show_counts()

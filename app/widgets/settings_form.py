@@ -74,8 +74,8 @@ class SettingsForm(QWidget):
             if inside:
                 self.folds[group] = self._fold(group, inside)
                 self.advanced.add(self.folds[group])
-        self.advanced.setVisible(bool(self.folds))
         layout.addWidget(self.advanced)
+        self.advanced.setVisible(bool(self.folds))
         self.set_overrides(overrides or {})
 
     def overrides(self) -> dict[str, Any]:

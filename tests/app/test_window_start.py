@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from app.main_window import MainWindow
 from app.preferences import PreferencesStore
@@ -63,3 +63,27 @@ def test_a_click_before_that_is_done_as_soon_as_it_can_be(early, qtbot):
 def test_it_can_be_closed_before_it_has_loaded(early):
     early.show()
     assert early.close()
+
+
+class Shown(QObject):
+    """Notes every window that appears."""
+
+    def __init__(self):
+        super().__init__()
+        self.windows = []
+
+    def eventFilter(self, thing, event):
+        if event.type() == QEvent.Type.Show and isinstance(thing, QWidget) and thing.isWindow():
+            self.windows.append((type(thing).__name__, thing.accessibleName()))
+        return False
+
+
+def test_no_part_of_the_window_flashes_up_as_a_window_of_its_own(early, qtbot):
+    shown = Shown()
+    QApplication.instance().installEventFilter(shown)
+    try:
+        early.show()
+        qtbot.waitUntil(lambda: early.is_complete, timeout=20_000)
+    finally:
+        QApplication.instance().removeEventFilter(shown)
+    assert [name for name, _words in shown.windows] == ["MainWindow"], shown.windows
