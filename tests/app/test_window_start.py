@@ -72,7 +72,7 @@ class Shown(QObject):
         super().__init__()
         self.windows = []
 
-    def eventFilter(self, thing, event):
+    def eventFilter(self, thing, event):  # noqa: N802 - Qt's name
         if event.type() == QEvent.Type.Show and isinstance(thing, QWidget) and thing.isWindow():
             self.windows.append((type(thing).__name__, thing.accessibleName()))
         return False
