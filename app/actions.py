@@ -63,6 +63,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _spec("add_images", QT_TRANSLATE_NOOP("Actions", "Add images..."), _PROJECT, "Ctrl+I", "image", "project"),
     _spec("add_folder", QT_TRANSLATE_NOOP("Actions", "Add a folder..."), _PROJECT, "Ctrl+Shift+I", "folder", "project"),
     _spec("relink", QT_TRANSLATE_NOOP("Actions", "Find missing images..."), _PROJECT, "", "link", "project"),
+    _spec("removed", QT_TRANSLATE_NOOP("Actions", "Removed images and models..."), _PROJECT, "", "trash", "project"),
     _spec("save_now", QT_TRANSLATE_NOOP("Actions", "Save now"), _PROJECT, "Ctrl+S", "save", "project"),
     _spec("save_elsewhere", QT_TRANSLATE_NOOP("Actions", "Save elsewhere..."), _PROJECT, "", "save", "project"),
     _spec("export_masks", QT_TRANSLATE_NOOP("Actions", "Save all masks..."), _PROJECT, "Ctrl+E", "export", "project"),

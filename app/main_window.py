@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STEPS = ("annotate", "train", "predict", "review", "measure")
 _NOTE_MS = 6000
+_OFFER_MS = 30_000
 _MOST_NOTES = 3
 #: Between the first picture and loading the rest: time for it to reach the screen.
 _FIRST_LOOK_MS = 20
@@ -245,7 +246,7 @@ class MainWindow(QWidget):
         self.recent_menu.aboutToShow.connect(self.projects.fill_recent_menu)
         groups = (
             ("try_sample",),
-            ("add_images", "add_folder", "relink"),
+            ("add_images", "add_folder", "relink", "removed"),
             ("save_now", "export_masks", "export_picture"),
             ("rename_project", "duplicate_project", "move_project", "trash_project"),
             ("export_project", "import_project"),
@@ -331,16 +332,19 @@ class MainWindow(QWidget):
             show_error(self, str(error), "")
             return None
 
-    def say(self, sentence: str) -> None:
-        """Show a remark above the canvas for some seconds."""
+    def say(self, sentence: str, action: str = "", do: Callable[[], None] | None = None) -> None:
+        """Show a remark above the canvas for some seconds; longer when there is something to do about it."""
         from app.widgets.banner import Banner
 
-        banner = Banner(sentence, kind="info")
+        banner = Banner(sentence, kind="info", action=action, parent=self)
         banner.dismissed.connect(banner.deleteLater)
+        if do is not None:
+            banner.acted.connect(do)
+            banner.acted.connect(banner.dismiss)
         self._banners.addWidget(banner)
         while self._banners.count() > _MOST_NOTES:
             self._remove_first_banner()
-        QTimer.singleShot(_NOTE_MS, banner, banner.dismiss)
+        QTimer.singleShot(_NOTE_MS if do is None else _OFFER_MS, banner, banner.dismiss)
 
     def _foresee(self, labels: NDArray[np.int32], box: Box) -> Callable[[], None]:
         """Find out in a thread which cells will touch, and return what tells the canvas."""
@@ -360,9 +364,9 @@ class MainWindow(QWidget):
             return
         from app.widgets.banner import Banner
 
-        self._waiting_banner = Banner()
-        self._waiting_banner.show_message(what, dismissable=False)
+        self._waiting_banner = Banner(parent=self)
         self._storage_place.addWidget(self._waiting_banner)
+        self._waiting_banner.show_message(what, dismissable=False)
 
     def _choose_tool(self, name: str) -> None:
         self.canvas.set_tool(name)
@@ -401,7 +405,7 @@ class MainWindow(QWidget):
         if project is not None and read_only:
             from app.widgets.banner import Banner
 
-            self._banners.addWidget(Banner(project.why_read_only, kind="warning"))
+            self._banners.addWidget(Banner(project.why_read_only, kind="warning", parent=self))
         if project is None:
             self.projects.fill_start_page()
             self.canvas.set_image(None)
@@ -704,7 +708,7 @@ class MainWindow(QWidget):
             return
         from app.widgets.banner import Banner
 
-        self._storage_banner = Banner(sentence, kind="error", action=self.tr("Save elsewhere..."))
+        self._storage_banner = Banner(sentence, kind="error", action=self.tr("Save elsewhere..."), parent=self)
         self._storage_banner.acted.connect(self.actions_["save_elsewhere"].trigger)
         self._storage_place.addWidget(self._storage_banner)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 
 from app.dialogs.import_report import ImportReportDialog
 from app.dialogs.new_project import NewProjectDialog
+from app.pages import words
 from app.pages.models_work import import_cs1
 from app.project import recent
 from app.project.archive import export_file, import_file
@@ -245,9 +247,26 @@ class ProjectCommands(QObject):
 
     def remove_images(self, ids: Sequence[str]) -> None:
         """Move images to the project's trash (they can be brought back from there)."""
-        for image_id in ids:
-            self._done(self._session.remove_image, image_id)
-        self._window.say(self.tr("{n} images were moved to the project's trash.").format(n=len(ids)))
+        tried = [self._try(partial(self._session.remove_image, image_id)) for image_id in ids]
+        removed = [one for one in tried if one is not None]
+        if not removed:
+            return
+
+        def bring_back() -> None:
+            for one in reversed(removed):
+                self._done(self._session.restore, one)
+
+        self._window.say(
+            self.tr("{images} moved to the project's trash.").format(images=words.images(len(removed))),
+            self.tr("Undo"),
+            bring_back,
+        )
+
+    def do_removed(self) -> None:
+        """Show what was removed from the project, to bring it back."""
+        from app.dialogs.removed import RemovedDialog
+
+        RemovedDialog(self._session, self._window).exec()
 
     def relink_images(self, ids: Sequence[str]) -> None:
         """Ask where missing images are now."""
@@ -395,7 +414,10 @@ class ProjectCommands(QObject):
         answer = QMessageBox.question(
             self._window,
             self.tr("Move project to trash"),
-            self.tr("Move the project {name} with all its masks and models to the trash?").format(name=project.name),
+            self.tr(
+                "Move the project {name} with all its masks and models to the computer's trash? It can be brought back "
+                "from there with the file manager."
+            ).format(name=project.name),
         )
         if answer != QMessageBox.StandardButton.Yes:
             return

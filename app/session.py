@@ -13,7 +13,7 @@ from app.canvas.display import Display, auto_display
 from app.engine.client import Engines
 from app.engine.planes import with_axes
 from app.jobs import Jobs
-from app.project.project import Project
+from app.project.project import Project, RemovedImage
 from app.proposals import Proposals
 from cellseg1.errors import CellSeg1Error
 from cellseg1.images import Image, read_image
@@ -227,16 +227,37 @@ class Session(QObject):
 
         next_one()
 
-    def remove_image(self, image_id: str) -> None:
-        """Move an image with its cells to the project's trash."""
+    def remove_image(self, image_id: str) -> RemovedImage:
+        """Move an image with its cells to the project's trash, from which `restore` brings it back."""
         project = self.require_project()
+        if image_id == self._loading:
+            # What is still being read is for nobody.
+            self._generation += 1
+            self._loading = None
         if image_id == self.image_id:
             self._drop_image()
         self._images.pop(image_id, None)
-        project.remove_image(image_id)
+        removed = project.remove_image(image_id)
         self.images_changed.emit()
-        if self.image_id is None and project.images:
-            self.show_image(project.images[0].id)
+        if self.image_id is None and self._loading is None:
+            if project.images:
+                self.show_image(project.images[0].id)
+            else:
+                self.image_changed.emit()
+        return removed
+
+    def restore(self, removed: RemovedImage | Path) -> Path | str:
+        """Bring back an image or a model that was removed; returns its id or path; raises CellSeg1Error."""
+        project = self.require_project()
+        if isinstance(removed, RemovedImage):
+            image_id = project.restore_image(removed)
+            self.images_changed.emit()
+            if self.image_id is None and self._loading is None:
+                self.show_image(image_id)
+            return image_id
+        path = project.restore_model(removed)
+        self.models_changed.emit()
+        return path
 
     # ---- image
 

@@ -31,6 +31,7 @@ from cellseg1.errors import CellSeg1Error
 from cellseg1.sam.registry import SAM_SPECS
 
 if TYPE_CHECKING:
+
     from app.project.models import ModelInfo
 
 _PATH = Qt.ItemDataRole.UserRole
@@ -52,8 +53,13 @@ class ModelsPanel(QWidget):
         self._cells: list[QWidget] = []
         self._conversion: work.Conversion | None = None
         self.setAccessibleName(self.tr("Models"))
+        #: The model that was removed last, and whether it was in use.
+        self._last_removed: tuple[Path, bool] | None = None
+        self._removed = Banner()
+        self._removed.acted.connect(self._bring_back)
         left = QVBoxLayout()
         left.setSpacing(GAP)
+        left.addWidget(self._removed)
         left.addWidget(self._list(), 1)
         left.addWidget(self._import_part())
         columns = QHBoxLayout(self)
@@ -373,15 +379,33 @@ class ModelsPanel(QWidget):
         used = model.path == self._session.model
         own = self._models[str(model.path)][0] == "project"
         try:
-            work.remove(model.path, project)
+            removed = work.remove(model.path, project)
         except (CellSeg1Error, OSError) as error:
             self._session.problem.emit(str(error), "")
             return
         if used:
             self._session.set_model(None)
         self._session.models_changed.emit()
-        where = self.tr("the project's trash folder") if own else self.tr("the computer's trash")
-        self._session.note.emit(self.tr("{name} is in {where} now.").format(name=model.name, where=where))
+        where = self.tr("the project's trash") if own else self.tr("the computer's trash")
+        note = self.tr("{name} is in {where} now.").format(name=model.name, where=where)
+        if removed is None:
+            self._session.note.emit(note)
+            self._removed.clear()
+            return
+        self._removed.show_message(note, "info", self.tr("Undo"))
+        self._last_removed = removed, used
+
+    def _bring_back(self) -> None:
+        """Undo the last removal."""
+        self._removed.clear()
+        if self._last_removed is None:
+            return
+        (removed, use), self._last_removed = self._last_removed, None
+        path = self._try(lambda: self._session.restore(removed))
+        if path is not None:
+            if use:
+                self._session.set_model(path)
+            self.choose(path)
 
     def ask_for_import(self) -> None:
         """Ask for a model file and import it."""

@@ -99,12 +99,16 @@ def rename(path: Path, name: str, project: Any) -> Path:
     return rename_file(path, name)
 
 
-def remove(path: Path, project: Any) -> None:
-    """Move a model to the trash: the project's for its own, the computer's for those of the library."""
+def remove(path: Path, project: Any) -> Path | None:
+    """Move a model to the trash: the project's for its own, the computer's for those of the library.
+
+    Returns where it is in the project's trash.
+    """
     if project is not None:
-        project.remove_model(path)
-    else:
-        move_to_trash(path)
+        removed: Path | None = project.remove_model(path)
+        return removed
+    move_to_trash(path)
+    return None
 
 
 # ---- what a card says

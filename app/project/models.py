@@ -151,11 +151,17 @@ class ProjectModels(ProjectRuns):
             self.set_setting("model", renamed.name)
         return renamed
 
-    def remove_model(self, path: Path) -> None:
-        """Move a model of the project to the project's trash, one of the library to the computer's trash."""
+    def remove_model(self, path: Path) -> Path | None:
+        """Move a model of the project to the project's trash, one of the library to the computer's trash.
+
+        Returns
+        -------
+        Path | None
+            Where it is in the project's trash (see `restore_model`).
+        """
         if path.parent != self.models_folder:
             move_to_trash(path)
-            return
+            return None
         self.require_writable()
         target = free_file(self.folder / "trash" / path.name)
         try:
@@ -163,3 +169,24 @@ class ProjectModels(ProjectRuns):
             shutil.move(path, target)
         except OSError as error:
             raise ProjectError(f"The model could not be removed: {error.strerror or error}.") from error
+        return target
+
+    def removed_models(self) -> list[Path]:
+        """Return the models in the project's trash."""
+        return sorted((self.folder / "trash").glob(f"*{SUFFIX}"))
+
+    def restore_model(self, path: Path) -> Path:
+        """Bring a model back from the project's trash, under a free name; returns where it is.
+
+        Raises
+        ------
+        ProjectError
+            When it is not there any more, or cannot be moved.
+        """
+        self.require_writable()
+        target = free_file(self.models_folder / path.name)
+        try:
+            shutil.move(path, target)
+        except OSError as error:
+            raise ProjectError(f"The model could not be brought back: {error.strerror or error}.") from error
+        return target

@@ -122,7 +122,7 @@ def test_a_removed_model_is_in_the_projects_trash(bench, models):
     assert not bench.one.exists()
     assert list((bench.session.project.folder / "trash").rglob("one*.cs1"))
     assert bench.session.model is None
-    assert "trash" in bench.notes[-1]
+    assert "trash" in models._removed.label.text()
 
 
 def test_a_model_is_imported(bench, models):
