@@ -77,7 +77,6 @@ class MainWindow(QWidget):
         self._waiting_banner: Banner | None = None
         self.setWindowTitle("CellSeg1 Studio")
         self.setWindowIcon(app_icon())
-        self.setAcceptDrops(True)
         self.stack = QStackedWidget()
         self.start_page = StartPage()
         self.stack.addWidget(self.start_page)
@@ -170,6 +169,7 @@ class MainWindow(QWidget):
         from app.pages.train import TrainPanel
         from app.pages.train_resume import ResumeOffer
         from app.widgets.empty_state import EmptyState
+        from app.widgets.file_drop import FileDrop
         from app.widgets.image_list import ImageList
         from app.widgets.job_bar import JobBar
         from app.widgets.status_bar import StatusBar
@@ -236,6 +236,8 @@ class MainWindow(QWidget):
         whole.addWidget(self.splitter, 1)
         whole.addWidget(self.status)
         self.stack.addWidget(work)
+        # Anywhere over the work area, not only over the list.
+        self._drop = FileDrop(work)
 
     def _project_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -307,6 +309,7 @@ class MainWindow(QWidget):
         images.chosen.connect(lambda image_id: self._guard(session.show_image, image_id))
         images.thumbnail_wanted.connect(self._make_thumbnail)
         images.files_dropped.connect(self.projects.add_paths)
+        self._drop.dropped.connect(self.projects.add_paths)
         images.add_images_wanted.connect(self.actions_["add_images"].trigger)
         images.add_folder_wanted.connect(self.actions_["add_folder"].trigger)
         images.next_wanted.connect(self.actions_["next_unchecked"].trigger)
@@ -402,6 +405,7 @@ class MainWindow(QWidget):
         read_only = project is not None and project.read_only
         self.canvas.read_only = read_only
         self.images.set_read_only(read_only)
+        self._drop.enabled = not read_only
         if project is not None and read_only:
             from app.widgets.banner import Banner
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QProgressDialog
 
 from app.dialogs.import_report import ImportReportDialog
 from app.dialogs.new_project import NewProjectDialog
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _ARCHIVE = ".cs1zip"
 _FOLDER = ".cs1project"
+#: Copying that takes longer than this shows how far it is.
+_SLOW_MS = 500
 _MODEL = ".cs1"
 
 
@@ -201,7 +203,21 @@ class ProjectCommands(QObject):
             copy = self._ask_copy()
             if copy is None:
                 return
-        report = self._try(lambda: self._session.add_images(paths, copy=copy, masks=masks))
+        progress = QProgressDialog(self.tr("Adding images..."), "", 0, 1, self._window)
+        progress.setWindowTitle(self.tr("Add images"))
+        progress.setWindowModality(Qt.WindowModality.WindowModal)
+        progress.setCancelButton(None)
+        progress.setMinimumDuration(_SLOW_MS)
+
+        def at(done: int, total: int, name: str) -> None:
+            # It lets the window be drawn, and nothing else happen, between two files.
+            progress.setMaximum(total)
+            progress.setLabelText(self.tr("{name} ({n} of {all})").format(name=name, n=done + 1, all=total))
+            progress.setValue(done)
+
+        report = self._try(lambda: self._session.add_images(paths, copy=copy, masks=masks, progress=at))
+        progress.reset()
+        progress.deleteLater()
         if report is not None and report.needs_attention:
             names = {image.id: image.name for image in self._session.require_project().images}
             dialog = ImportReportDialog(report, self._window, names=names)

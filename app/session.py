@@ -181,11 +181,21 @@ class Session(QObject):
             raise CellSeg1Error(self.tr("No project is open; open or make one first."))
         return self.project
 
-    def add_images(self, paths: Sequence[Path], *, copy: bool, masks: Sequence[Path] = ()) -> ImportReport:
-        """Add image files and folders (with masks) to the project and show the first new one."""
+    def add_images(
+        self,
+        paths: Sequence[Path],
+        *,
+        copy: bool,
+        masks: Sequence[Path] = (),
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> ImportReport:
+        """Add image files and folders (with masks) to the project and show the first new one.
+
+        `progress` hears how many of how many files are done, and the name of the next.
+        """
         project = self.require_project()
         before = {image.id for image in project.images}
-        report = project.add_images(paths, copy=copy, masks=masks)
+        report = project.add_images(paths, copy=copy, masks=masks, progress=progress)
         self.images_changed.emit()
         new = [image.id for image in project.images if image.id not in before]
         if new and self.image_id is None and self._loading is None:
