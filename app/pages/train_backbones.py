@@ -251,7 +251,8 @@ class Backbones(QWidget):
                 self._cards[status.name] = card
                 self.others.add(card)
             self._cards[status.name].show_status(status, busy=self.fetch.running)
-        self.others.setVisible(bool(missing))
+        # Before anybody has looked it keeps its place, so that nothing moves when it turns out to be needed.
+        self.others.setVisible(bool(missing) or not self.statuses)
 
     # ---- getting one
 

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from panel_help import bench_fixture, cut_labels, nameless  # noqa: F401 - a fixture
+from PySide6.QtCore import QPoint
+from PySide6.QtWidgets import QApplication
 
 from app.engine.planning import ImageSize
 from app.pages.train import TrainPanel, planes_of_run
@@ -517,3 +519,20 @@ def test_everything_has_a_name_and_nothing_is_cut(bench, ready):
     assert cut_labels(ready) == []
     assert ready.minimumSizeHint().width() <= 340
     job.end("stopped", {})
+
+
+def test_nothing_moves_while_the_page_finds_out_what_is_there(bench, monkeypatch):
+    # Warnings, where there are any, need room.
+    monkeypatch.setattr("app.pages.train_images._warnings", lambda _labels, _region: ())
+    bench.fake_engines(monkeypatch)
+    bench.project("a")
+    bench.draw()
+    bench.session.set_training(True)
+    panel = bench.show(TrainPanel(bench.session, bench.canvas))
+    panel.shown()
+    QApplication.processEvents()
+    parts = (panel.wishes.backbones.box, panel.wishes.plan_line, panel.wishes.advanced, panel.models_button)
+    before = [part.mapTo(panel, QPoint(0, 0)).y() for part in parts]
+    bench.wait(lambda: panel.wishes.backbones.statuses and panel.images.facts and panel.images.facts[0].looked)
+    bench.qtbot.wait(50)
+    assert [part.mapTo(panel, QPoint(0, 0)).y() for part in parts] == before
