@@ -169,8 +169,8 @@ class StatusBar(QWidget):
         else:
             self._value.set_value("  ".join(_number(float(one)) for one in value))
         self._cell.set_value(str(pointed.cell) if pointed.cell else "–")
-        self._area.set_value(f"{pointed.area} px" if pointed.cell else "")
-        if pointed.cell and self._pixel is not None:
+        self._area.set_value(f"{pointed.area} px" if pointed.cell and pointed.area else "")
+        if pointed.cell and pointed.area and self._pixel is not None:
             self._size.set_value(f"{pointed.area * self._pixel[0] * self._pixel[1]:.1f} µm²")
         else:
             self._size.set_value("")
