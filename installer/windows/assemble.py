@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from installer.bundle import inventory, prune, sbom
 from installer.roots import ROOT, version
+from installer.windows.libraries import missing_libraries
 from installer.windows.lock import PYTHON, WHEELS, Locked, locked_file, read_lock
 from installer.windows.pictures import write_ico
 from installer.windows.setup_exe import COMMAND, PROGRAM
@@ -164,10 +165,9 @@ def drop(lib: Path, lists: list[prune.Prune]) -> dict[str, int]:
     """Delete what the lists name, and folders that are empty then; returns the bytes each rule saved."""
     saved: dict[str, int] = {}
     excluded = tuple(rule.what for one in lists for rule in one.exclude)
-    for path in sorted(lib.rglob("*"), reverse=True):
+    entries = sorted(lib.rglob("*"), reverse=True)
+    for path in entries:
         if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
             continue
         name = path.relative_to(lib).as_posix()
         rule = next((rule for one in lists if (rule := one.why(name)) is not None), None)
@@ -175,8 +175,9 @@ def drop(lib: Path, lists: list[prune.Prune]) -> dict[str, int]:
         if what is not None:
             saved[what] = saved.get(what, 0) + path.stat().st_size
             path.unlink()
-            if not any(path.parent.iterdir()):
-                path.parent.rmdir()
+    for path in entries:  # what is inside a folder comes before it
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
     return saved
 
 
@@ -265,6 +266,9 @@ def assemble(out: Path, cache: Path) -> dict[str, int]:
     compile_all(out / "lib")
     compile_all(out / "program")
     put_launchers(out)
+    if absent := missing_libraries(out):
+        name, askers = next(iter(absent.items()))
+        raise AssembleError(f"{len(absent)} libraries are missing, {name} for one, which {askers[0]} needs.")
     return saved
 
 
