@@ -235,7 +235,8 @@ class Jobs(QObject):
             overrides=dict(overrides or {}),
             device=self._session.preferences.values.device,
         )
-        title = self.tr("Predicting {n} images").format(n=len(items)) if len(items) > 1 else self.tr("Predicting")
+        count = len({item.image_id for item in items})
+        title = self.tr("Predicting {n} images").format(n=count) if count > 1 else self.tr("Predicting")
         project.update_run(
             run_id,
             title=title,

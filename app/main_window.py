@@ -17,7 +17,7 @@ from app.project.places import choose_library
 from app.start_page import StartPage
 from app.theme import MARGIN, PANEL_WIDTH, app_icon, current_theme, icon
 from app.widgets.errors import show_error
-from cellseg1.errors import CellSeg1Error
+from cellseg1.errors import CellSeg1Error, ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +75,8 @@ class MainWindow(QWidget):
         self._parts = list(_PARTS)
         self._storage_banner: Banner | None = None
         self._waiting_banner: Banner | None = None
+        #: Ids of images whose files could not be read.
+        self._unreadable: set[str] = set()
         self.setWindowTitle("CellSeg1 Studio")
         self.setWindowIcon(app_icon())
         self.stack = QStackedWidget()
@@ -268,6 +270,7 @@ class MainWindow(QWidget):
         session.images_changed.connect(self._fill_images)
         session.image_state_changed.connect(self._image_state_changed)
         session.image_loading.connect(self.images.set_current)
+        session.unreadable.connect(self._mark_unreadable)
         session.image_changed.connect(self._image_changed)
         session.display_changed.connect(self._show_display)
         session.document_changed.connect(self._document_changed)
@@ -398,6 +401,7 @@ class MainWindow(QWidget):
         project = self.session.project
         self.stack.setCurrentIndex(0 if project is None else 1)
         name = "" if project is None else project.name
+        self._unreadable.clear()
         self.step_bar.set_project(name, read_only=project is not None and project.read_only)
         self.setWindowTitle(f"{name} - CellSeg1 Studio" if name else "CellSeg1 Studio")
         self._clear_banners()
@@ -433,6 +437,8 @@ class MainWindow(QWidget):
         project = self.session.require_project()
         entry = project.image(image_id)
         problem = {"missing": self.tr("missing"), "changed": self.tr("changed")}.get(project.check_image(image_id), "")
+        if not problem and image_id in self._unreadable:
+            problem = self.tr("damaged")
         return ImageRow(
             id=image_id,
             name=entry.name,
@@ -464,14 +470,27 @@ class MainWindow(QWidget):
         def make() -> Path | None:
             try:
                 return thumbnail(project, image_id)
-            except (CellSeg1Error, OSError):
+            except ImageError:
                 return None
 
         def made(path: Path | None) -> None:
-            if self.session.project is project and path is not None:
+            if self.session.project is not project:
+                return
+            if path is None:
+                self._mark_unreadable(image_id)
+            else:
+                self._unreadable.discard(image_id)
                 self.images.set_thumbnail(image_id, QImage(str(path)))
 
         self.session.run(make, made, self.tr("Making a thumbnail"))
+
+    def _mark_unreadable(self, image_id: str) -> None:
+        """Say in the list that an image cannot be read, before anybody opens it."""
+        project = self.session.project
+        if project is None or image_id in self._unreadable or all(one.id != image_id for one in project.images):
+            return
+        self._unreadable.add(image_id)
+        self.images.update_row(self._row(image_id))
 
     def _set_flag(self, ids: list[str], flag: str, value: bool) -> None:
         project = self.session.project

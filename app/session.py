@@ -48,6 +48,8 @@ class Session(QObject):
     image_state_changed = Signal(str)
     image_loading = Signal(str)
     image_changed = Signal()
+    #: An image whose file cannot be read.
+    unreadable = Signal(str)
     document_changed = Signal(object)
     display_changed = Signal()
     model_changed = Signal()
@@ -73,8 +75,12 @@ class Session(QObject):
         self.plane: NDArray[Any] | None = None
         self.document: Document | None = None
         self.display: Display | None = None
+        #: Why the chosen image cannot be shown; empty when it can.
+        self.image_problem = ""
         self._model: Path | None = None
         self._generation = 0
+        #: Images that are shown because something had to be: an unreadable one gives way to the next.
+        self._not_asked_for: set[str] = set()
         self._loading: str | None = None
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._unsubscribe: Callable[[], None] | None = None
@@ -156,6 +162,7 @@ class Session(QObject):
         if wanted in ids:
             self.show_image(wanted, int(shown.get("z", 0)), int(shown.get("t", 0)))
         elif ids:
+            self._not_asked_for = {ids[0]}
             self.show_image(ids[0])
 
     def close_project(self) -> None:
@@ -199,6 +206,7 @@ class Session(QObject):
         self.images_changed.emit()
         new = [image.id for image in project.images if image.id not in before]
         if new and self.image_id is None and self._loading is None:
+            self._not_asked_for = {new[0]}
             self.show_image(new[0])
         return report
 
@@ -300,8 +308,16 @@ class Session(QObject):
         self._loading = None
         if isinstance(image, CellSeg1Error):
             self._drop_image()
-            self.image_id = entry.id
+            self.image_id, self.image_problem = entry.id, str(image)
             self.image_changed.emit()
+            self.unreadable.emit(entry.id)
+            other = self._readable_instead(entry.id) if entry.id in self._not_asked_for else None
+            # Who comes back to it wants to know.
+            self._not_asked_for.discard(entry.id)
+            if other is not None:
+                self._not_asked_for.add(other)
+                self.show_image(other)
+                return
             self.problem.emit(str(image), "")
             return
         self._keep(entry.id, image)
@@ -322,6 +338,12 @@ class Session(QObject):
         self.image_changed.emit()
         self.project.set_setting("shown", {"image": entry.id, "z": self.z, "t": self.t})
 
+    def _readable_instead(self, image_id: str) -> str | None:
+        """Return the next image after one that cannot be read and that nobody asked for; None when there is none."""
+        ids = [] if self.project is None else [image.id for image in self.project.images]
+        later = ids[ids.index(image_id) + 1 :] if image_id in ids else []
+        return next(iter(later), None)
+
     def _keep(self, image_id: str, image: Image) -> None:
         self._images[image_id] = image
         self._images.move_to_end(image_id)
@@ -335,6 +357,7 @@ class Session(QObject):
             self._unsubscribe()
             self._unsubscribe = None
         self.image_id = self.image = self.plane = self.document = self.display = None
+        self.image_problem = ""
 
     def set_plane(self, z: int | None = None, t: int | None = None) -> None:
         """Show another plane of the same image."""

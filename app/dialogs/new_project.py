@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -226,6 +226,9 @@ class NewProjectDialog(Dialog):
             name = _FORBIDDEN.sub(" ", first.name if first.is_dir() else first.parent.name).strip(" .")
             if name:
                 self.name.setText(self._free_name(name[:_LONGEST]))
+        if self.isVisible():
+            # The list needs more room than the place to drop something had.
+            QTimer.singleShot(0, self, lambda: self.resize(self.size().expandedTo(self.sizeHint())))
         self._images_changed()
 
     def _images_changed(self) -> None:

@@ -167,7 +167,10 @@ class CellsPart(QWidget):
         elif session.image_id is None:
             text = self.tr("Choose an image in the list on the left; its cells can be drawn then.")
         else:
-            text = self.tr("This image cannot be drawn on now. Choose another one, or find its file again.")
+            # What is wrong with the file, if anybody tried to read it.
+            text = getattr(session, "image_problem", "") or self.tr(
+                "This image cannot be drawn on now. Choose another one, or find its file again."
+            )
         self.advice.setText(text)
         self.warnings.show_lines(())
 

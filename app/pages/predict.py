@@ -49,6 +49,8 @@ _SLIDERS = (
     "max_area",
 )
 _PLANE = Qt.ItemDataRole.UserRole
+#: Failures that are seen without scrolling.
+_MOST_FAILURES = 4
 
 
 class PredictPanel(Panel):
@@ -471,11 +473,18 @@ class PredictPanel(Panel):
         if not item.error or self._session.project is None:
             return
         plane = (item.image_id, item.z, item.t)
-        row = QListWidgetItem(f"{plane_title(self._session.project, plane)}: {item.error}")
+        row = QListWidgetItem(self._failure(plane, item.error))
         row.setData(_PLANE, plane)
         row.setToolTip(row.text())
         self.failures.addItem(row)
         self._show_failures()
+
+    def _failure(self, plane: Plane, error: str) -> str:
+        """Say which image failed and why; where its file lies is not of interest here."""
+        project = self._session.project
+        name = plane_title(project, plane)
+        told = error.replace(str(project.image_path(plane[0])), name)
+        return told if told.startswith(name) else f"{name}: {told}"
 
     def _show_failures(self) -> None:
         number = self.failures.count()
@@ -483,8 +492,9 @@ class PredictPanel(Panel):
         self.failures.setVisible(number > 0)
         if number:
             self.failures_title.setText(self.tr("Not predicted: {images}").format(images=words.images(number)))
-            line = self.fontMetrics().lineSpacing()
-            self.failures.setFixedHeight(min(number, 4) * 4 * line + line)
+            self.failures.doItemsLayout()
+            rows = sum(max(0, self.failures.sizeHintForRow(row)) for row in range(min(number, _MOST_FAILURES)))
+            self.failures.setFixedHeight(rows + 2 * self.failures.frameWidth() + TIGHT)
 
     def _show_failed(self, row: QListWidgetItem) -> None:
         try:

@@ -18,9 +18,9 @@ from app.project.names import inside
 from app.project.recovery import snapshot_of
 from app.project.sealed import ProjectError
 from app.project.sources import PlaneMask, counted_from, expand, masks_of_planes, split_masks
-from cellseg1.errors import CellSeg1Error, MaskError
+from cellseg1.errors import CellSeg1Error, ImageError, MaskError
 from cellseg1.files import free_file
-from cellseg1.images import read_image
+from cellseg1.images import read_image, recognise
 from cellseg1.masks import pair_by_name, read_mask
 
 if TYPE_CHECKING:
@@ -131,8 +131,9 @@ class ProjectImages(ProjectDrawings):
             if progress is not None:
                 progress(number, total, path.name)
             try:
+                recognise(path)
                 entry = self._new_entry(path, known, copy=copy)
-            except ProjectError as error:
+            except (ProjectError, ImageError) as error:
                 report.skipped.append((path, str(error)))
                 continue
             except OSError as error:

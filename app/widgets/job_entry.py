@@ -73,8 +73,11 @@ class JobEntry:
             progress = self.job.last_progress
             left = time_left(getattr(progress, "seconds_left", None))
             return left or (shown(getattr(progress, "text", "")) or QCoreApplication.translate("JobBar", "starting…"))
+        kept = self.job.kind != "train" or bool((getattr(self.job, "result", None) or {}).get("model"))
         return {
             "finished": QCoreApplication.translate("JobBar", "finished"),
-            "stopped": QCoreApplication.translate("JobBar", "stopped; what was done is kept"),
+            "stopped": QCoreApplication.translate("JobBar", "stopped; what was done is kept")
+            if kept
+            else QCoreApplication.translate("JobBar", "stopped"),
             "failed": self.sentence,
         }[self.state]

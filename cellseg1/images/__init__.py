@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cellseg1.images.convert import InputRule, pick_channels, to_model_input
 from cellseg1.images.image import Image, ImageInfo
-from cellseg1.images.read import IMAGE_SUFFIXES, read_image
+from cellseg1.images.read import IMAGE_SUFFIXES, read_image, recognise
 from cellseg1.images.tiles import (
     TileRule,
     make_tiles,
@@ -26,6 +26,7 @@ __all__ = [
     "make_tiles",
     "pick_channels",
     "read_image",
+    "recognise",
     "resize_image",
     "resize_mask",
     "resize_to_short_edge",

@@ -50,6 +50,24 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     return load(path, as_labels=False)
 
 
+def recognise(path: str | os.PathLike[str]) -> None:
+    """Refuse a file that cannot be an image, by its first bytes; quick, because nothing is decoded.
+
+    Raises
+    ------
+    ImageError
+        When the file is missing, empty, or of no known kind.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            _choose(path, stream, path.stat().st_size)
+    except FileNotFoundError as error:
+        raise ImageError(f"{path} does not exist. Check the name and the folder.") from error
+    except OSError as error:
+        raise ImageError(f"{path} cannot be opened: {error.strerror or error}. Check that you may read it.") from error
+
+
 def load(path: str | os.PathLike[str], *, as_labels: bool) -> Image:
     """Read an image, or with `as_labels` a label image: palette indices, inverted greys and alpha stay as stored."""
     path = Path(path)

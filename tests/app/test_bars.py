@@ -309,3 +309,21 @@ def test_the_popup_shows_curve_and_log_and_stops_once(qtbot):
     assert not card.stop.isVisible()
     qtbot.keyClick(popup, Qt.Key.Key_Escape)
     job.said.emit("After the popup is gone")
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "line"),
+    [
+        ("train", {"model": "a.cs1"}, "stopped; what was done is kept"),
+        ("train", None, "stopped"),
+        ("predict", None, "stopped; what was done is kept"),
+    ],
+)
+def test_a_stopped_job_says_whether_anything_is_kept(qapp, kind, result, line):
+    from app.widgets.job_entry import JobEntry
+
+    job = FakeJob()
+    job.kind, job.result = kind, result
+    entry = JobEntry(job)
+    entry.state = "stopped"
+    assert entry.line() == line

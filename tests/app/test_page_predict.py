@@ -106,6 +106,12 @@ def test_failures_are_listed_with_reasons_and_lead_to_the_image(stage):
     assert panel.failures.count() == 1
     assert panel.failures.item(0).text() == "a2.tif: The file is damaged."
     assert panel.failures.isVisible()
+    told = f"{stage.project.image_path('i2')} is empty (0 bytes). Copy it again."
+    job.item_done.emit(SimpleNamespace(image_id="i2", z=0, t=0, error=told, cells=0))
+    assert panel.failures.item(1).text() == "a3.tif is empty (0 bytes). Copy it again."
+    bottom = panel.failures.visualItemRect(panel.failures.item(1)).bottom()
+    assert bottom <= panel.failures.viewport().height(), "a few are seen as a whole"
+    panel.failures.takeItem(1)
     panel.failures.itemActivated.emit(panel.failures.item(0))
     assert stage.session.image_id == "i1"
     stage.session.jobs.end()
