@@ -219,6 +219,10 @@ Section "${NAME}" TheProgram
     SetOutPath "$PLUGINSDIR"
 
     ; Everything that can refuse comes before the first change.
+    StrCpy $0 $INSTDIR "" -1
+    ${If} $0 == "\"
+        StrCpy $INSTDIR $INSTDIR -1 ; as the registry has it
+    ${EndIf}
     StrLen $0 $INSTDIR
     IntOp $0 $0 + ${LONGEST}
     ${If} $0 > 258
@@ -309,7 +313,7 @@ Section "${NAME}" TheProgram
     WriteRegStr HKCU "${UNINSTALL_KEY}" "DisplayVersion" "${VERSION}"
     WriteRegStr HKCU "${UNINSTALL_KEY}" "Publisher" "The CellSeg1 Studio developers"
     WriteRegStr HKCU "${UNINSTALL_KEY}" "InstallLocation" "$INSTDIR"
-    WriteRegStr HKCU "${UNINSTALL_KEY}" "DisplayIcon" '"$INSTDIR\${PROGRAM}",0'
+    WriteRegStr HKCU "${UNINSTALL_KEY}" "DisplayIcon" "$INSTDIR\${PROGRAM}"
     WriteRegStr HKCU "${UNINSTALL_KEY}" "UninstallString" '"$INSTDIR\uninstall.exe"'
     WriteRegStr HKCU "${UNINSTALL_KEY}" "QuietUninstallString" '"$INSTDIR\uninstall.exe" /S'
     WriteRegStr HKCU "${UNINSTALL_KEY}" "Comments" "Variant ${VARIANT}"

@@ -11,14 +11,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from windows_help import fill, needs_mingw
+from windows_help import fill, needs_makensis, needs_mingw
 
 from installer.bundle import prune
 from installer.roots import ROOT, version
 from installer.windows import assemble
 from installer.windows.libraries import missing_libraries
 from installer.windows.lock import PYTHON, WHEELS, Locked, LockError, locked_file, read_lock
-from installer.windows.setup_exe import PayloadError, divide, list_text, read_payload, unpack_code
+from installer.windows.setup_exe import PayloadError, divide, list_text, make_setup, read_payload, unpack_code
 from installer.windows.toolchain import ToolError, find_tool
 from installer.windows.version_info import pyinstaller_version_file
 
@@ -186,6 +186,25 @@ def test_signing_and_checking_signatures(tmp_path):
     program.write_bytes(data)
     with pytest.raises(assemble.AssembleError, match="was changed after it was signed"):
         assemble.check_signature(program, "A Test")
+
+
+@needs_makensis
+@pytest.mark.skipif(
+    shutil.which("osslsigncode") is None or shutil.which("openssl") is None,
+    reason="osslsigncode or openssl is not installed (apt: osslsigncode openssl)",
+)
+def test_a_signed_setup(tmp_path, monkeypatch):
+    self_signed(tmp_path, "A Test")
+    monkeypatch.setenv("CELLSEG1_CERTIFICATE", str(tmp_path / "certificate.p12"))
+    monkeypatch.setenv("CELLSEG1_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.delenv("TIMESTAMP_URL", raising=False)
+    payload = fill(tmp_path / "payload", {"lib/a.dll": bytes(1000)})
+    options = {"version": "1.0", "variant": "cpu", "compressor": "zlib"}
+    (setup,) = make_setup(payload, tmp_path / "out", sign=f"sh {assemble.HERE / 'sign.sh'}", **options)
+    assemble.check_signature(setup, "A Test")
+    monkeypatch.delenv("CELLSEG1_CERTIFICATE")
+    with pytest.raises(ToolError, match="makensis failed"):
+        make_setup(payload, tmp_path / "out2", sign=f"sh {assemble.HERE / 'sign.sh'}", **options)
 
 
 @needs_mingw
