@@ -198,6 +198,30 @@ def test_parts_are_checked_first_and_installed_from_one_folder(windows, tmp_path
     assert not home.exists()
 
 
+@pytest.mark.slow
+@needs_mingw
+def test_more_than_two_gigabytes(windows, tmp_path):
+    """With the real limit: stand-ins for the libraries of a GPU, 3.2 GB, that take little room until installed."""
+    payload = fill(tmp_path / "payload", {"lib/core.py": "1"})
+    for number in range(4):
+        with (payload / f"lib/gpu{number}.dll").open("wb") as stream:
+            stream.write(bytes([number + 1]) * 10)
+            stream.truncate(800_000_000)
+    made = make_setup(payload, tmp_path, version="1.2.0", variant="cuda", compressor="zlib")
+    assert len(made) == 4, "one library in each file: two are above the limit"
+    home = windows.programs / NAME
+    assert windows.install(made[0], timeout=600) == 0
+    assert tree(home) == programs(["lib/core.py", *(f"lib/gpu{number}.dll" for number in range(4))])
+    for number in range(4):
+        path = home / f"lib/gpu{number}.dll"
+        assert path.stat().st_size == 800_000_000
+        with path.open("rb") as stream:
+            assert stream.read(11) == bytes([number + 1]) * 10 + b"\0"
+    assert int(windows.values(UNINSTALL)["|EstimatedSize"], 16) * 1024 >= 3_200_000_000
+    assert windows.uninstall(home) == 0
+    assert not home.exists()
+
+
 @needs_makensis
 def test_mistakes_in_scripts_are_errors(tmp_path):
     script = tmp_path / "wrong.nsi"

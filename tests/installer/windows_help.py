@@ -93,10 +93,10 @@ class Windows:
             assert time.monotonic() < ends, f"{name} does not come"
             time.sleep(0.1)
 
-    def install(self, setup, *options, folder=None):
+    def install(self, setup, *options, folder=None, timeout=60):
         """Install silently; returns the exit code.  A path behind /D= is never quoted: it goes on to the line's end."""
         end = [] if folder is None else ("/D=" + self.windows_path(folder)).split(" ")
-        return self.run(setup, "/S", *options, *end)[0]
+        return self.run(setup, "/S", *options, *end, timeout=timeout)[0]
 
     def uninstall(self, folder):
         """Remove silently and wait for the end (`_?=`); returns the exit code.  Leaves uninstall.exe: it is running."""
