@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from app.canvas.tools import ClickTool
+from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     from app.canvas.canvas import Canvas
@@ -57,7 +58,7 @@ class Clicks(QObject):
         model = "" if session.model is None else f"{session.model}:{session.model.stat().st_mtime_ns}"
         axes = session.image.info.axes if session.image is not None else ""
         where = f"{session.project.folder}|{session.image_id}|{session.z}|{session.t}|{axes}"
-        return f"{where}|{model}|{self._scale()}"
+        return f"{where}|{model or session.backbone}|{self._scale()}"
 
     def _scale(self) -> float | None:
         """Scale at which the plain backbone sees the cells drawn so far at the size it knows; a model has its own.
@@ -65,7 +66,8 @@ class Clicks(QObject):
         In steps of a quarter of an octave, so that not every cell that is drawn asks for another preparation.
         """
         document = self._session.document
-        if self._session.model is not None or document is None or len(document.cells) < _FEW:
+        plain = self._session.model is None and self._session.backbone == DEFAULT_BACKBONE
+        if not plain or document is None or len(document.cells) < _FEW:
             return None
         diameter = document.cells.median_diameter()
         if not diameter:
@@ -93,6 +95,7 @@ class Clicks(QObject):
             key,
             session.plane,
             session.model,
+            backbone=session.backbone,
             raw=True,
             colour=session.image.is_colour,
             device=session.preferences.values.device,

@@ -14,7 +14,7 @@ from cellseg1.files import free_file
 from cellseg1.lora.header import load_card
 from cellseg1.masks import write_label_image
 from cellseg1.prediction.select import SelectSettings, select_settings
-from cellseg1.settings import Settings, make_settings, settings_from_dict
+from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, Settings, make_settings, settings_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -194,10 +194,11 @@ class Jobs(QObject):
         planes: Sequence[tuple[str, int, int]],
         *,
         model: Path | None,
+        backbone: str = DEFAULT_BACKBONE,
         overrides: Mapping[str, Any] | None = None,
         rescale: Mapping[str, float] | None = None,
     ) -> JobHandle:
-        """Predict planes (image id, z, t) with a model (None: the bundled backbone as it is).
+        """Predict planes (image id, z, t) with a model (None: `backbone` as it is).
 
         `rescale` gives, by image id, the network's pixels per image pixel where the user wants another scale than
         the one that the model or the image's own cells suggest.
@@ -234,6 +235,7 @@ class Jobs(QObject):
             run_folder=folder,
             overrides=dict(overrides or {}),
             device=self._session.preferences.values.device,
+            backbone=backbone,
         )
         count = len({item.image_id for item in items})
         title = self.tr("Predicting {n} images").format(n=count) if count > 1 else self.tr("Predicting")
@@ -241,9 +243,10 @@ class Jobs(QObject):
             run_id,
             title=title,
             model=None if model is None else model.name,
+            backbone=backbone,
             images={},
             # The engine reports the same at the end; images that are done before are shown with these already.
-            select=dataclasses.asdict(select_settings(_settings_of(model, overrides or {}))),
+            select=dataclasses.asdict(select_settings(_settings_of(model, backbone, overrides or {}))),
         )
         job = self._session.engines.start(request, title, run_id)
         self.prediction = job
@@ -345,10 +348,10 @@ def scale_difference(model_diameter: float | None, image_diameter: float | None)
     return ratio if max(ratio, 1 / ratio) > 1 + SCALE_TOLERANCE else None
 
 
-def _settings_of(model: Path | None, overrides: Mapping[str, Any]) -> Settings:
-    """Return the settings with which a model (None: the bundled backbone) predicts."""
+def _settings_of(model: Path | None, backbone: str, overrides: Mapping[str, Any]) -> Settings:
+    """Return the settings with which a model (None: the backbone as it is) predicts."""
     if model is None:
-        return make_settings("studio", "tiny", overrides)
+        return make_settings(DEFAULT_RECIPE, backbone, overrides)
     if model.suffix.lower() != ".cs1":
         return make_settings("paper", "vit_b", overrides)
     return settings_from_dict(load_card(model).settings).replace(**overrides)

@@ -624,7 +624,7 @@ class MainWindow(QWidget):
     def _show_device(self) -> None:
         device = self.preferences.values.device
         model = self.session.model
-        name = self.tr("tiny") if model is None else model.stem
+        name = self.session.backbone if model is None else model.stem
         self.status.set_device(f"{self.tr('auto') if device == 'auto' else device}: {name}")
 
     # ---- actions of the window itself

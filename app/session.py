@@ -17,6 +17,9 @@ from app.project.project import Project, RemovedImage
 from app.proposals import Proposals
 from cellseg1.errors import CellSeg1Error
 from cellseg1.images import Image, read_image
+from cellseg1.sam.registry import SAM_SPECS
+from cellseg1.sam.store import locate
+from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,6 +81,7 @@ class Session(QObject):
         #: Why the chosen image cannot be shown; empty when it can.
         self.image_problem = ""
         self._model: Path | None = None
+        self._backbone = DEFAULT_BACKBONE
         self._generation = 0
         #: Images that are shown because something had to be: an unreadable one gives way to the next.
         self._not_asked_for: set[str] = set()
@@ -149,6 +153,8 @@ class Session(QObject):
         model = project.settings.get("model")
         known = [*project.models, *project.library_models()]
         self._model = next((one.path for one in known if model in (one.path.name, str(one.path))), None)
+        plain = project.settings.get("plain_backbone")
+        self._backbone = plain if plain in (DEFAULT_BACKBONE, *SAM_SPECS) else DEFAULT_BACKBONE
         self.project_changed.emit()
         self.models_changed.emit()
         self.model_changed.emit()
@@ -512,14 +518,20 @@ class Session(QObject):
 
     @property
     def model(self) -> Path | None:
-        """The model that predictions and clicks use; None: the bundled backbone as it is."""
+        """The model that predictions and clicks use; None: `backbone` as it is."""
         return self._model if self._model is not None and self._model.exists() else None
 
-    def set_model(self, path: Path | None) -> None:
-        """Choose the model for predictions and clicks."""
-        self._model = path
+    @property
+    def backbone(self) -> str:
+        """The backbone that is used as it is where there is no model."""
+        return self._backbone if locate(self._backbone) is not None else DEFAULT_BACKBONE
+
+    def set_model(self, path: Path | None, backbone: str = DEFAULT_BACKBONE) -> None:
+        """Choose the model for predictions and clicks; without one the backbone that is used as it is."""
+        self._model, self._backbone = path, backbone
         if self.project is not None and not self.project.read_only:
             # A project may be moved, so its own models are known by name; those of the library by their place.
             own = path is not None and path.parent == self.project.models_folder
             self.project.set_setting("model", None if path is None else path.name if own else str(path))
+            self.project.set_setting("plain_backbone", backbone)
         self.model_changed.emit()

@@ -136,7 +136,9 @@ class ToolOptions(QWidget):
         self.click_model.setText(
             self.tr("With the model {name}.").format(name=model.stem)
             if model is not None
-            else self.tr("With the plain network (tiny). A model that you trained knows your cells better.")
+            else self.tr("With the plain network ({name}). A model that you trained knows your cells better.").format(
+                name=getattr(self._session, "backbone", "tiny")
+            )
         )
         state = getattr(self._canvas.assistant, "state", "ready" if self._canvas.assistant else "failed")
         texts = {

@@ -31,7 +31,6 @@ from cellseg1.errors import CellSeg1Error
 from cellseg1.sam.registry import SAM_SPECS
 
 if TYPE_CHECKING:
-
     from app.project.models import ModelInfo
 
 _PATH = Qt.ItemDataRole.UserRole
@@ -197,7 +196,7 @@ class ModelsPanel(QWidget):
         plain = QTreeWidgetItem([self.tr("tiny, not trained")])
         plain.setData(0, _PATH, "")
         plain.setToolTip(0, self.tr("The network as it comes with the program"))
-        in_use = self._session.model is None
+        in_use = self._session.model is None and getattr(self._session, "backbone", "tiny") == "tiny"
         plain.setIcon(0, icon("accept", "accent") if in_use else icon("model", "secondary"))
         self.list.addTopLevelItem(plain)
         chosen = plain

@@ -110,7 +110,7 @@ def choose(path: Any, settings: SelectSettings, shape: tuple[int, int] | None) -
 def run_title(run: Any, *, longest: int = 18) -> str:
     """Name a prediction for people: model and time; the model's name is shortened to fit beside the time."""
     model = run.fields.get("model")
-    name = str(model).removesuffix(".cs1") if model else "tiny"
+    name = str(model).removesuffix(".cs1") if model else str(run.fields.get("backbone") or "tiny")
     if len(name) > longest:
         name = f"{name[: longest - 1]}…"
     return f"{name}, {when(run.created)}"

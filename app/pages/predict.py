@@ -34,6 +34,9 @@ from app.widgets.panel import Panel
 from app.widgets.settings_form import SettingsForm
 from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import CellSeg1Error, SettingsError
+from cellseg1.sam.registry import SAM_SPECS
+from cellseg1.sam.store import locate
+from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +52,8 @@ _SLIDERS = (
     "max_area",
 )
 _PLANE = Qt.ItemDataRole.UserRole
+#: Before the name of a backbone that is used as it is.
+_PLAIN = "plain:"
 #: Failures that are seen without scrolling.
 _MOST_FAILURES = 4
 
@@ -215,6 +220,9 @@ class PredictPanel(Panel):
         self.models.blockSignals(True)
         self.models.clear()
         self.models.addItem(self.tr("tiny, not trained"), None)
+        for name in SAM_SPECS:
+            if locate(name) is not None:
+                self.models.addItem(self.tr("{name}, not trained").format(name=name), f"{_PLAIN}{name}")
         own = list(project.models) if project is not None else []
         library = [one for one in project.library_models() if not one.problem] if project is not None else []
         for model in own:
@@ -225,7 +233,9 @@ class PredictPanel(Panel):
             for model in library:
                 self.models.addItem(self.tr("{name} (library)").format(name=model.name), str(model.path))
         current = session.model
-        index = 0 if current is None else self.models.findData(str(current))
+        backbone = getattr(session, "backbone", DEFAULT_BACKBONE)
+        plain = None if backbone == DEFAULT_BACKBONE else f"{_PLAIN}{backbone}"
+        index = max(0, self.models.findData(plain)) if current is None else self.models.findData(str(current))
         if index < 0:
             self.models.addItem(current.stem, str(current))
             index = self.models.count() - 1
@@ -235,7 +245,7 @@ class PredictPanel(Panel):
         self._show_model(current)
 
     def _show_model(self, path: Path | None) -> None:
-        facts = facts_of(path)
+        facts = facts_of(path, getattr(self._session, "backbone", DEFAULT_BACKBONE))
         changed = facts != self._facts
         self._facts = facts
         if changed and not facts.problem:
@@ -259,7 +269,10 @@ class PredictPanel(Panel):
 
     def _choose_model(self, index: int) -> None:
         data = self.models.itemData(index)
-        self._session.set_model(None if data is None else Path(data))
+        if isinstance(data, str) and data.startswith(_PLAIN):
+            self._session.set_model(None, data.removeprefix(_PLAIN))
+        else:
+            self._session.set_model(None if data is None else Path(data))
 
     def _fill_scope(self) -> None:
         project = self._session.project
@@ -445,8 +458,9 @@ class PredictPanel(Panel):
         self._wanted_run = None
         rescale = self._rescale if self.rescale_box.isChecked() and self._rescale else None
         try:
+            more = {} if self._facts.backbone == DEFAULT_BACKBONE else {"backbone": self._facts.backbone}
             self._session.jobs.start_prediction(
-                self.planes(), model=self._session.model, overrides=self.form.overrides(), rescale=rescale
+                self.planes(), model=self._session.model, overrides=self.form.overrides(), rescale=rescale, **more
             )
         except CellSeg1Error as error:
             show_error(self, str(error))

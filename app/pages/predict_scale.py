@@ -48,11 +48,11 @@ class ModelFacts:
     problem: str = ""
 
 
-def facts_of(path: Path | None) -> ModelFacts:
-    """Read what a model says about itself; None is the bundled backbone as it is."""
+def facts_of(path: Path | None, backbone: str = DEFAULT_BACKBONE) -> ModelFacts:
+    """Read what a model says about itself; None is the backbone as it is."""
     if path is None:
-        # It was made for cells of this size, at the scale of the image.
-        return ModelFacts(DEFAULT_BACKBONE, diameter=make_settings().target_diameter)
+        # It was made for cells of this size, at the scale of the image; the large ones for any.
+        return ModelFacts(backbone, backbone=backbone, diameter=make_settings(DEFAULT_RECIPE, backbone).target_diameter)
     if path.suffix.lower() != ".cs1":
         return ModelFacts(path.stem, recipe="paper")
     try:
