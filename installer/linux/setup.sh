@@ -44,6 +44,12 @@ if [ -z "$libc" ] || [ "$major" -lt "$glibc_major" ] ||
     { [ "$major" -eq "$glibc_major" ] && [ "$minor" -lt "$glibc_minor" ]; }; then
     refuse "This system is too old: CellSeg1 Studio needs glibc $glibc_major.$glibc_minor or newer, here is ${libc:-another C library}."
 fi
+from=$(cd "${USER_PWD:-$PWD}" && cd "${ARCHIVE_DIR:-.}" && pwd)
+if [ ! -f "$here/program.tar.xz" ]; then
+    # The program is too large for one file: its parts lie beside the .run file.
+    . "$here/parts.sh"
+    cs1_check_parts "$from/$parts" || exit 2
+fi
 command -v xz >/dev/null || refuse "The program xz is missing; install the package xz-utils (or xz) and start this again."
 
 # ---- where to?
@@ -106,17 +112,10 @@ fi
 
 say "Installing CellSeg1 Studio $version ($variant) into $prefix ..."
 mkdir "$new"
-unpack() {
-    if [ -f "$here/program.tar.xz" ]; then
-        xz -dc "$here/program.tar.xz"
-    else
-        # The program is too large for one file: its parts lie beside the .run file.
-        . "$here/parts.sh"
-        cs1_check_parts "$from/$parts" >&2 && cs1_cat_parts "$from/$parts" | xz -dc
-    fi
+packed() {
+    if [ -f "$here/program.tar.xz" ]; then cat "$here/program.tar.xz"; else cs1_cat_parts "$from/$parts"; fi
 }
-from=$(cd "${USER_PWD:-$PWD}" && cd "${ARCHIVE_DIR:-.}" && pwd)
-unpack | tar -xf - -C "$new" || { forget; refuse "The program could not be unpacked; copy the installer again."; }
+packed | xz -dc | tar -xf - -C "$new" || { forget; refuse "The program could not be unpacked; copy the installer again."; }
 [ "$(cd "$new" && find . ! -type d | wc -l)" -eq "$files" ] && [ -x "$new/cellseg1-studio" ] ||
     { forget; refuse "The program could not be unpacked completely; copy the installer again."; }
 

@@ -252,3 +252,63 @@ def test_the_run_file_is_one_file_that_knows_where_it_came_from(home, icons, tmp
         ["sh", made[0].name, "--nox11"], env=environment(home), cwd=out, capture_output=True, text=True
     )
     assert done.returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "folder"), [("", ".local/opt/cellseg1-studio"), ("~/my ö中文 apps", "my ö中文 apps")]
+)
+def test_on_a_terminal_it_asks_for_a_folder(home, stages, answer, folder):
+    keyboard, terminal = os.openpty()
+    try:
+        os.write(keyboard, f"{answer}\n".encode())
+        done = subprocess.run(
+            ["sh", str(stages["0.1.0"] / "setup.sh")],
+            env=environment(home),
+            capture_output=True,
+            text=True,
+            stdin=terminal,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        assert (home / folder / "cellseg1-studio").exists()
+        assert f"To remove it: {home / folder}/uninstall.sh" in done.stdout
+        # The removal asks too, and "n" leaves everything.
+        os.write(keyboard, b"n\n")
+        words = ["sh", str(home / folder / "uninstall.sh")]
+        done = subprocess.run(words, env=environment(home), capture_output=True, text=True, stdin=terminal, timeout=60)
+        assert done.returncode == 1
+        assert (home / folder / "cellseg1-studio").exists()
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+
+
+@pytest.mark.skipif(shutil.which("makeself") is None, reason="needs makeself (on Debian: apt-get install makeself)")
+def test_a_large_program_lies_in_parts_beside_the_run_file(home, icons, tmp_path):
+    program = bundle(tmp_path / "bundle")
+    out = tmp_path / "down loads ö"
+    out.mkdir()
+    made = make_run.make_run(program, icons, out, FACTS, tmp_path / "work", level=0, limit=20_000)
+    names = [path.name for path in made]
+    assert names[0] == "CellSeg1-Studio-0.1.0-linux-cpu.run"
+    assert len([name for name in names if ".part0" in name]) > 1
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+
+    def start():
+        words = ["sh", str(made[0]), "--quiet", "--nox11", "--", "--quiet", "--prefix", str(home / "apps")]
+        return subprocess.run(
+            words, env=environment(home), cwd=home, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+
+    second = next(path for path in made if path.name.endswith("part02"))
+    second.rename(home / "part")
+    done = start()
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert second.name in done.stderr
+    assert not (home / "apps").exists()
+    (home / "part").rename(second)
+    done = start()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (home / "apps" / "_internal" / "version").read_text() == "0.1.0"
+    assert (home / "apps" / "installed_from.txt").read_text() == f"{out}\n"
