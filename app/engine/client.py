@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal
 
 from app.engine.child import CRASH
 from app.engine.interactive import CLOSING_SECONDS, ClickMask, Interactive
@@ -38,6 +38,9 @@ __all__ = ["ClickMask", "Engines", "Interactive", "JobHandle", "TrainingPreview"
 #: A job that was asked to stop is ended the hard way after this time (seconds) and so many training steps.
 GRACE_SECONDS, GRACE_STEPS = 10.0, 3.0
 _LOG_LINES = 2000
+#: An engine says every second that it is alive; after this silence the user is told that it may hang.
+SILENT_SECONDS = 60.0
+_LISTEN_MS = 2000
 _START_SECONDS = 5.0
 
 
@@ -113,6 +116,11 @@ class JobHandle(QObject):
         self.error: tuple[str, str] | None = None
         self.started = time.time()
         self._last: Done | Failed | None = None
+        #: Whether the engine has not been heard for so long that it may hang.
+        self.silent = False
+        self._listening = QTimer(self, interval=_LISTEN_MS)
+        self._listening.timeout.connect(self._listen)
+        self._listening.start()
         self.link = Link(options, self)
         self.link.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
         self.link.gone.connect(self._gone, Qt.ConnectionType.QueuedConnection)
@@ -186,8 +194,28 @@ class JobHandle(QObject):
             self._set_state("stopping")
             self.link.kill()
 
+    def _listen(self) -> None:
+        """Notice when the heartbeat stops, and when it comes back."""
+        silent = self.running and self.silent_seconds > SILENT_SECONDS
+        if silent == self.silent:
+            return
+        self.silent = silent
+        translate = QCoreApplication.translate
+        sentence = (
+            translate(
+                "Engines",
+                "The engine has not been heard for a minute and may hang. You can stop it; what it kept stays.",
+            )
+            if silent
+            else translate("Engines", "The engine is heard again.")
+        )
+        self.log.append(sentence)
+        self.said.emit(sentence)
+
     def _set_state(self, state: str) -> None:
         self.state = state
+        if not self.running:
+            self._listening.stop()
         self.state_changed.emit(state)
 
     def _answered(self, _number: int, answer: Answer) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QFileDialog,
     QHBoxLayout,
     QLabel,
     QListWidget,
@@ -293,11 +294,16 @@ class PredictPanel(Panel):
         if self._chosen:
             self.scope.addItem(self.tr("Chosen: {n}").format(n=len(self._chosen)), "chosen")
         self.scope.addItem(self.tr("Choose in a list..."), "choose")
+        if project is not None and not project.read_only:
+            self.scope.addItem(self.tr("All of a folder..."), "folder")
         self.scope.setCurrentIndex(max(0, self.scope.findData(kept)))
         self.scope.blockSignals(False)
 
     def _choose_scope(self, index: int) -> None:
         project = self._session.project
+        if self.scope.itemData(index) == "folder":
+            self._take_folder()
+            return
         if self.scope.itemData(index) == "choose":
             if project is not None:
                 dialog = ChooseImagesDialog(project, self._chosen, self.window())
@@ -308,6 +314,46 @@ class PredictPanel(Panel):
             self.scope.setCurrentIndex(max(0, self.scope.findData("chosen" if self._chosen else "this")))
         self._show_misfits()
         self._show_primary()
+
+    def _take_folder(self) -> None:
+        """Ask for a folder, and choose its images; those that are not in the project yet are linked to it."""
+        preferences = self._session.preferences
+        name = QFileDialog.getExistingDirectory(
+            self.window(), self.tr("Predict all images of a folder"), preferences.values.last_folder
+        )
+        if name:
+            preferences.set("last_folder", name)
+            self.choose_folder(Path(name))
+            return
+        self.scope.setCurrentIndex(max(0, self.scope.findData("chosen" if self._chosen else "this")))
+        self._fill_scope()
+        self._show_misfits()
+        self._show_primary()
+
+    def choose_folder(self, folder: Path) -> None:
+        """Choose the images of a folder."""
+        session = self._session
+        project = session.project
+        if project is None:
+            return
+        try:
+            report = session.add_images([folder], copy=False)
+        except CellSeg1Error as error:
+            show_error(self, str(error))
+            return
+        inside = {one.id for one in project.images if folder in project.image_path(one.id).parents}
+        self._chosen = [one.id for one in project.images if one.id in inside or one.id in report.added]
+        self._fill_scope()
+        self.scope.setCurrentIndex(max(0, self.scope.findData("chosen" if self._chosen else "this")))
+        self._show_misfits()
+        self._show_primary()
+        left_out = [path.name for path, reason in report.skipped if not path.is_dir() and "already" not in reason]
+        if left_out:
+            session.note.emit(
+                self.tr("Left out, because they are no images: {names}").format(names=", ".join(left_out))
+            )
+        if not self._chosen:
+            session.note.emit(self.tr("There are no images in {folder}.").format(folder=folder.name))
 
     def image_entries(self) -> list[Any]:
         """Return the images of the project that are to be predicted."""

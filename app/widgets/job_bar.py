@@ -46,6 +46,8 @@ class JobBar(QAbstractButton):
         entry = JobEntry(job)
         self.entries.append(entry)
         job.progress.connect(lambda progress: self._progress(entry, progress))
+        # Also that it has not been heard for long.
+        job.said.connect(lambda _text: self._refresh())
         job.finished.connect(lambda *_: self._end(entry, "finished"))
         job.stopped.connect(lambda *_: self._end(entry, "stopped"))
         job.failed.connect(lambda sentence, _details="": self._end(entry, "failed", sentence))

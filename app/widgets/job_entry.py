@@ -70,6 +70,8 @@ class JobEntry:
         if self.state == "stopping":
             return QCoreApplication.translate("JobBar", "stopping…")
         if self.state == "running":
+            if getattr(self.job, "silent", False):
+                return QCoreApplication.translate("JobBar", "not heard for a while; it may hang")
             progress = self.job.last_progress
             left = time_left(getattr(progress, "seconds_left", None))
             return left or (shown(getattr(progress, "text", "")) or QCoreApplication.translate("JobBar", "starting…"))

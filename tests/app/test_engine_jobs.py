@@ -263,3 +263,26 @@ def test_a_job_that_is_held_starts_with_what_it_is_given_and_can_be_stopped_or_g
     assert job.state == "finished"
     assert (tmp_path / "model.cs1").exists()
     assert not (tmp_path / "wrong.cs1").exists()
+
+
+def test_an_engine_that_hangs_is_noticed_and_that_it_goes_on(engines, tmp_path, monkeypatch):  # noqa: F811
+    from app.engine import client
+    from app.widgets.job_entry import JobEntry
+
+    monkeypatch.setattr(client, "SILENT_SECONDS", 4.0)
+    monkeypatch.setattr(client, "_LISTEN_MS", 100)
+    long = {**QUICK, "epoch_max": 40}
+    job = engines.start(request(tmp_path, overrides=long, preview=False), "Training")
+    entry = JobEntry(job)
+    said = []
+    job.said.connect(said.append)
+    wait_for(lambda: job.state == "running")
+    os.kill(job.pid, signal.SIGSTOP)
+    wait_for(lambda: job.silent)
+    assert "may hang" in entry.line()
+    assert "may hang" in said[-1]
+    os.kill(job.pid, signal.SIGCONT)
+    wait_for(lambda: not job.silent)
+    assert "heard again" in said[-1]
+    job.kill()
+    run_to_end(job)

@@ -7,6 +7,7 @@ import pytest
 import tifffile
 from page_help import CELLS, FakeProject, Stage, labels_of
 from panel_help import bench_fixture  # noqa: F401 - a fixture
+from PIL import Image
 from PySide6.QtCore import Qt
 
 from app.pages.choose_images import ChooseImagesDialog
@@ -349,3 +350,35 @@ def test_leaving_the_project_ends_the_look_at_its_images(bench, monkeypatch):
     bench.qtbot.wait(100)
     assert not bench.jobs
     assert panel.progress_area.isHidden()
+
+
+def test_a_folder_can_be_predicted(bench, monkeypatch):
+    bench.fake_engines(monkeypatch)
+    bench.project("a")
+    folder = bench.folder / "more"
+    folder.mkdir()
+    for name in ("p.png", "q.png"):
+        Image.fromarray(np.zeros((40, 60), np.uint8)).save(folder / name)
+    (folder / "empty.png").write_bytes(b"")
+    panel = bench.show(PredictPanel(bench.session, bench.canvas))
+    monkeypatch.setattr("app.pages.predict.QFileDialog.getExistingDirectory", lambda *_args: str(folder))
+    choose_scope(panel, "folder")
+    assert panel.scope.currentData() == "chosen"
+    assert [one.name for one in panel.image_entries()] == ["p.png", "q.png"]
+    assert all(one.linked for one in panel.image_entries())
+    assert "empty.png" in bench.notes[-1]
+    # Once more: they are in the project already, and chosen all the same.
+    choose_scope(panel, "folder")
+    assert [one.name for one in panel.image_entries()] == ["p.png", "q.png"]
+    assert len(bench.session.project.images) == 3
+    panel.press()
+    bench.wait(lambda: bench.jobs)
+    assert len(bench.jobs[-1].request.items) == 2
+
+
+def test_no_folder_changes_nothing(bench, monkeypatch):
+    bench.project("a")
+    panel = bench.show(PredictPanel(bench.session, bench.canvas))
+    monkeypatch.setattr("app.pages.predict.QFileDialog.getExistingDirectory", lambda *_args: "")
+    choose_scope(panel, "folder")
+    assert panel.scope.currentData() == "this"
