@@ -94,6 +94,10 @@ def test_replaces_an_older_version_and_keeps_what_is_not_ours(windows, setups):
     (home / "lib/__pycache__").mkdir()
     (home / "lib/__pycache__/core.cpython-311.pyc").write_bytes(b"written by Python")
 
+    (home / "program/new.txt").mkdir()
+    assert windows.install(setups[1]) == 2, "something is in the way of a file"
+    assert "did not come to its end: a file could not be written" in windows.log()
+    (home / "program/new.txt").rmdir()
     assert windows.install(setups[1]) == 0, "without /D= it goes where the older version is"
     kept = [path.relative_to(home).as_posix() for path in foreign]
     assert tree(home) == sorted([*programs(NEW), *kept])
