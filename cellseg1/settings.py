@@ -90,6 +90,10 @@ class Settings:
         unit="px",
     )
 
+    epoch_tiles: int | None = _setting(
+        None, "data", "Most tiles per epoch, so that a large image does not train longer; none uses all.", ge=1
+    )
+
     # ---- training
     epoch_max: int = _setting(300, "train", "Number of epochs.", ge=1, le=100_000, advanced=False)
     batch_size: int = _setting(4, "train", "Tiles per step on the device.", ge=1, le=256)
@@ -300,7 +304,8 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "epoch_max": 12,
         "batch_size": 4,
         "gradient_accumulation_step": 1,
-        "duplicate_data": 32,
+        "duplicate_data": 40,
+        "epoch_tiles": 40,
         "min_cell_area": 40,
         "edge_distance": 4,
         "scale_limit": (-0.3, 0.3),

@@ -132,8 +132,10 @@ def samples_per_epoch(images: Sequence[ImageSize], settings: Settings) -> int:
         tiles += len(make_tiles(shape, size, "upstream" if settings.tile_starts == "upstream" else "even"))
     wanted = settings.duplicate_data
     if settings.duplicate_rule == "upstream":
-        return tiles * (wanted // tiles + 1 if 0 < tiles < wanted else 1)
-    return max(wanted, tiles)
+        every = tiles * (wanted // tiles + 1 if 0 < tiles < wanted else 1)
+    else:
+        every = max(wanted, tiles)
+    return every if settings.epoch_tiles is None else min(every, settings.epoch_tiles)
 
 
 def _training_scale(images: Sequence[ImageSize], settings: Settings) -> float:

@@ -33,6 +33,7 @@ TITLES: Final[dict[str, Any]] = {
     "sam_image_size": QT_TRANSLATE_NOOP("Settings", "Network input"),
     "train_id": QT_TRANSLATE_NOOP("Settings", "Images by number"),
     "duplicate_data": QT_TRANSLATE_NOOP("Settings", "Tiles per epoch"),
+    "epoch_tiles": QT_TRANSLATE_NOOP("Settings", "Most tiles per epoch"),
     "input_rule": QT_TRANSLATE_NOOP("Settings", "Grey values"),
     "input_low": QT_TRANSLATE_NOOP("Settings", "Lower percentile"),
     "input_high": QT_TRANSLATE_NOOP("Settings", "Upper percentile"),

@@ -96,11 +96,26 @@ class SampleSource:
 
     def __len__(self) -> int:
         """Samples per epoch."""
+        most = self.settings.epoch_tiles
+        return self._all if most is None else min(self._all, most)
+
+    @property
+    def _all(self) -> int:
+        """Samples until every tile was used as often as every other."""
         return len(self._tiles) * self._repeats if self.settings.duplicate_rule == "upstream" else self._repeats
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """Indices of the epoch's samples in the order they are used."""
-        return np.random.default_rng((self.settings.seed, epoch)).permutation(len(self)).astype(np.int64)
+        """Indices of the epoch's samples in the order they are used.
+
+        With `epoch_tiles` an epoch goes on in the list of all tiles where the one before stopped.
+        """
+        count, total = len(self), self._all
+        places = np.arange(epoch * count, (epoch + 1) * count)
+        rounds = {number: self._shuffled(number, total) for number in np.unique(places // total)}
+        return np.array([rounds[place // total][place % total] for place in places], dtype=np.int64)
+
+    def _shuffled(self, number: int, total: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self.settings.seed, number)).permutation(total).astype(np.int64)
 
     def batches(self) -> int:
         """Batches per epoch."""

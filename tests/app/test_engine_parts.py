@@ -196,8 +196,10 @@ def config(tmp_path, monkeypatch):
         {"duplicate_data": 1},
         {"patch_size": None},
         {"target_diameter": None, "patch_size": 64, "duplicate_data": 1},
+        {"target_diameter": None, "patch_size": 64, "duplicate_data": 1, "epoch_tiles": None},
         {"tile_starts": "upstream", "duplicate_rule": "upstream"},
         {"duplicate_rule": "upstream", "duplicate_data": 3, "patch_size": 128},
+        {"duplicate_rule": "upstream", "duplicate_data": 3, "patch_size": 128, "epoch_tiles": 2},
         {"resize_size": (160, 130), "patch_size": 64, "duplicate_data": 0},
     ],
 )

@@ -78,6 +78,21 @@ def test_t11_duplicates(tiles, wanted, upstream, repaired):
     assert len(SampleSource(images, settings.replace(duplicate_rule="repaired"))) == repaired
 
 
+def test_a_short_epoch_goes_on_where_the_last_one_stopped():
+    image = TrainingImage("a", "0", np.zeros((256, 512, 3), np.uint8), np.zeros((256, 512), np.int32))
+    settings = make_settings("studio", "vit_b", {"patch_size": 64, "duplicate_data": 1, "epoch_tiles": 40})
+    source = SampleSource([image], settings)
+    tiles = source.tile_count
+    assert tiles > 2 * 40
+    assert len(source) == 40
+    seen = np.concatenate([source.order(epoch) for epoch in range(tiles)])
+    assert sorted(np.bincount(seen)) == [40] * tiles
+    assert len(set(seen[:tiles])) == tiles
+    everything = SampleSource([image], settings.replace(epoch_tiles=None))
+    assert np.array_equal(everything.order(1)[:5], np.random.default_rng((0, 1)).permutation(tiles)[:5])
+    assert len(SampleSource([image], settings.replace(epoch_tiles=1000))) == tiles
+
+
 def test_t2_weights_of_an_update():
     """Seven tiles, groups of two batches of two: 2 + 2 + 2 + 1 tiles."""
     for rule, wanted in (("upstream", [0.5, 0.5, 0.5, 0.5]), ("repaired", [0.5, 0.5, 2 / 3, 1 / 3])):
