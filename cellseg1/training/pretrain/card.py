@@ -23,8 +23,8 @@ DATA = {
 LIMITS = (
     "Trained on crops where the median cell is 14 to 56 pixels wide; images are rescaled to 28.",
     "A mask cannot be wider than the decoding window of 128 pixels of the model input.",
-    "Cells narrower than about 14 pixels of the model input are taken in groups; the program looks closer where it can.",
-    "Tissue with blurred nuclei that lie over each other (embryos) stays hard: AP@0.5 of 0.5 to 0.75 at the right scale.",
+    "Cells narrower than about 14 pixels of the model input are taken in groups; the program looks closer then.",
+    "Tissue with blurred nuclei that lie over each other (embryos) stays hard: AP@0.5 of 0.5 to 0.75.",
     "Least good where its training data are few or hard: multiplexed tissue, plant walls, mammalian phase contrast.",
 )
 
