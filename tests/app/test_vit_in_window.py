@@ -96,7 +96,7 @@ def window(tmp_path, monkeypatch, qtbot, weights):
 
 @pytest.mark.slow
 def test_import_train_predict_export_and_import_a_published_file(window, tmp_path, qtbot, weights):
-    def wait(condition, seconds=180):
+    def wait(condition, seconds=900):
         qtbot.waitUntil(lambda: bool(condition()), timeout=seconds * 1000)
 
     problems = []
