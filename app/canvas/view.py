@@ -225,10 +225,16 @@ class ImageView(QWidget):
         self._moved()
 
     def show_box(self, box: Box, *, closely: bool = False) -> None:
-        """Bring a box of image pixels into the middle, at a zoom at which it can be judged."""
+        """Bring a box of image pixels into the middle, at a zoom at which it can be judged, unless it is so already."""
         height, width = max(1, box[2] - box[0]), max(1, box[3] - box[1])
         share = max(width * self.zoom / self._view.width, height * self.zoom / self._view.height)
-        if closely or share > 0.8 or max(width, height) * self.zoom < 24 * self.devicePixelRatioF():
+        seen = self._view.visible_box()
+        inside = seen[0] <= box[0] and seen[1] <= box[1] and box[2] <= seen[2] and box[3] <= seen[3]
+        small = max(width, height) * self.zoom < 24 * self.devicePixelRatioF()
+        if inside and not small and not closely and share <= 0.8:
+            # It is in sight already: moving the image would only lose what is around it.
+            return
+        if closely or share > 0.8 or small:
             part = 0.5 if closely else 0.3
             wanted = part * min(self._view.width / width, self._view.height / height)
             self._view.zoom = self._view.limited(min(wanted, 24.0))

@@ -444,3 +444,16 @@ def test_view_states_are_taken_back(qtbot):
     canvas.set_view_state(ViewState((50.0, 40.0), 6.0))
     assert canvas.view_state.zoom == 6
     assert canvas.view_state.center == pytest.approx((50, 40), abs=0.2)
+
+
+def test_a_mark_that_is_in_sight_does_not_move_the_image(qtbot):
+    canvas, _ = make_canvas(qtbot)
+    canvas.fit()
+    before = canvas.view_state
+    canvas.set_marks([Mark("missed", (70, 110, 85, 130)), Mark("missed", (2, 2, 4, 4))])
+    canvas.show_mark(0)
+    assert canvas.view_state == before
+    # Too small to be judged: it comes nearer.
+    canvas.zoom_to(1.0)
+    canvas.show_mark(1)
+    assert canvas.zoom > 1
