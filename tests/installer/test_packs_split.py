@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from installer.packs.split import PartsError, check_parts, join_file, main, read_parts, split_file
 
 SHELL = Path(__file__).parents[2] / "installer/packs/parts.sh"
-needs_shell = pytest.mark.skipif(shutil.which("sh") is None, reason="there is no POSIX shell")
+needs_shell = pytest.mark.skipif(
+    shutil.which("sh") is None or sys.platform == "win32", reason="there is no POSIX shell of the system"
+)
 
 
 def shell(words, cwd):

@@ -275,8 +275,8 @@ def test_list_and_code(tmp_path):
     assert payload.longest == len("\\CellSeg1Studio.exe")
     code = unpack_code(payload.root, [name for name, _ in payload.files], payload.folders).splitlines()
     assert code[0] == 'SetOutPath "$INSTDIR"'
-    assert code[3:5] == ['SetOutPath "$INSTDIR\\lib\\a"', f'File "{payload.root}/lib/a/one.py"']
-    assert f'File "{payload.root}/lib/two $x.py"' in code
+    assert code[3:5] == ['SetOutPath "$INSTDIR\\lib\\a"', f'File "{payload.root / "lib/a/one.py"}"']
+    assert f'File "{payload.root / "lib/two $x.py"}"' in code
     assert code[-2:] == ['CreateDirectory "$INSTDIR\\lib\\empty"', 'SetOutPath "$INSTDIR"']
 
 
