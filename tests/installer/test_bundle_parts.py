@@ -97,9 +97,9 @@ def test_the_name_tells_window_and_command_apart(program, command):
     assert start.is_command(program) is command
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there the name of the executable counts")
 def test_the_entry_starts_the_command(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/cellseg1", "--version"])
-    monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(SystemExit) as ended:
         start.main()
     assert ended.value.code == 0

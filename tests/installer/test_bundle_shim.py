@@ -8,6 +8,7 @@ import torch
 from torchvision.ops import nms
 
 from installer.bundle import torchvision_shim as shim
+from installer.roots import ROOT
 
 
 def boxes(count, *, seed, size=100.0):
@@ -58,7 +59,5 @@ assert torchvision.extension.__spec__.loader is not None
 @pytest.mark.parametrize("broken", [True, False])
 def test_it_steps_in_only_where_the_compiled_part_cannot_be_loaded(broken):
     code = _FRESH.format(broken=broken)
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=shim.__file__.split("/installer/")[0]
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
