@@ -264,6 +264,10 @@ def _prepare(options: EngineOptions) -> None:
     """Lower the priority, and leave it to the window to end this process."""
     import warnings
 
+    from app.project.places import cache_folder
+
+    # Otherwise torch makes a folder for compiled code among everybody's temporary files.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
     # Libraries warn about their own internals; nobody reads the output of an engine.
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGINT, signal.SIG_IGN)

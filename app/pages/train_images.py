@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVB
 
 from app.engine.planning import ImageSize
 from app.pages import words
-from app.pages.annotate_advice import advice, cell_facts, mask_warnings, region_of
+from app.pages.annotate_advice import CellFacts, advice, mask_warnings, region_of
 from app.pages.annotate_cells import Warnings
 from app.pages.planes import flags, is_stack, shape_of
 from app.theme import GAP, ICON, TIGHT, icon
@@ -116,7 +116,10 @@ class TrainingImages(QWidget):
         if is_stack(entry):
             name = f"{name}, z {plane[1] + 1}" if (entry.n_z or 1) > 1 else f"{name}, t {plane[2] + 1}"
         revision = int(note.get("revision", 0))
-        fresh = PlaneFacts(plane, name, int(note.get("cells", 0)), shape_of(entry), revision)
+        cells = int(note.get("cells", 0))
+        # That they are few is known at once; it must not push the page down a moment later.
+        thin = (advice(CellFacts(cells)),) if 0 < cells < _few() else ()
+        fresh = PlaneFacts(plane, name, cells, shape_of(entry), revision, warnings=thin)
         if known is not None and (known.revision, known.cells) == (fresh.revision, fresh.cells) and known.looked:
             return replace(known, name=name, shape=fresh.shape)
         return fresh
@@ -149,13 +152,13 @@ class TrainingImages(QWidget):
             return
         labels, region = document.labels.copy(), region_of(document)
         diameter = float(document.cells.median_diameter()) or None
-        thin = advice(cell_facts(document)) if todo.cells < _few() else ""
+        thin = todo.warnings
         self._busy = todo.plane
 
         def looked(found: tuple[str, ...]) -> None:
             self._busy = None
             if self._session.project is project:
-                said = (thin, *found) if thin else found
+                said = (*thin, *found)
                 self._know(todo, replace(todo, region=region, diameter=diameter, warnings=said, looked=True))
 
         self._session.run(lambda: _warnings(labels, region), looked, self.tr("Looking at the cells"))

@@ -286,3 +286,12 @@ def test_an_engine_that_hangs_is_noticed_and_that_it_goes_on(engines, tmp_path, 
     assert "heard again" in said[-1]
     job.kill()
     run_to_end(job)
+
+
+def test_a_training_leaves_no_temporary_file(engines, tmp_path, monkeypatch):  # noqa: F811
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    job = run_to_end(engines.start(request(tmp_path, overrides={**QUICK, "epoch_max": 1}, preview=False), "Training"))
+    assert job.state == "finished"
+    assert list(place.iterdir()) == []

@@ -521,12 +521,13 @@ def test_everything_has_a_name_and_nothing_is_cut(bench, ready):
     job.end("stopped", {})
 
 
-def test_nothing_moves_while_the_page_finds_out_what_is_there(bench, monkeypatch):
-    # Warnings, where there are any, need room.
+@pytest.mark.parametrize("cells", [None, 4])
+def test_nothing_moves_while_the_page_finds_out_what_is_there(bench, monkeypatch, cells):
+    # Other warnings, where there are any, need room.
     monkeypatch.setattr("app.pages.train_images._warnings", lambda _labels, _region: ())
     bench.fake_engines(monkeypatch)
     bench.project("a")
-    bench.draw()
+    bench.draw(cells)
     bench.session.set_training(True)
     panel = bench.show(TrainPanel(bench.session, bench.canvas))
     panel.shown()
