@@ -92,3 +92,13 @@ remove_listed() {
     (cd "$1" && grep -v -e '^/' -e '^\.\./' -e '/\.\./' "$2" | tr '\n' '\0' | xargs -0 rm -f)
     find "$1" -depth -mindepth 1 -type d -exec rmdir {} + 2>/dev/null || true
 }
+
+# remove_up FOLDER UPTO: removes the folder and those above it, below UPTO, as far as they are empty; tells whether the
+# folder itself is gone.
+remove_up() {
+    folder=$1
+    while [ "$folder" != "$2" ] && [ "$folder" != / ] && rmdir "$folder" 2>/dev/null; do
+        folder=$(dirname "$folder")
+    done
+    [ ! -d "$1" ]
+}

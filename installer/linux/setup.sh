@@ -99,7 +99,7 @@ mkdir -p "$prefix" 2>/dev/null && [ -w "$prefix" ] || refuse "$prefix cannot be 
 new=$prefix/.new-$$
 forget() {
     rm -rf "$new"
-    [ -z "$made" ] || rmdir "$prefix" 2>/dev/null || true
+    [ -z "$made" ] || remove_up "$prefix" "$existing" || true
 }
 trap 'forget; exit 130' INT TERM HUP
 free=$(df -Pk "$prefix" | awk 'NR == 2 { print $4 }')
@@ -140,6 +140,8 @@ for one in "$new"/* "$new"/.[!.]*; do
 done
 rmdir "$new"
 cp "$here/list" "$list"
+# Folders that were made for it go with it.
+[ -z "$made" ] || printf '%s\n' "$existing" >"$prefix/.made-in"
 trap - INT TERM HUP
 
 [ -z "$menu" ] || add_to_desktop "$prefix"

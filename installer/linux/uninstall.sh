@@ -26,10 +26,11 @@ fi
 remove_from_desktop "$prefix"
 cd /
 remove_listed "$prefix" "$list"
-rm -f "$list"
+upto=$(cat "$prefix/.made-in" 2>/dev/null || dirname "$prefix")
+rm -f "$list" "$prefix/.made-in"
 # Pictures that the program makes again whenever it needs them.
 rm -rf "${XDG_CACHE_HOME:-$HOME/.cache}/CellSeg1 Studio"
-if rmdir "$prefix" 2>/dev/null; then
+if remove_up "$prefix" "$upto"; then
     left=
 else
     left=" What was put there by others is still in $prefix."

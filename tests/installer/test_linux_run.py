@@ -67,7 +67,7 @@ def setup(home, stage, prefix, *words):
 
 def test_it_is_installed_started_from_the_menu_and_removed_without_a_trace(home, stages):
     before = everything(home)
-    prefix = home / PREFIX
+    prefix = home / "Apps made for it" / PREFIX
     done = setup(home, stages["0.1.0"], prefix)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (prefix / "_internal" / "version").read_text() == "0.1.0"
