@@ -103,7 +103,7 @@ def test_the_whole_work_from_the_sample_to_the_saved_masks(tmp_path):
     )
     report = json.loads((tmp_path / "test ö中文" / "report.json").read_text(encoding="utf-8"))
     assert (done.returncode, report["error"]) == (0, "")
-    assert report["found"]["training steps"] == 8
+    assert report["found"]["training steps"] == len(report["found"]["loss"]) > 3
     assert report["found"]["images predicted"] == 4
     assert report["found"]["cells saved"].keys() == {"nuclei_a", "nuclei_b"}
     # Nothing of it touched the user's own folders.
