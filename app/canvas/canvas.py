@@ -12,10 +12,11 @@ from PySide6.QtGui import QColor, QPainter, QPen
 from shiboken6 import isValid
 
 from app.canvas import decor
-from app.canvas.colours import pairs_near
+from app.canvas.colours import REACH, touching_pairs
 from app.canvas.pointer import PointerInput
 from app.canvas.tools import all_tools
 from app.canvas.tools.click import ClickTool
+from app.canvas.viewport import grow
 from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:
@@ -396,14 +397,15 @@ class Canvas(PointerInput):
         box, self.scene.colours.unchecked = self.scene.colours.unchecked, None
         if box is None:
             return
-        labels = document.labels.copy()
+        top, left, bottom, right = grow(box, REACH, document.shape)
+        labels = document.labels[top:bottom, left:right].copy()
 
         def found(pairs: NDArray[np.int64]) -> None:
             if isValid(self) and self._document is document:
                 for changed in self.scene.cells_touch(pairs, document.cells):
                     self.update_box(changed)
 
-        self.in_background(lambda: pairs_near(labels, box), found)
+        self.in_background(lambda: touching_pairs(labels), found)
 
     def _cells_look_different(self, box: Box) -> None:
         self.scene.cells.invalidate(box)

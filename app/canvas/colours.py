@@ -27,7 +27,7 @@ _STRIP = 256
 _FEW = 32
 _LARGE = 1 << 19
 """Changed boxes of more pixels are not searched where few cells have changed."""
-_POSTPONED = 1 << 22
+_POSTPONED = 1 << 19
 """Changed boxes of more pixels are not searched at once if all their cells have colours (see `unchecked`)."""
 
 _ALIKE = 20.0
@@ -188,15 +188,15 @@ class CellColours:
         new = self._uncoloured(table)
         grown = self._grown(table)
         self._remember(table)
-        if _area(box) > _LARGE and len(grown) <= 4 * _FEW:
+        if not new.size and _area(box) > _POSTPONED and self._foreseen is None:
+            # Undo and redo of much: all cells have their colours from before, and hardly ever do two clash.
+            self.unchecked = box
+            pairs = np.zeros((0, 2), np.int64)
+        elif _area(box) > _LARGE and len(grown) <= 4 * _FEW:
             # A long stroke: only what it changed can have come to touch something.
             pairs = self._around(labels, grown, table)
         elif self._foreseen is not None and self._foreseen[0] == box:
             pairs = self._foreseen[1]
-        elif not new.size and _area(box) > _POSTPONED:
-            # Undo and redo of very much: all cells have their colours from before, and hardly ever do two clash.
-            self.unchecked = box
-            pairs = np.zeros((0, 2), np.int64)
         else:
             pairs = pairs_near(labels, box)
         self._foreseen = None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.annotation.cells import CellTable
-from app.canvas.colours import CellColours, colour_distances, touching_pairs
+from app.canvas.colours import CellColours, colour_distances, pairs_near, touching_pairs
 from app.canvas.display import ChannelView, Display, auto_channel, auto_display, histogram, render
 from cellseg1.prediction.overlay import PALETTE
 
@@ -177,8 +177,27 @@ def test_a_long_stroke_is_checked_where_it_went():
     for y in range(20, 880):
         labels[y, max(15, int(y * 1.33) - 6) : int(y * 1.33) + 6] = 1
     labels[860:890, 1160:1190] = 13
-    _, changed = colours.update(labels, (0, 0, 900, 1200), CellTable.of(labels))
+    box = 0, 0, 900, 1200
+    # Nothing is new, so that may wait; who looks then finds it.
+    assert colours.update(labels, box, CellTable.of(labels)) == (False, [])
+    assert colours.unchecked == box
+    _, changed = colours.part(labels, pairs_near(labels, box), CellTable.of(labels))
     assert changed == [13]
+
+
+def test_a_long_stroke_that_makes_a_cell_is_checked_at_once():
+    labels = np.zeros((900, 1200), np.int32)
+    labels[860:890, 1160:1190] = 13
+    colours = CellColours()
+    colours.assign_all(labels, CellTable.of(labels))
+    for y in range(20, 880):
+        labels[y, max(15, int(y * 1.33) - 6) : int(y * 1.33) + 6] = 1
+    labels[860:890, 1160:1190] = 13
+    # As if the new cell had been given the colour of the old one while it was drawn.
+    given, _ = colours.update(labels, (0, 0, 900, 1200), CellTable.of(labels))
+    assert given
+    assert colours.unchecked is None
+    assert colours(1) != colours(13)
 
 
 def test_ids_of_nine_digits_need_no_more_memory():

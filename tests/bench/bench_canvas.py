@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -17,7 +19,7 @@ import cv2
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
@@ -101,6 +103,22 @@ def timed(action: object) -> float:
     return time.perf_counter() - start
 
 
+def in_threads(canvas: Canvas) -> ThreadPoolExecutor:
+    """Let the canvas do in a thread what the window's session does there (`Session.run`)."""
+
+    class Bridge(QObject):
+        done = Signal(object)
+
+    bridge, pool = Bridge(canvas), ThreadPoolExecutor(1)
+    bridge.done.connect(lambda pair: pair[1](pair[0].result()))
+
+    def run(work: Callable[[], object], done: Callable[[object], None]) -> None:
+        pool.submit(work).add_done_callback(lambda future: bridge.done.emit((future, done)))
+
+    canvas.in_background = run
+    return pool
+
+
 def main() -> None:
     """Print all figures."""
     app = QApplication.instance() or QApplication([])
@@ -115,6 +133,7 @@ def main() -> None:
 
     start = time.perf_counter()
     document = Document(labels.shape, labels)
+    threads = in_threads(canvas)
     made = time.perf_counter() - start
     opening = timed(lambda: (canvas.set_image(plane), canvas.set_document(document), canvas.repaint()))
     say("Document made from a label image", ms(made))
@@ -170,6 +189,7 @@ def main() -> None:
 
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
         say("    most at any time (making the test image included)", f"{most:.0f} MiB")
+    threads.shutdown()
     canvas.close()
 
 
