@@ -75,7 +75,7 @@ remove_from_desktop() {
     if [ "$(ls -A "$data/icons/hicolor" 2>/dev/null)" = icon-theme.cache ]; then
         rm -f "$data/icons/hicolor/icon-theme.cache"
     fi
-    rmdir "$data/icons/hicolor" "$data/icons" "$data/applications" "$links" 2>/dev/null || true
+    rmdir "$data/icons/hicolor" "$data/icons" "$data/applications" "$links" "$data" "$HOME/.local" 2>/dev/null || true
 }
 
 refresh_desktop() {

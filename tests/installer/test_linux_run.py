@@ -86,8 +86,7 @@ def test_it_is_installed_started_from_the_menu_and_removed_without_a_trace(home,
 
     done = run(home, prefix / "uninstall.sh", "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    left = [path for path in everything(home) if path not in before]
-    assert left in ([], [".local"], [".local", ".local/share"])
+    assert everything(home) == before
     assert (home / "Documents/Cells.cs1project/project.json").read_text() == "precious"
 
 
