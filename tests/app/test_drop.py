@@ -39,7 +39,7 @@ def copying(monkeypatch):
 
 
 def files(folder):
-    """Two images, a mask of one of them, a text, a damaged image."""
+    """Two images, a mask of one of them, a text, and what only begins like an image."""
     folder.mkdir()
     for number in range(2):
         Image.fromarray(np.full((60, 100), 50 * number, np.uint8)).save(folder / f"im{number}.png")
@@ -89,8 +89,8 @@ def test_images_dropped_anywhere_are_added_with_their_masks(window, tmp_path, co
     }
     assert drop(window, places[where], [files(tmp_path / "in")])
     names = [image.name for image in window.session.project.images]
-    assert names == ["broken.png", "im0.png", "im1.png"]
-    assert [window.session.project.cell_count(image.id) for image in window.session.project.images] == [0, 0, 2]
+    assert names == ["im0.png", "im1.png"]
+    assert [window.session.project.cell_count(image.id) for image in window.session.project.images] == [0, 2]
     # What was not added, and why, is said.
     dialog = next(one for one in window.findChildren(ImportReportDialog))
     dialog.close()
