@@ -553,8 +553,12 @@ class PredictPanel(Panel):
         if number:
             self.failures_title.setText(self.tr("Not predicted: {images}").format(images=words.images(number)))
             self.failures.doItemsLayout()
-            rows = sum(max(0, self.failures.sizeHintForRow(row)) for row in range(min(number, _MOST_FAILURES)))
-            self.failures.setFixedHeight(rows + 2 * self.failures.frameWidth() + TIGHT)
+            last = self.failures.item(min(number, _MOST_FAILURES) - 1)
+            # Where the rows lie, not what they ask for: a theme puts something around them.
+            top = self.failures.visualItemRect(self.failures.item(0)).top()
+            rows = self.failures.visualItemRect(last).bottom() + 1 - top
+            around = self.failures.height() - self.failures.viewport().height()
+            self.failures.setFixedHeight(rows + max(around, 2 * self.failures.frameWidth()) + 2 * TIGHT)
 
     def _show_failed(self, row: QListWidgetItem) -> None:
         try:

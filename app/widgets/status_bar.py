@@ -189,7 +189,12 @@ class StatusBar(QWidget):
         text = f"{percent:.0f} %" if percent >= 10 else f"{percent:.1f} %"
         # As wide as the widest zoom, so that nothing moves while the wheel turns.
         metrics = QFontMetrics(self._zoom.font())
-        self._zoom.setMinimumWidth(metrics.horizontalAdvance("0000 %") + 16)
+        self._zoom.ensurePolished()
+        # The widest text with whatever the theme puts around it; guessed, the bar moved when the zoom grew.
+        shown = self._zoom.text()
+        self._zoom.setText("0000 %")
+        self._zoom.setMinimumWidth(max(self._zoom.sizeHint().width(), metrics.horizontalAdvance("0000 %") + 16))
+        self._zoom.setText(shown)
         self._zoom.setText(text)
         self._zoom.setAccessibleDescription(text)
 

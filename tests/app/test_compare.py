@@ -58,9 +58,10 @@ def test_the_views_move_together(view):
     first.center_on(100, 30)
     for pane in view.panes[1:]:
         assert pane.canvas.zoom == pytest.approx(5.0)
-        assert pane.canvas.view_state.center == pytest.approx(first.view_state.center)
+        # Panes may differ by a pixel of the screen in height, a fifth of one of the image here.
+        assert pane.canvas.view_state.center == pytest.approx(first.view_state.center, abs=0.2)
     view.panes[3].canvas.pan(-30, 0)
-    assert first.view_state.center == pytest.approx(view.panes[3].canvas.view_state.center)
+    assert first.view_state.center == pytest.approx(view.panes[3].canvas.view_state.center, abs=0.2)
 
 
 def test_what_a_view_shows_can_be_chosen_and_the_place_stays(view):
