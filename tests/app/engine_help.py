@@ -51,7 +51,7 @@ def write_discs(folder, name="a", **size):
     return folder / f"{name}.png", folder / f"{name}.tif"
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=180):
     """Let events pass until something is true."""
     end = time.monotonic() + seconds
     while not condition():
@@ -60,7 +60,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.005)
 
 
-def run_to_end(job, seconds=120):
+def run_to_end(job, seconds=300):
     """Wait for a job; returns it."""
     wait_for(lambda: not job.running, seconds)
     return job

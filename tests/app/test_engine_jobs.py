@@ -219,7 +219,7 @@ def test_cancelling_keeps_what_is_done(engines, trained, tmp_path):  # noqa: F81
     job = engines.start(PredictRequest(trained[0] / "model.cs1", many, tmp_path / "run", {}, "cpu"), "Predict")
     wait_for(lambda: len(job.items) >= 2)
     job.stop()
-    run_to_end(job, 10)
+    run_to_end(job, 60)
     assert job.state == "stopped"
     done = job.result["done"]
     assert 2 <= done < 200
