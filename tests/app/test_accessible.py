@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QAbstractSlider,
     QAbstractSpinBox,
-    QApplication,
     QComboBox,
     QLineEdit,
     QPlainTextEdit,
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
     QTextEdit,
     QWidget,
 )
+from window_help import main_window
 
 from app.actions import shortcut_table
 from app.dialogs.about import AboutDialog
@@ -31,15 +31,13 @@ from app.dialogs.log_window import LogWindow
 from app.dialogs.new_project import NewProjectDialog
 from app.dialogs.preferences import PreferencesDialog
 from app.dialogs.shortcuts import ShortcutsDialog
-from app.main_window import STEPS, MainWindow
+from app.main_window import STEPS
 from app.pages.annotate_dialogs import AxesDialog, PixelSizeDialog
 from app.pages.choose_images import ChooseImagesDialog
 from app.pages.export_masks import ExportMasksDialog
 from app.pages.models import ModelsPanel
 from app.pages.models_dialogs import PublishedDialog
-from app.preferences import PreferencesStore
 from app.project.images import ImportReport
-from app.theme import apply_theme
 from app.widgets.errors import ErrorDialog
 from cellseg1.masks import write_label_image
 
@@ -58,17 +56,8 @@ USABLE = (
 
 @pytest.fixture
 def window(tmp_path, monkeypatch, qtbot):
-    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
-    apply_theme(QApplication.instance(), "light")
-    window = MainWindow(PreferencesStore())
-    window.resize(1366, 720)
-    window.show()
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+    with main_window(tmp_path / "home", monkeypatch, 1366, 720) as window:
+        yield window
 
 
 @pytest.fixture

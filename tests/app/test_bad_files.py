@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtWidgets import QApplication
+from window_help import main_window
 
-from app.main_window import MainWindow
-from app.preferences import PreferencesStore
-from app.theme import apply_theme
 from app.widgets.errors import ErrorDialog
 from cellseg1.errors import ImageError
 from cellseg1.images import recognise
@@ -15,17 +12,8 @@ from cellseg1.images import recognise
 
 @pytest.fixture
 def window(tmp_path, monkeypatch, qtbot):
-    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
-    apply_theme(QApplication.instance(), "light")
-    window = MainWindow(PreferencesStore())
-    window.resize(1300, 720)
-    window.show()
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+    with main_window(tmp_path / "home", monkeypatch) as window:
+        yield window
 
 
 def mixed(folder):

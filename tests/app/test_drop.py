@@ -6,31 +6,20 @@ from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
+from window_help import main_window
 
 from app import project_commands
 from app.dialogs.import_report import ImportReportDialog
-from app.main_window import MainWindow
-from app.preferences import PreferencesStore
 from app.project.archive import export_file
 from app.project.project import Project
-from app.theme import apply_theme
 from cellseg1.masks import write_label_image
 
 
 @pytest.fixture
 def window(tmp_path, monkeypatch, qtbot):
-    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
-    apply_theme(QApplication.instance(), "light")
-    window = MainWindow(PreferencesStore())
-    window.preferences.set("project_folder", str(tmp_path / "projects"))
-    window.resize(1300, 720)
-    window.show()
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+    with main_window(tmp_path / "home", monkeypatch) as window:
+        window.preferences.set("project_folder", str(tmp_path / "projects"))
+        yield window
 
 
 @pytest.fixture

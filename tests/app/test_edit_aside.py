@@ -5,13 +5,10 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtWidgets import QApplication
+from window_help import main_window
 
 from app import session as sessions
 from app.annotation import Aside, Document, operations
-from app.main_window import MainWindow
-from app.preferences import PreferencesStore
-from app.theme import apply_theme
 from cellseg1.masks import write_label_image
 
 HEIGHT, WIDTH = 130, 200
@@ -78,25 +75,16 @@ def test_two_steps_are_an_error_of_the_program():
 
 @pytest.fixture
 def window(tmp_path, monkeypatch, qtbot):
-    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(sessions, "_QUICK_PIXELS", 1000)
-    apply_theme(QApplication.instance(), "light")
-    window = MainWindow(PreferencesStore())
-    window.resize(1300, 720)
-    window.show()
-    (tmp_path / "images").mkdir()
-    (tmp_path / "masks").mkdir()
-    Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(tmp_path / "images/a.png")
-    write_label_image(tmp_path / "masks/a.png", many_cells())
-    window.session.create_project(tmp_path, "Cells")
-    window.session.add_images([tmp_path / "images"], copy=True, masks=[tmp_path / "masks"])
-    qtbot.waitUntil(lambda: window.session.document is not None)
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+    with main_window(tmp_path / "home", monkeypatch) as window:
+        (tmp_path / "images").mkdir()
+        (tmp_path / "masks").mkdir()
+        Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(tmp_path / "images/a.png")
+        write_label_image(tmp_path / "masks/a.png", many_cells())
+        window.session.create_project(tmp_path, "Cells")
+        window.session.add_images([tmp_path / "images"], copy=True, masks=[tmp_path / "masks"])
+        qtbot.waitUntil(lambda: window.session.document is not None)
+        yield window
 
 
 def test_the_window_goes_on_says_so_and_lets_nothing_in_between(window, qtbot):

@@ -10,13 +10,13 @@ from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
+from window_help import main_window
 
 from app.actions import ACTIONS, shortcut_table
-from app.main_window import STEPS, MainWindow
+from app.main_window import STEPS
 from app.preferences import PreferencesStore
 from app.project.project import Project
 from app.single_instance import InstanceServer, hand_over
-from app.theme import apply_theme
 from app.widgets.tool_column import standard_tools
 from cellseg1.masks import write_label_image
 
@@ -30,17 +30,9 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def window(home, qtbot):
-    apply_theme(QApplication.instance(), "light")
-    window = MainWindow(PreferencesStore())
-    window.resize(1300, 720)
-    window.show()
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+def window(home, monkeypatch, qtbot):
+    with main_window(home / "home", monkeypatch) as window:
+        yield window
 
 
 def pictures(folder, count=3, seed=0):

@@ -6,15 +6,13 @@ import sys
 import pytest
 from panel_help import write_model
 from PySide6.QtWidgets import QApplication, QMessageBox
+from window_help import main_window
 
-from app.main_window import MainWindow
-from app.preferences import PreferencesStore
 from app.project.archive import export_file, import_file
 from app.project.names import OPENER, project_folder_of
 from app.project.places import library_folder
 from app.project.project import Project
 from app.single_instance import InstanceServer
-from app.theme import apply_theme
 
 
 @pytest.fixture
@@ -24,16 +22,9 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def window(home, qtbot):
-    apply_theme(QApplication.instance(), "light")
-    window = MainWindow(PreferencesStore())
-    window.show()
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+def window(home, monkeypatch, qtbot):
+    with main_window(home / "home", monkeypatch) as window:
+        yield window
 
 
 @pytest.fixture

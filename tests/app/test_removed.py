@@ -5,39 +5,28 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
+from window_help import main_window
 
 from app.dialogs.removed import RemovedDialog
-from app.main_window import MainWindow
 from app.pages.models import ModelsPanel
-from app.preferences import PreferencesStore
-from app.theme import apply_theme
 from app.widgets.banner import Banner
 from cellseg1.masks import write_label_image
 
 
 @pytest.fixture
 def window(tmp_path, monkeypatch, qtbot):
-    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
-    apply_theme(QApplication.instance(), "light")
-    window = MainWindow(PreferencesStore())
-    window.resize(1300, 720)
-    window.show()
-    (tmp_path / "images").mkdir()
-    (tmp_path / "masks").mkdir()
-    for number in range(3):
-        Image.fromarray(np.full((60, 100), number, np.uint8)).save(tmp_path / f"images/im{number}.png")
-    labels = np.zeros((60, 100), np.int32)
-    labels[10:20, 10:25], labels[30:45, 50:70] = 1, 2
-    write_label_image(tmp_path / "masks/im1.png", labels)
-    window.session.create_project(tmp_path, "Cells")
-    window.session.add_images([tmp_path / "images"], copy=True, masks=[tmp_path / "masks"])
-    qtbot.waitUntil(lambda: window.session.document is not None)
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+    with main_window(tmp_path / "home", monkeypatch) as window:
+        (tmp_path / "images").mkdir()
+        (tmp_path / "masks").mkdir()
+        for number in range(3):
+            Image.fromarray(np.full((60, 100), number, np.uint8)).save(tmp_path / f"images/im{number}.png")
+        labels = np.zeros((60, 100), np.int32)
+        labels[10:20, 10:25], labels[30:45, 50:70] = 1, 2
+        write_label_image(tmp_path / "masks/im1.png", labels)
+        window.session.create_project(tmp_path, "Cells")
+        window.session.add_images([tmp_path / "images"], copy=True, masks=[tmp_path / "masks"])
+        qtbot.waitUntil(lambda: window.session.document is not None)
+        yield window
 
 
 def names(window):

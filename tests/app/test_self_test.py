@@ -6,27 +6,16 @@ import subprocess
 import sys
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from window_help import main_window
 
-from app.main_window import MainWindow
-from app.preferences import PreferencesStore
 from app.self_test import SelfTest, Wait
-from app.theme import apply_theme
 from app.widgets.errors import show_error
 
 
 @pytest.fixture
 def window(tmp_path, monkeypatch, qtbot):
-    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
-    apply_theme(QApplication.instance(), "light")
-    window = MainWindow(PreferencesStore())
-    window.show()
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+    with main_window(tmp_path / "home", monkeypatch) as window:
+        yield window
 
 
 def ended(window, folder, steps, monkeypatch, qtbot):

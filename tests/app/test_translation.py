@@ -12,7 +12,6 @@ from PIL import Image
 from PySide6.QtCore import QTranslator
 from PySide6.QtWidgets import (
     QAbstractButton,
-    QApplication,
     QComboBox,
     QLabel,
     QLineEdit,
@@ -20,13 +19,12 @@ from PySide6.QtWidgets import (
     QTreeWidget,
     QWidget,
 )
+from window_help import main_window
 
 from app import translation
 from app.annotation import Document, operations
 from app.library_words import all_shown, is_known, shown
-from app.main_window import STEPS, MainWindow
-from app.preferences import PreferencesStore
-from app.theme import apply_theme
+from app.main_window import STEPS
 from cellseg1.masks import write_label_image
 from cellseg1.masks.check import look_at_masks
 from cellseg1.settings import FIELDS
@@ -79,17 +77,8 @@ def translated(brackets, qapp):
 
 @pytest.fixture
 def window(translated, tmp_path, monkeypatch, qtbot):
-    monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
-    apply_theme(QApplication.instance(), "light")
-    window = MainWindow(PreferencesStore())
-    window.resize(1300, 900)
-    window.show()
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+    with main_window(tmp_path / "home", monkeypatch, 1300, 900) as window:
+        yield window
 
 
 def texts_of(widget):
