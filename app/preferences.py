@@ -57,7 +57,6 @@ class Preferences:
     confirm_stop_job: bool = True
     confirm_remove_image: bool = True
     confirm_trash_project: bool = True
-    update_check: bool = False
 
 
 def _one_of(kind: Any) -> Callable[[Any], str | None]:
@@ -111,7 +110,6 @@ _CHECKS: Final[dict[str, Callable[[Any], str | None]]] = {
     "confirm_stop_job": _flag,
     "confirm_remove_image": _flag,
     "confirm_trash_project": _flag,
-    "update_check": _flag,
 }
 NAMES: Final[tuple[str, ...]] = tuple(item.name for item in fields(Preferences))
 

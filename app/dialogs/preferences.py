@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from app.preferences import PreferencesStore
 
 #: Kept in the same file, but not for this dialog.
-_HIDDEN = {"layouts", "last_folder", "tour_done", "update_check"}
+_HIDDEN = {"layouts", "last_folder", "tour_done"}
 
 #: Lowest and highest value, step, decimals, and the factor between the stored and the shown value.
 _NUMBERS: dict[str, tuple[float, float, float, int, float]] = {

@@ -41,7 +41,7 @@ def store(tmp_path, qapp):
 def test_every_preference_is_in_the_dialog_or_left_out_on_purpose(make, store):
     dialog = make(PreferencesDialog, store)
     left_out = {field.name for field in fields(Preferences)} - set(dialog.fields)
-    assert left_out == {"layouts", "last_folder", "tour_done", "update_check"}
+    assert left_out == {"layouts", "last_folder", "tour_done"}
     assert all(widget.accessibleName() and widget.toolTip() for widget in dialog.fields.values())
     assert "Other" not in {dialog._words(name).group for name in dialog.fields}
 
