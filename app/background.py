@@ -39,17 +39,23 @@ class Background(QObject):
         if self.stop_jobs:
             self._stop(jobs)
             return True
+        choice = self._choice(jobs)
+        if choice is CloseChoice.BACKGROUND:
+            self.hide_window()
+        elif choice is CloseChoice.STOP:
+            self._stop(jobs)
+        return choice is CloseChoice.STOP
+
+    def _choice(self, jobs: list[JobHandle]) -> CloseChoice:
+        """What the preferences say, or else the user."""
+        preferred = self._window.preferences.values.closing_during_job
+        if preferred != "ask":
+            return CloseChoice(preferred)
         dialog = CloseDuringJobDialog(
             [job.title for job in jobs], self._window, tray=QSystemTrayIcon.isSystemTrayAvailable()
         )
         dialog.exec()
-        if dialog.choice is CloseChoice.BACKGROUND:
-            self.hide_window()
-            return False
-        if dialog.choice is CloseChoice.STOP:
-            self._stop(jobs)
-            return True
-        return False
+        return dialog.choice
 
     def _stop(self, jobs: list[JobHandle]) -> None:
         """Stop jobs and wait until what they learned is on disk, with the event loop alive."""

@@ -54,9 +54,6 @@ class Preferences:
     layouts: Mapping[str, str] = field(default_factory=dict)
     tour_done: bool = False
     closing_during_job: ClosingChoice = "ask"
-    confirm_stop_job: bool = True
-    confirm_remove_image: bool = True
-    confirm_trash_project: bool = True
 
 
 def _one_of(kind: Any) -> Callable[[Any], str | None]:
@@ -107,9 +104,6 @@ _CHECKS: Final[dict[str, Callable[[Any], str | None]]] = {
     "layouts": _layouts,
     "tour_done": _flag,
     "closing_during_job": _one_of(ClosingChoice),
-    "confirm_stop_job": _flag,
-    "confirm_remove_image": _flag,
-    "confirm_trash_project": _flag,
 }
 NAMES: Final[tuple[str, ...]] = tuple(item.name for item in fields(Preferences))
 

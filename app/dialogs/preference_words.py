@@ -24,7 +24,6 @@ def words() -> dict[str, Words]:
     drawing = translate("PreferencesDialog", "Drawing")
     folders = translate("PreferencesDialog", "Folders")
     computing = translate("PreferencesDialog", "Computing")
-    asking = translate("PreferencesDialog", "Ask before")
     return {
         "theme": Words(look, translate("PreferencesDialog", "Theme")),
         "units": Words(look, translate("PreferencesDialog", "Lengths and areas in")),
@@ -53,9 +52,6 @@ def words() -> dict[str, Words]:
             translate("PreferencesDialog", "The computer check says what there is, and why something cannot be used."),
         ),
         "closing_during_job": Words(computing, translate("PreferencesDialog", "Closing the window during a job")),
-        "confirm_stop_job": Words(asking, translate("PreferencesDialog", "Stopping a job")),
-        "confirm_remove_image": Words(asking, translate("PreferencesDialog", "Removing images from a project")),
-        "confirm_trash_project": Words(asking, translate("PreferencesDialog", "Moving a project to the trash")),
     }
 
 

@@ -80,7 +80,7 @@ def test_changes_from_elsewhere_are_followed_and_reset_is_complete(make, store):
 def test_each_field_kind_has_its_widget(make, store):
     dialog = make(PreferencesDialog, store)
     assert isinstance(dialog.fields["closing_during_job"], QComboBox)
-    assert isinstance(dialog.fields["confirm_stop_job"], QCheckBox)
+    assert isinstance(dialog.fields["protect_cells"], QCheckBox)
     assert dialog.fields["closing_during_job"].itemText(0) == "Ask each time"
 
 

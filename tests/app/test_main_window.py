@@ -268,3 +268,16 @@ def test_positions_on_the_canvas_are_positions_in_the_image(window, project):
         place = window.canvas.to_widget(x, y)
         assert window.canvas.to_image(place) == pytest.approx((x, y), abs=0.02)
         assert window.canvas.rect().contains(QPoint(int(place.x()), int(place.y())))
+
+
+@pytest.mark.parametrize(("preferred", "closes"), [("background", False), ("stop", True)])
+def test_closing_during_a_job_does_what_the_preferences_say(window, monkeypatch, preferred, closes):
+    done = []
+    monkeypatch.setattr(type(window.session.jobs), "running", property(lambda _self: ["a job"]))
+    monkeypatch.setattr(window.background, "hide_window", lambda: done.append("background"))
+    monkeypatch.setattr(window.background, "_stop", lambda _jobs: done.append("stop"))
+    monkeypatch.setattr("app.background.CloseDuringJobDialog", lambda *_all, **_named: pytest.fail("it asked"))
+    window.preferences.set("closing_during_job", preferred)
+    assert window.background.may_close() is closes
+    assert done == [preferred]
+    monkeypatch.undo()
