@@ -32,7 +32,7 @@ def two_way(transformer: Any, image: Tensor, position: Tensor, prompts: Tensor) 
     transformer
         A `TwoWayTransformer`; its linear layers may carry adapters that offer `effective_weight`.
     image
-        (N, L, C) features of the image around each prompt; overwritten where no gradients are recorded.
+        (N, L, C) features of the image around each prompt.
     position
         (L, C) their positional encoding, the same for every prompt.
     prompts
@@ -119,10 +119,7 @@ def _image_from_tokens(attention: Any, placed: Tensor, keyed: Tensor, valued: Te
     if bias is not None:
         # The shares of a head add up to one, so a bias given to one head's values reaches every place once.
         given = given + bias / heads
-    if torch.is_grad_enabled():
-        return torch.baddbmm(places, share, given)
-    # Most of the time goes into moving these numbers through memory; nobody needs the old ones.
-    return places.baddbmm_(share, given)
+    return torch.baddbmm(places, share, given)
 
 
 def upscaled(layer: nn.ConvTranspose2d, windows: Tensor) -> Tensor:

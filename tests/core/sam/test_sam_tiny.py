@@ -47,6 +47,20 @@ def test_budgets():
     assert decoder.get_total_flops() / 64 <= 1e9
 
 
+@pytest.mark.parametrize("gradients", [False, True])
+def test_half_precision_gives_nearly_the_same(model, gradients):
+    """What a GPU and newer processors compute in; `precision` = auto chooses it there, and only there."""
+    xy, labels, index = prompts((20, 30), (80, 40), (0, 95))
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 96, 160) * 255
+    with torch.set_grad_enabled(gradients):
+        whole = model.decode(model.encode(image), xy, labels, index)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = model.decode(model.encode(image), xy, labels, index)
+    assert (whole.scores - half.scores.float()).abs().max() < 0.1
+    assert (whole.logits - half.logits.float()).abs().mean() < 0.1 * whole.logits.abs().mean()
+
+
 def test_each_prompt_is_answered_for_itself(model):
     """Batches of prompts, of images, and a minimum score change no answer."""
     torch.manual_seed(0)
