@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cellseg1.sam.two_way import among_tokens, split_heads
+
 #: Labels of `Backbone.decode`: padding, background, foreground, first and second box corner.
 LABELS = (-1, 0, 1, 2, 3)
 
@@ -118,13 +120,7 @@ def _run_layer(
     key_position: Tensor,
     shared: tuple[Tensor, Tensor, Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
-    if layer.skip_first_layer_pe:
-        queries = layer.self_attn(q=queries, k=queries, v=queries)
-    else:
-        placed = queries + query_position
-        queries = queries + layer.self_attn(q=placed, k=placed, v=queries)
-    queries = layer.norm1(queries)
-
+    queries = among_tokens(layer, queries, query_position)
     to_image, to_token = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
     if shared is None:
         # The keys do not change between the two cross attentions, so their position is added once.
@@ -146,7 +142,7 @@ def _attend(attn: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if k.shape[0] == 1 and batch > 1:
         # One image: the tokens of all prompts are queries of one product, so that nothing is copied per prompt.
         q = q.reshape(1, batch * count, -1)
-    q, k, v = (_split_heads(part, attn.num_heads) for part in (q, k, v))
+    q, k, v = (split_heads(part, attn.num_heads) for part in (q, k, v))
     if torch.is_grad_enabled():
         # Training keeps upstream's arithmetic, also in the backward pass.
         weights = torch.softmax(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), dim=-1)
@@ -159,10 +155,6 @@ def _attend(attn: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         mixed = mixed.reshape(batch, count, -1)
     out: Tensor = attn.out_proj(mixed)
     return out
-
-
-def _split_heads(x: Tensor, heads: int) -> Tensor:
-    return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
 
 
 def predict_scores(decoder: Any, tokens: Tensor) -> Tensor:

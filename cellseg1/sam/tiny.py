@@ -207,8 +207,8 @@ class TinyMaskDecoder(nn.Module):
         if two_way.applies(self.transformer):
             hidden, source = two_way.two_way(self.transformer, windows, position, prompts)
         else:
-            square = two_way.split(windows.transpose(1, 2), 2, (_TOKENS, _TOKENS))
-            places = two_way.split(position.T, 1, (_TOKENS, _TOKENS)).expand_as(square)
+            square = windows.transpose(1, 2).reshape(count, -1, _TOKENS, _TOKENS)
+            places = position.T.reshape(-1, _TOKENS, _TOKENS).expand_as(square)
             hidden, source = self.transformer(square, places, prompts)
         scores = self.iou_prediction_head(hidden[:, 0])[:, 0]
         return scores, hidden[:, 1], source
@@ -220,13 +220,13 @@ class TinyMaskDecoder(nn.Module):
         assert isinstance(norm, ChannelNorm)
         assert isinstance(mix, nn.Conv2d)
         assert mix.bias is not None
-        fine = two_way.upscaled(upscale, two_way.split(windows, 1, (_TOKENS, _TOKENS))).flatten(1, 2) + skip
+        fine = two_way.upscaled(upscale, windows.view(-1, _TOKENS, _TOKENS, upscale.in_channels)).flatten(1, 2) + skip
         fine = F.gelu(F.layer_norm(fine, (_SKIP_DIM,), norm.weight, norm.bias, 1e-5))
         # The mixing of channels is linear, so it acts on the one vector of weights instead of on every place.
         weights = self.output_hypernetworks_mlps[0](mask_tokens)
         mixed = weights @ mix.weight[:, :, 0, 0]
-        logits = torch.einsum("nc,npc->np", mixed, fine) + (weights @ mix.bias)[:, None]
-        return two_way.split(logits, 1, (2 * _TOKENS, 2 * _TOKENS))
+        logits: Tensor = torch.einsum("nc,npc->np", mixed, fine) + (weights @ mix.bias)[:, None]
+        return logits.view(-1, 2 * _TOKENS, 2 * _TOKENS)
 
 
 def _mlp(inside: int, hidden: int, outside: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""SAM's two-way transformer with a fifth of its multiplications, for few tokens of prompts and many of the image.
+"""SAM's two-way transformer with less than a third of its multiplications, for few tokens and many places.
 
 The module itself, its weights and their names stay SAM's (`segment_anything.modeling.transformer`); only the order of
 the products changes.  An attention between T tokens and L places of an image computes, for every place, keys, values
@@ -44,12 +44,7 @@ def two_way(transformer: Any, image: Tensor, position: Tensor, prompts: Tensor) 
     """
     tokens, places = prompts, image
     for layer in transformer.layers:
-        if layer.skip_first_layer_pe:
-            tokens = layer.self_attn(q=tokens, k=tokens, v=tokens)
-        else:
-            asked = tokens + prompts
-            tokens = tokens + layer.self_attn(q=asked, k=asked, v=tokens)
-        tokens = layer.norm1(tokens)
+        tokens = among_tokens(layer, tokens, prompts)
         placed = places + position
         tokens = layer.norm2(
             tokens + _tokens_from_image(layer.cross_attn_token_to_image, tokens + prompts, placed, places)
@@ -70,28 +65,38 @@ def weight_of(layer: nn.Linear) -> Tensor:
     return weight
 
 
-def split(x: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
-    """Unflatten one dimension (torch's own method has no types)."""
-    result: Tensor = x.unflatten(dim, sizes)  # type: ignore[no-untyped-call]
-    return result
-
-
-def _heads(x: Tensor, heads: int) -> Tensor:
+def split_heads(x: Tensor, heads: int) -> Tensor:
     """(N, T, D) to (N, H, T, D / H)."""
-    return split(x, -1, (heads, -1)).transpose(1, 2)
+    return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
+
+
+def _rows_by_head(weight: Tensor, heads: int) -> Tensor:
+    """(D, C) to (H, D / H, C)."""
+    return weight.reshape(heads, -1, weight.shape[1])
+
+
+def among_tokens(layer: Any, tokens: Tensor, prompts: Tensor) -> Tensor:
+    """Let the tokens (N, T, C) attend to each other: the first step of a layer of the two-way transformer."""
+    if layer.skip_first_layer_pe:
+        tokens = layer.self_attn(q=tokens, k=tokens, v=tokens)
+    else:
+        asked = tokens + prompts
+        tokens = tokens + layer.self_attn(q=asked, k=asked, v=tokens)
+    result: Tensor = layer.norm1(tokens)
+    return result
 
 
 def _tokens_from_image(attention: Any, asked: Tensor, placed: Tensor, places: Tensor) -> Tensor:
     """Tokens attend to the image: `asked` (N, T, C), keys from `placed` and values from `places`, both (N, L, C)."""
     heads = attention.num_heads
-    keys = split(weight_of(attention.k_proj), 0, (heads, -1))
-    values = split(weight_of(attention.v_proj), 0, (heads, -1))
-    queries = _heads(attention.q_proj(asked), heads)
+    keys = _rows_by_head(weight_of(attention.k_proj), heads)
+    values = _rows_by_head(weight_of(attention.v_proj), heads)
+    queries = split_heads(attention.q_proj(asked), heads)
     scale = 1 / math.sqrt(queries.shape[-1])
     # The bias of the keys adds the same to every place of a row.
     reach = torch.einsum("nhtd,hdc->nhtc", queries * scale, keys).flatten(1, 2)
     share = (reach @ placed.transpose(1, 2)).softmax(-1)
-    seen = split(share @ places, 1, (heads, -1))
+    seen = (share @ places).reshape(len(places), heads, -1, places.shape[2])
     out = torch.einsum("nhtc,hdc->nthd", seen, values).flatten(2)
     if attention.v_proj.bias is not None:
         out = out + attention.v_proj.bias
@@ -102,22 +107,22 @@ def _tokens_from_image(attention: Any, asked: Tensor, placed: Tensor, places: Te
 def _image_from_tokens(attention: Any, placed: Tensor, keyed: Tensor, valued: Tensor, places: Tensor) -> Tensor:
     """Add to `places` (N, L, C) what the image takes from the tokens: keys from `keyed`, values from `valued`."""
     heads = attention.num_heads
-    queries = split(weight_of(attention.q_proj), 0, (heads, -1))
-    out = split(weight_of(attention.out_proj), 1, (heads, -1))
-    keys = _heads(attention.k_proj(keyed), heads)
-    values = _heads(attention.v_proj(valued), heads)
+    queries = _rows_by_head(weight_of(attention.q_proj), heads)
+    out = _rows_by_head(weight_of(attention.out_proj).T, heads)
+    keys = split_heads(attention.k_proj(keyed), heads)
+    values = split_heads(attention.v_proj(valued), heads)
     keys = keys / math.sqrt(keys.shape[-1])
     count = keys.shape[2]
     reach = torch.einsum("nhtd,hdc->nhtc", keys, queries).flatten(1, 2)
-    logits = split(reach @ placed.transpose(1, 2), 1, (heads, count))
+    logits = (reach @ placed.transpose(1, 2)).reshape(len(placed), heads, count, -1)
     if attention.q_proj.bias is not None:
-        logits = logits + torch.einsum("nhtd,hd->nht", keys, split(attention.q_proj.bias, 0, (heads, -1)))[..., None]
+        logits = logits + torch.einsum("nhtd,hd->nht", keys, attention.q_proj.bias.reshape(heads, -1))[..., None]
     # A softmax over a dimension that is not the last one is computed for many places at once.
     share = logits.softmax(2).flatten(1, 2).transpose(1, 2)
-    given = torch.einsum("nhtd,chd->nhtc", values, out).flatten(1, 2)
+    given = torch.einsum("nhtd,hdc->nhtc", values, out).flatten(1, 2)
     bias: Tensor | None = attention.out_proj.bias
     if bias is not None:
-        # The shares of a head add up to one, so a bias given to one head's values reaches every place once.
+        # The shares of each head add up to one, so what is added to all values, divided by the heads, arrives once.
         given = given + bias / heads
     return torch.baddbmm(places, share, given)
 
