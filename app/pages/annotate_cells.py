@@ -168,7 +168,7 @@ class CellsPart(QWidget):
             text = self.tr("Choose an image in the list on the left; its cells can be drawn then.")
         else:
             # What is wrong with the file, if anybody tried to read it.
-            text = getattr(session, "image_problem", "") or self.tr(
+            text = session.image_problem or self.tr(
                 "This image cannot be drawn on now. Choose another one, or find its file again."
             )
         self.advice.setText(text)

@@ -137,7 +137,7 @@ class ToolOptions(QWidget):
             self.tr("With the model {name}.").format(name=model.stem)
             if model is not None
             else self.tr("With the plain network ({name}). A model that you trained knows your cells better.").format(
-                name=getattr(self._session, "backbone", "tiny")
+                name=self._session.backbone
             )
         )
         state = getattr(self._canvas.assistant, "state", "ready" if self._canvas.assistant else "failed")

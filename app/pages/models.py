@@ -29,6 +29,7 @@ from app.widgets.banner import Banner
 from app.widgets.flow import FlowLayout
 from cellseg1.errors import CellSeg1Error
 from cellseg1.sam.registry import SAM_SPECS
+from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     from app.project.models import ModelInfo
@@ -196,7 +197,7 @@ class ModelsPanel(QWidget):
         plain = QTreeWidgetItem([self.tr("tiny, not trained")])
         plain.setData(0, _PATH, "")
         plain.setToolTip(0, self.tr("The network as it comes with the program"))
-        in_use = self._session.model is None and getattr(self._session, "backbone", "tiny") == "tiny"
+        in_use = self._session.model is None and self._session.backbone == DEFAULT_BACKBONE
         plain.setIcon(0, icon("accept", "accent") if in_use else icon("model", "secondary"))
         self.list.addTopLevelItem(plain)
         chosen = plain

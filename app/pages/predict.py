@@ -234,7 +234,7 @@ class PredictPanel(Panel):
             for model in library:
                 self.models.addItem(self.tr("{name} (library)").format(name=model.name), str(model.path))
         current = session.model
-        backbone = getattr(session, "backbone", DEFAULT_BACKBONE)
+        backbone = session.backbone
         plain = None if backbone == DEFAULT_BACKBONE else f"{_PLAIN}{backbone}"
         index = max(0, self.models.findData(plain)) if current is None else self.models.findData(str(current))
         if index < 0:
@@ -246,7 +246,7 @@ class PredictPanel(Panel):
         self._show_model(current)
 
     def _show_model(self, path: Path | None) -> None:
-        facts = facts_of(path, getattr(self._session, "backbone", DEFAULT_BACKBONE))
+        facts = facts_of(path, self._session.backbone)
         changed = facts != self._facts
         self._facts = facts
         if changed and not facts.problem:

@@ -17,6 +17,8 @@ class Job(Protocol):
     title: str
     state: str
     last_progress: Any
+    silent: bool
+    result: dict[str, Any] | None
     log: list[str]
     progress: Any
     said: Any
@@ -70,12 +72,12 @@ class JobEntry:
         if self.state == "stopping":
             return QCoreApplication.translate("JobBar", "stopping…")
         if self.state == "running":
-            if getattr(self.job, "silent", False):
+            if self.job.silent:
                 return QCoreApplication.translate("JobBar", "not heard for a while; it may hang")
             progress = self.job.last_progress
             left = time_left(getattr(progress, "seconds_left", None))
             return left or (shown(getattr(progress, "text", "")) or QCoreApplication.translate("JobBar", "starting…"))
-        kept = self.job.kind != "train" or bool((getattr(self.job, "result", None) or {}).get("model"))
+        kept = self.job.kind != "train" or bool((self.job.result or {}).get("model"))
         return {
             "finished": QCoreApplication.translate("JobBar", "finished"),
             "stopped": QCoreApplication.translate("JobBar", "stopped; what was done is kept")

@@ -212,6 +212,8 @@ class FakeSession(QObject):
         self.preferences = FakePreferences()
         self.jobs = FakeJobs()
         self.model = None
+        self.backbone = "tiny"
+        self.image_problem = ""
         self.notes: list[str] = []
         self.problems: list[Any] = []
         self.note.connect(self.notes.append)

@@ -25,6 +25,7 @@ class FakeJob(QObject):
         super().__init__()
         self.kind, self.title, self.run_id = kind, title, "0001-train"
         self.state, self.last_progress, self.log, self.stops = "running", None, ["Started"], 0
+        self.silent, self.result = False, None
 
     def stop(self):
         self.stops += 1
