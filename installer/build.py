@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from installer.bundle import BILL, environment
-from installer.bundle.environment import TORCH, VARIANTS, BuildError, Wish
+from installer.bundle.environment import TORCH, VARIANTS, Wish
 from installer.roots import ROOT, version
 
 WINDOWS = sys.platform == "win32"
@@ -211,11 +211,8 @@ def main(words: list[str] | None = None) -> int:
     options = arguments(words)
     try:
         Build(options).run()
-    except (BuildError, OSError, ValueError) as error:
-        print(f"{error}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        print(f"{error}", file=sys.stderr)
+    except (RuntimeError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
         return 2
     return 0
 
