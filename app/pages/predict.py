@@ -341,13 +341,14 @@ class PredictPanel(Panel):
         except CellSeg1Error as error:
             show_error(self, str(error))
             return
-        inside = {one.id for one in project.images if folder in project.image_path(one.id).parents}
-        self._chosen = [one.id for one in project.images if one.id in inside or one.id in report.added]
+        places = {one.id: project.image_path(one.id) for one in project.images}
+        self._chosen = [image_id for image_id, path in places.items() if folder in path.parents]
         self._fill_scope()
         self.scope.setCurrentIndex(max(0, self.scope.findData("chosen" if self._chosen else "this")))
         self._show_misfits()
         self._show_primary()
-        left_out = [path.name for path, reason in report.skipped if not path.is_dir() and "already" not in reason]
+        there = set(places.values())
+        left_out = [path.name for path, _reason in report.skipped if not path.is_dir() and path not in there]
         if left_out:
             session.note.emit(
                 self.tr("Left out, because they are no images: {names}").format(names=", ".join(left_out))
