@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cellseg1.sam.attention import attend
 from cellseg1.sam.two_way import among_tokens, split_heads
 
 #: Labels of `Backbone.decode`: padding, background, foreground, first and second box corner.
@@ -149,7 +150,7 @@ def _attend(attn: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         mixed = weights @ v
     else:
         # A third less time on a CPU, equal up to rounding.
-        mixed = F.scaled_dot_product_attention(q.expand(k.shape[0], -1, -1, -1) if len(q) < len(k) else q, k, v)
+        mixed = attend(q.expand(k.shape[0], -1, -1, -1) if len(q) < len(k) else q, k, v)
     mixed = mixed.transpose(1, 2).flatten(2)
     if mixed.shape[0] == 1 and batch > 1:
         mixed = mixed.reshape(batch, count, -1)

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as recompute
 
+from cellseg1.sam.attention import attend
+
 
 def run_encoder(encoder: Any, x: Tensor, *, checkpoint: bool, fast: bool) -> Tensor:
     """Return the image embedding of a normalised and padded batch.
@@ -86,6 +88,6 @@ def _fused_attention(attn: Any, x: Tensor) -> Tensor:
         if x.device.type != "cuda":
             # Outside CUDA the fused kernels want values as long as keys; else they fall back to a stored matrix.
             v = F.pad(v, (0, k.shape[-1] - dim))
-    mixed = F.scaled_dot_product_attention(scaled, k, v, scale=1.0)[..., :dim]
+    mixed = attend(scaled, k, v, scale=1.0)[..., :dim]
     out: Tensor = attn.proj(mixed.permute(0, 2, 1, 3).reshape(batch, height, width, -1))
     return out

@@ -25,6 +25,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cellseg1.errors import BackboneError
 from cellseg1.sam import two_way
+from cellseg1.sam.attention import attend
 from cellseg1.sam.interface import Decoded, Embedding
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Attention(nn.Module):
         """Attend within each row of the batch; `mask` (B, 1, 1, L) is True where a token may be looked at."""
         batch, length, dim = x.shape
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out = attend(q, k, v, mask)
         projected: Tensor = self.proj(out.transpose(1, 2).reshape(batch, length, dim))
         return projected
 
