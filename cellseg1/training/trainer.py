@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cellseg1.errors import ModelFileError
+from cellseg1.errors import ModelFileError, SettingsError
 from cellseg1.lora.inject import trainable_parameters
 from cellseg1.sam.interface import Backbone
 from cellseg1.sam.memory import exhausted, is_out_of_memory
@@ -33,6 +33,9 @@ from cellseg1.training.samples import Sample, SampleSource
 from cellseg1.training.schedule import group_bounds, is_group_end, planned_updates
 
 log = logging.getLogger(__name__)
+
+#: So many updates in a row that are not numbers are no accident.
+_MOST_LOST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ class Trainer:
         )
         self._step = 0
         self._pending = 0
+        self._lost = 0
         self._seconds = 0.0
         self._losses: list[float] = []
         self._epoch_sum = 0.0
@@ -142,6 +146,8 @@ class Trainer:
         ------
         ResourceExhaustedError
             When not even one tile at a time fits into memory; the last checkpoint stays.
+        SettingsError
+            When the training diverged.
         """
         module = _module(self.model)
         memory = GpuMemoryLog(self.model.device_of())
@@ -215,13 +221,28 @@ class Trainer:
         if is_group_end(batch, self._batches, self.settings.gradient_accumulation_step) and (
             self._pending or not repaired
         ):
-            self._optimizer.step()
+            self._update()
             self._optimizer.zero_grad(set_to_none=True)
             self._pending = 0
             # The published schedule can be shorter than the training by rounding; its last rate then stays.
             if self._schedule.last_epoch + 1 < self._schedule.total_steps:
                 self._schedule.step()
         return loss
+
+    def _update(self) -> None:
+        """Change the weights, unless a gradient is not a number: one such update would spoil all of them."""
+        gradients = [parameter.grad for _, parameter in self._parameters if parameter.grad is not None]
+        if not gradients or bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
+            self._optimizer.step()
+            self._lost = 0
+            return
+        self._lost += 1
+        log.warning("The update of batch %d is left out: its gradients are not numbers.", self._step)
+        if self._lost >= _MOST_LOST:
+            raise SettingsError(
+                f"The training went wrong: {self._lost} updates in a row were not numbers. Train with lower learning "
+                "rates (base_lr, backbone_lr) or with precision=float32."
+            )
 
     def _samples(self, epoch: int, batch: int) -> list[Sample]:
         """Samples of one batch; empty when the batch cannot be used (T4)."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cellseg1.errors import ModelFileError
+from cellseg1.errors import ModelFileError, SettingsError
 from cellseg1.lora.inject import inject_lora, lora_matrices
 from cellseg1.sam.tiny import TinyModel
 from cellseg1.settings import make_settings
@@ -321,3 +321,38 @@ def test_gradient_checkpointing_changes_nothing():
     saving.run()
     for key, value in adapter(plain).items():
         assert torch.allclose(value, adapter(saving)[key], atol=1e-5), key
+
+
+def spoil(one, steps):
+    """Let the gradients of these batches hold a value that is not a number, as a faulty kernel did."""
+    real = one._in_parts
+
+    def faulty(*args):
+        loss = real(*args)
+        if one._step in steps:
+            one._parameters[0][1].grad.view(-1)[3] = float("nan")
+        return loss
+
+    one._in_parts = faulty
+
+
+def test_an_update_that_is_not_a_number_is_left_out(caplog):
+    one = trainer(gradient_accumulation_step=1, epoch_max=3)
+    spoil(one, {1, 4})
+    outcome = one.run()
+    assert outcome.finished
+    assert outcome.steps == 9
+    assert all(torch.isfinite(value).all() for _, value in one._parameters)
+    assert sum("not numbers" in record.message for record in caplog.records) == 2
+    undisturbed = trainer(gradient_accumulation_step=1, epoch_max=3)
+    undisturbed.run()
+    assert any(not torch.equal(a, b) for (_, a), (_, b) in zip(one._parameters, undisturbed._parameters, strict=True))
+
+
+def test_a_training_that_diverged_ends_with_a_sentence(tmp_path):
+    one = trainer(gradient_accumulation_step=1, epoch_max=20, checkpoint=tmp_path / "c.pt", checkpoint_seconds=0.001)
+    spoil(one, set(range(5, 1000)))
+    with pytest.raises(SettingsError, match=r"10 updates in a row.*precision=float32"):
+        one.run()
+    assert one._step == 14
+    assert all(torch.isfinite(value).all() for _, value in one._parameters)
