@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +18,38 @@ from torch.nn import functional as F
 
 from cellseg1.files import write_bytes, write_with
 from cellseg1.sam.precision import autocast_dtype
-from cellseg1.sam.tiny import SKIP_STRIDE, WINDOW, TinyModel
-from cellseg1.training.pretrain.crops import Crop, draw_crop
+from cellseg1.sam.tiny import SKIP_STRIDE, WINDOW, TinyModel, build_tiny
+from cellseg1.training.pretrain.batches import Batch, batches, make_batch
+from cellseg1.training.pretrain.crops import draw_crop
 from cellseg1.training.pretrain.pool import Sample, load_pool
+from cellseg1.training.pretrain.settings import PretrainSettings
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class PretrainSettings:
-    """What decides the result, together with the data; stored in the checkpoint and the card."""
-
-    seed: int = 0
-    batch: int = 8
-    crop: int = 160
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warm_up: int = 300
-    decay_share: float = 0.25
-    ema: float = 0.999
-    synthetic_share: float = 0.3
-    clip: float = 1.0
-
-
-def run(data: Path, out: Path, minutes: float, settings: PretrainSettings, resume: bool, device: torch.device) -> None:
+def run(
+    data: Path,
+    out: Path,
+    minutes: float,
+    settings: PretrainSettings,
+    resume: bool,
+    device: torch.device,
+    workers: int = 0,
+    begin_with: Path | None = None,
+) -> None:
     """Train for `minutes` of active time (pauses of the process do not count); checkpoints each minute.
 
     The learning rate is constant after a warm-up and falls linearly to zero over the last `decay_share`; when the
     fall begins is written into the checkpoint, so a longer run can be taken up at any time before.
+
+    Parameters
+    ----------
+    data
+        The folder of sets, or a packed file of them (`cellseg1.training.pretrain.pack`).
+    workers
+        Processes that draw the crops; 0 draws them in this one.  The crops are the same.
+    begin_with
+        Weights to begin with instead of random ones.
 
     Writes ``checkpoint.pt``, ``curve.jsonl``, ``heldout.txt`` and, at the end, ``tiny.safetensors`` (float16).
     """
@@ -53,29 +58,32 @@ def run(data: Path, out: Path, minutes: float, settings: PretrainSettings, resum
     write_bytes(out / "heldout.txt", ("\n".join(held) + "\n").encode())
     log.info("%d training images, %d held out", len(used), len(held))
     torch.manual_seed(settings.seed)
-    state = _State(settings, device)
+    state = _State(settings, device, begin_with)
     path = out / "checkpoint.pt"
     if resume and path.exists():
         state.load(path)
         log.info("resumed at step %d after %.1f min", state.step, state.seconds / 60)
     saved = time.monotonic()
-    fixed = fixed_crops(pool)
-    while not state.finished(minutes * 60):
-        started = time.monotonic()
-        figures = state.train_step(pool)
-        # A process that was paused (SIGSTOP) must not think it worked all the time.
-        state.seconds += min(time.monotonic() - started, 10.0)
-        if state.step % 50 == 0:
-            _append(out / "curve.jsonl", {"step": state.step, "seconds": round(state.seconds), **figures})
-        if state.step % 1000 == 0:
-            _append(
-                out / "curve.jsonl", {"step": state.step, "fixed": evaluate_crops(state.ema_model(), fixed, device)}
-            )
-        if time.monotonic() - saved > 60:
-            state.save(path)
-            saved = time.monotonic()
+    fixed = fixed_batches(pool)
+
+    def look() -> None:
+        _append(out / "curve.jsonl", {"step": state.step, "fixed": evaluate_batches(state.ema_model(), fixed, device)})
+
+    with contextlib.closing(batches(pool, settings, state.step, workers)) as coming:
+        while not state.finished(minutes * 60):
+            started = time.monotonic()
+            figures = state.train_step(next(coming))
+            # A process that was paused (SIGSTOP) must not think it worked all the time.
+            state.seconds += min(time.monotonic() - started, 10.0)
+            if state.step % 50 == 0:
+                _append(out / "curve.jsonl", {"step": state.step, "seconds": round(state.seconds), **figures})
+            if state.step % 1000 == 0:
+                look()
+            if time.monotonic() - saved > 60:
+                state.save(path)
+                saved = time.monotonic()
     state.save(path)
-    _append(out / "curve.jsonl", {"step": state.step, "fixed": evaluate_crops(state.ema_model(), fixed, device)})
+    look()
     export(state.ema_model(), out / "tiny.safetensors")
 
 
@@ -95,10 +103,14 @@ def _append(path: Path, row: dict[str, Any]) -> None:
 class _State:
     """Model, optimiser, average and counters."""
 
-    def __init__(self, settings: PretrainSettings, device: torch.device) -> None:
+    def __init__(self, settings: PretrainSettings, device: torch.device, begin_with: Path | None = None) -> None:
         self.settings = settings
         self.device = device
-        self.model = TinyModel().to(device).train()
+        model = TinyModel() if begin_with is None else build_tiny(begin_with)
+        self.model = model.to(device).train()
+        if device.type != "cpu":
+            # A GPU is fastest with all prompts of a batch at once.
+            self.model.decode_batch = 4096
         self.average = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
         decay = [p for p in self.model.parameters() if p.ndim > 1]
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -124,18 +136,12 @@ class _State:
             rate *= max(0.0, (self.last_step - self.step) / (self.last_step - self.decay_from))
         return rate
 
-    def train_step(self, pool: dict[str, list[Sample]]) -> dict[str, float]:
-        """Take one step on a fresh batch; the randomness of each crop comes from (seed, step, index)."""
+    def train_step(self, batch: Batch) -> dict[str, float]:
+        """Take one step."""
         settings = self.settings
-        crops = [
-            draw_crop(
-                np.random.default_rng((settings.seed, self.step, i)), pool, settings.crop, settings.synthetic_share
-            )
-            for i in range(settings.batch)
-        ]
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
-        loss, figures = batch_loss(self.model, crops, self.device)
+        loss, figures = batch_loss(self.model, batch, self.device)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
@@ -143,8 +149,7 @@ class _State:
         self.step += 1
         keep = min(settings.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for key, value in self.model.state_dict().items():
-                self.average[key].lerp_(value, 1 - keep)
+            torch._foreach_lerp_(list(self.average.values()), list(self.model.state_dict().values()), 1 - keep)
         return {**figures, "lr": self.rate()}
 
     def ema_model(self) -> TinyModel:
@@ -177,21 +182,13 @@ class _State:
         self.decay_from, self.last_step = content["decay_from"], content["last_step"]
 
 
-def batch_loss(model: TinyModel, crops: list[Crop], device: torch.device) -> tuple[Tensor, dict[str, float]]:
-    """Loss of a batch of crops: masks of prompted cells (BCE and Dice) and scores of all prompts.
+def batch_loss(model: TinyModel, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, float]]:
+    """Loss of a batch: masks of prompted cells (BCE and Dice) and scores of all prompts.
 
     The score of a cell is its IoU / 0.8, at most 1; background points learn 0.
     """
-    pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(device).permute(0, 3, 1, 2).float()
-    single = [
-        (i, p[None], c, (1,)) for i, crop in enumerate(crops) for p, c in zip(crop.points, crop.cell, strict=True)
-    ]
-    clicks = [
-        (i, p, c, tuple(k))
-        for i, crop in enumerate(crops)
-        for p, k, c in zip(crop.clicks, crop.click_labels, crop.click_cell, strict=True)
-    ]
-    targets = [_low_labels(crop.labels) for crop in crops]
+    pixels = torch.from_numpy(batch.pixels).to(device).permute(0, 3, 1, 2).float()
+    low = torch.from_numpy(batch.low_labels).to(device)
     loss = pixels.new_zeros(())
     figures: dict[str, float] = {}
     dtype = autocast_dtype(device)
@@ -201,28 +198,32 @@ def batch_loss(model: TinyModel, crops: list[Crop], device: torch.device) -> tup
 
     with cast():
         embedding = model.encode(pixels)
-    boxes = [entry for entry in clicks if 2 in entry[3]]
-    signed = [entry for entry in clicks if 2 not in entry[3]]
-    for name, prompts, weight in (("point", single, 1.0), ("box", boxes, 0.15), ("clicks", signed, 0.15)):
-        if not prompts:
+    for name, prompts, weight in (
+        ("point", batch.point, 1.0),
+        ("box", batch.box, 0.15),
+        ("clicks", batch.clicks, 0.15),
+    ):
+        if not len(prompts.crop):
             continue
-        index = torch.tensor([entry[0] for entry in prompts], device=device)
-        points = torch.from_numpy(np.stack([entry[1] for entry in prompts])).to(device)
-        kinds = torch.tensor([entry[3] for entry in prompts], device=device)
+        crop, points, kinds, wanted = prompts.tensors(device)
         with cast():
-            decoded = model.decode(embedding, points, kinds, index)
-        logits, scores = decoded.logits.float(), decoded.scores.float()
-        origin = decoded.origin.cpu().numpy()
-        wanted = np.stack(
-            [_window(targets[entry[0]], corner) == entry[2] for entry, corner in zip(prompts, origin, strict=True)]
-        )
-        cell = torch.tensor([entry[2] > 0 for entry in prompts], device=device)
-        truth = torch.from_numpy(wanted.astype(np.float32)).to(device)
-        cell &= truth.sum((1, 2)) > 0
-        part, mean_iou = _mask_and_score_loss(logits, scores, truth, cell)
+            decoded = model.decode(embedding, points, kinds, crop)
+        truth = _windows(low, crop, decoded.origin.to(device)) == wanted[:, None, None]
+        cell = (wanted > 0) & truth.any(2).any(1)
+        part, mean_iou = _mask_and_score_loss(decoded.logits.float(), decoded.scores.float(), truth.float(), cell)
         loss = loss + weight * part
         figures[name] = mean_iou
     return loss, {"loss": round(float(loss.detach()), 4), **{key: round(value, 4) for key, value in figures.items()}}
+
+
+def _windows(low: Tensor, crop: Tensor, origin: Tensor) -> Tensor:
+    """Cut (N, S, S) out of `low` (B, H, W): N windows whose corners in their crop are `origin` (N, 2) = (x, y)."""
+    side = WINDOW // SKIP_STRIDE
+    corner = origin // SKIP_STRIDE + side // 2 + 2
+    along = torch.arange(side, device=low.device)
+    rows = corner[:, 1, None, None] + along[:, None]
+    columns = corner[:, 0, None, None] + along
+    return low[crop[:, None, None], rows, columns]
 
 
 def _mask_and_score_loss(logits: Tensor, scores: Tensor, truth: Tensor, cell: Tensor) -> tuple[Tensor, float]:
@@ -242,31 +243,17 @@ def _mask_and_score_loss(logits: Tensor, scores: Tensor, truth: Tensor, cell: Te
     return loss, float(iou.mean()) if len(on) else math.nan
 
 
-def _low_labels(labels: np.ndarray[Any, np.dtype[np.int32]]) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Labels at the resolution of the mask logits, with a margin of half a window of -1 (outside the crop)."""
-    low = labels[SKIP_STRIDE // 2 :: SKIP_STRIDE, SKIP_STRIDE // 2 :: SKIP_STRIDE]
-    return np.pad(low, WINDOW // SKIP_STRIDE // 2 + 2, constant_values=-1)
-
-
-def _window(
-    low: np.ndarray[Any, np.dtype[np.int32]], corner: np.ndarray[Any, np.dtype[np.int64]]
-) -> np.ndarray[Any, np.dtype[np.int32]]:
-    side = WINDOW // SKIP_STRIDE
-    x, y = corner // SKIP_STRIDE + side // 2 + 2
-    return low[y : y + side, x : x + side]
-
-
-def fixed_crops(pool: dict[str, list[Sample]], count: int = 8) -> dict[str, list[Crop]]:
+def fixed_batches(pool: dict[str, list[Sample]], count: int = 8) -> dict[str, Batch]:
     """The same few crops of every set at each evaluation (seeds of their own)."""
     result = {}
     for number, key in enumerate(sorted(pool)):
         rngs = [np.random.default_rng((987654, number, i)) for i in range(count)]
-        result[key] = [draw_crop(rng, {key: pool[key]}, 160, 0.0) for rng in rngs]
-    result["synthetic"] = [draw_crop(np.random.default_rng((987654, 99, i)), {}, 160, 1.0) for i in range(count)]
-    return result
+        result[key] = make_batch([draw_crop(rng, {key: pool[key]}, 160, 0.0) for rng in rngs])
+    drawn = [draw_crop(np.random.default_rng((987654, 99, i)), {}, 160, 1.0) for i in range(count)]
+    return {**result, "synthetic": make_batch(drawn)}
 
 
-def evaluate_crops(model: TinyModel, crops: dict[str, list[Crop]], device: torch.device) -> dict[str, float]:
+def evaluate_batches(model: TinyModel, fixed: dict[str, Batch], device: torch.device) -> dict[str, float]:
     """Mean IoU of single-point prompts by set, on crops the training may have seen in other guises."""
     with torch.no_grad():
-        return {key: batch_loss(model, some, device)[1].get("point", math.nan) for key, some in crops.items()}
+        return {key: batch_loss(model, batch, device)[1].get("point", math.nan) for key, batch in fixed.items()}

@@ -2,14 +2,18 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from cellseg1.training.pretrain.batches import batches, make_batch
 from cellseg1.training.pretrain.crops import draw_crop
-from cellseg1.training.pretrain.loop import PretrainSettings, _State, batch_loss, run
+from cellseg1.training.pretrain.loop import _State, batch_loss, run
+from cellseg1.training.pretrain.pack import write_pack
 from cellseg1.training.pretrain.pool import Sample, is_held_out, kind_of, load_pool
+from cellseg1.training.pretrain.settings import PretrainSettings
 from cellseg1.training.pretrain.synthetic import synthetic_crop
 
 
@@ -86,7 +90,7 @@ def test_a_training_taken_up_again_is_the_same(pool, tmp_path):
                 torch.manual_seed(99)
                 state = _State(settings, device)
                 state.load(tmp_path / "c.pt")
-            state.train_step(pool)
+            state.train_step(next(batches(pool, settings, step)))
         states.append(state)
     for key, value in states[0].model.state_dict().items():
         assert torch.equal(value, states[1].model.state_dict()[key]), key
@@ -96,7 +100,7 @@ def test_a_training_taken_up_again_is_the_same(pool, tmp_path):
 def test_the_loss_is_finite_and_has_gradients_everywhere(pool):
     state = _State(PretrainSettings(), torch.device("cpu"))
     crops = [draw_crop(np.random.default_rng(seed), pool, 96, 0.5) for seed in range(12)]
-    loss, figures = batch_loss(state.model, crops, torch.device("cpu"))
+    loss, figures = batch_loss(state.model, make_batch(crops), torch.device("cpu"))
     assert torch.isfinite(loss)
     assert 0 <= figures["point"] <= 1
     loss.backward()
@@ -132,3 +136,63 @@ def test_the_command_writes_weights_curve_and_list(tmp_path):
     assert (tmp_path / "out" / "heldout.txt").read_text() == "dsb2018_stage1/b.png\n"
     last = json.loads((tmp_path / "out" / "curve.jsonl").read_text().splitlines()[-1])
     assert set(last["fixed"]) == {"dsb2018_stage1/fluorescence", "synthetic"}
+
+
+def same_pools(one, other):
+    assert list(one) == list(other)
+    for key in one:
+        for a, b in zip(one[key], other[key], strict=True):
+            assert (a.name, a.diameter) == (b.name, b.diameter)
+            assert np.array_equal(a.image, b.image)
+            assert np.array_equal(a.labels, b.labels)
+            assert a.labels.dtype == b.labels.dtype
+
+
+def test_a_packed_pool_is_the_folder(tmp_path):
+    write_set(tmp_path / "data")
+    write_pack(tmp_path / "data", tmp_path / "small.zip")
+    pool, used, held = load_pool(tmp_path / "data")
+    again = load_pool(tmp_path / "small.zip")
+    same_pools(pool, again[0])
+    assert again[1:] == (used, held)
+
+
+def test_a_lossy_pack_stays_grey_and_keeps_the_labels(tmp_path):
+    write_set(tmp_path / "data")
+    write_pack(tmp_path / "data", tmp_path / "small.zip", quality=90)
+    (sample,) = load_pool(tmp_path / "small.zip")[0]["dsb2018_stage1/fluorescence"]
+    (exact,) = load_pool(tmp_path / "data")[0]["dsb2018_stage1/fluorescence"]
+    assert np.array_equal(sample.labels, exact.labels)
+    assert (sample.image == sample.image[..., :1]).all()
+    assert 0 < np.abs(sample.image.astype(int) - exact.image).mean() < 6
+
+
+def test_drawing_ahead_in_processes_gives_the_same_batches(pool):
+    settings = PretrainSettings(batch=2, crop=64)
+    # OpenCV has threads by now, as after reading the images; the processes used to wait for them for ever.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    draw_crop(np.random.default_rng(0), pool, 256, 0.0)
+    alone, ahead = batches(pool, settings, 5), batches(pool, settings, 5, workers=2)
+    for _ in range(4):
+        one, other = next(alone), next(ahead)
+        assert np.array_equal(one.pixels, other.pixels)
+        assert np.array_equal(one.low_labels, other.low_labels)
+        for name in ("point", "box", "clicks"):
+            for part in ("crop", "points", "kinds", "cell"):
+                assert np.array_equal(getattr(getattr(one, name), part), getattr(getattr(other, name), part))
+    alone.close()
+    ahead.close()
+    cv2.setNumThreads(threads)
+
+
+def test_a_training_can_begin_with_given_weights(tmp_path):
+    from cellseg1.bundled import resource_path
+
+    path = resource_path("backbones/tiny.safetensors")
+    state = _State(PretrainSettings(), torch.device("cpu"), path)
+    from safetensors.torch import load_file
+
+    for key, value in load_file(path).items():
+        assert torch.equal(state.model.state_dict()[key], value.float()), key
+        assert torch.equal(state.average[key], value.float()), key
