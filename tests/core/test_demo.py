@@ -14,12 +14,9 @@ from cellseg1.model import load_model
 from cellseg1.prediction.job import predict
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """The whole demo, from an empty folder (about two minutes on two cores)."""
-    folder = tmp_path_factory.mktemp("demo")
+def run_demo(folder, *more):
     result = subprocess.run(
-        [sys.executable, "-m", "cellseg1", "demo", "--json", "-q", "--device", "cpu", "--out", "results"],
+        [sys.executable, "-m", "cellseg1", "demo", "--json", "-q", "--device", "cpu", "--out", "results", *more],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -28,6 +25,20 @@ def demo(tmp_path_factory):
     )
     assert result.stderr == ""
     return folder / "results", json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo from an empty folder, with a quarter of its training."""
+    return run_demo(tmp_path_factory.mktemp("demo"), "--set", "epoch_max=3")
+
+
+@pytest.mark.slow
+def test_the_whole_demo(tmp_path):
+    """As a user runs it: two to five minutes on two cores."""
+    _, found = run_demo(tmp_path)
+    assert found["ap"]["0.50"] >= 0.80
+    assert found["ap"]["0.50"] >= found["without_adapter"]["ap"]["0.50"] + 0.03
 
 
 def test_it_finds_the_cells_and_training_helps(demo):
