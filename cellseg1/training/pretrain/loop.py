@@ -21,7 +21,8 @@ from cellseg1.sam.precision import autocast_dtype
 from cellseg1.sam.tiny import SKIP_STRIDE, WINDOW, TinyModel, build_tiny
 from cellseg1.training.pretrain.batches import Batch, batches, make_batch
 from cellseg1.training.pretrain.crops import draw_crop
-from cellseg1.training.pretrain.pool import Sample, load_pool
+from cellseg1.training.pretrain.pack import read_data
+from cellseg1.training.pretrain.pool import Sample
 from cellseg1.training.pretrain.settings import PretrainSettings
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def run(
     Writes ``checkpoint.pt``, ``curve.jsonl``, ``heldout.txt`` and, at the end, ``tiny.safetensors`` (float16).
     """
     out.mkdir(parents=True, exist_ok=True)
-    pool, used, held = load_pool(data)
+    pool, used, held = read_data(data)
     write_bytes(out / "heldout.txt", ("\n".join(held) + "\n").encode())
     log.info("%d training images, %d held out", len(used), len(held))
     torch.manual_seed(settings.seed)

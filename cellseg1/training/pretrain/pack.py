@@ -52,6 +52,11 @@ def read_pack(path: Path) -> tuple[dict[str, list[Sample]], list[str], list[str]
     return pool, index["used"], index["held"]
 
 
+def read_data(path: Path) -> tuple[dict[str, list[Sample]], list[str], list[str]]:
+    """Read the training data: a folder of sets, or the file into which they were packed."""
+    return read_pack(path) if path.is_file() else load_pool(path)
+
+
 def _webp(image: NDArray[np.uint8], quality: int | None) -> bytes:
     stream = io.BytesIO()
     how: dict[str, Any] = {"lossless": True, "quality": 60} if quality is None else {"quality": quality}

@@ -85,17 +85,13 @@ def median_diameter(labels: NDArray[np.int32]) -> float:
 
 
 def load_pool(root: Path) -> tuple[dict[str, list[Sample]], list[str], list[str]]:
-    """Read all sets below `root`, or of the file into which they were packed.
+    """Read all sets below `root`.
 
     Returns
     -------
     The samples for training by key of `WEIGHTS`; the names of the images used, and of those held out, each as
     ``set/image`` in sorted order.
     """
-    if root.is_file():
-        from cellseg1.training.pretrain.pack import read_pack
-
-        return read_pack(root)
     pool: dict[str, list[Sample]] = {key: [] for key in WEIGHTS}
     used: list[str] = []
     held: list[str] = []

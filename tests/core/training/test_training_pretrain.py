@@ -11,7 +11,7 @@ from PIL import Image
 from cellseg1.training.pretrain.batches import batches, make_batch
 from cellseg1.training.pretrain.crops import draw_crop
 from cellseg1.training.pretrain.loop import _State, batch_loss, run
-from cellseg1.training.pretrain.pack import write_pack
+from cellseg1.training.pretrain.pack import read_data, write_pack
 from cellseg1.training.pretrain.pool import Sample, is_held_out, kind_of, load_pool
 from cellseg1.training.pretrain.settings import PretrainSettings
 from cellseg1.training.pretrain.synthetic import synthetic_crop
@@ -151,8 +151,8 @@ def same_pools(one, other):
 def test_a_packed_pool_is_the_folder(tmp_path):
     write_set(tmp_path / "data")
     write_pack(tmp_path / "data", tmp_path / "small.zip")
-    pool, used, held = load_pool(tmp_path / "data")
-    again = load_pool(tmp_path / "small.zip")
+    pool, used, held = read_data(tmp_path / "data")
+    again = read_data(tmp_path / "small.zip")
     same_pools(pool, again[0])
     assert again[1:] == (used, held)
 
@@ -160,7 +160,7 @@ def test_a_packed_pool_is_the_folder(tmp_path):
 def test_a_lossy_pack_stays_grey_and_keeps_the_labels(tmp_path):
     write_set(tmp_path / "data")
     write_pack(tmp_path / "data", tmp_path / "small.zip", quality=90)
-    (sample,) = load_pool(tmp_path / "small.zip")[0]["dsb2018_stage1/fluorescence"]
+    (sample,) = read_data(tmp_path / "small.zip")[0]["dsb2018_stage1/fluorescence"]
     (exact,) = load_pool(tmp_path / "data")[0]["dsb2018_stage1/fluorescence"]
     assert np.array_equal(sample.labels, exact.labels)
     assert (sample.image == sample.image[..., :1]).all()
