@@ -167,6 +167,7 @@ def test_a_lossy_pack_stays_grey_and_keeps_the_labels(tmp_path):
     assert 0 < np.abs(sample.image.astype(int) - exact.image).mean() < 6
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_drawing_ahead_in_processes_gives_the_same_batches(pool):
     settings = PretrainSettings(batch=2, crop=64)
     # OpenCV has threads by now, as after reading the images; the processes used to wait for them for ever.
