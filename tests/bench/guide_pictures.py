@@ -20,25 +20,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT = 1366, 768
 TITLE_BAR = 28
-#: What the guide shows: picture, theme, scale.
-GUIDE = {
-    ("start", "light", 1),
-    ("new_project", "light", 1),
-    ("annotate", "light", 1),
-    ("annotate_click", "light", 1),
-    ("train_before", "light", 1),
-    ("train_while", "light", 1),
-    ("predict_after", "light", 1),
-    ("review", "light", 1),
-    ("measure_accuracy", "light", 1),
-    ("measure_cells", "light", 1),
-    ("compare", "light", 1),
-    ("export_masks", "light", 1),
-    ("close_job", "light", 1),
-    ("error", "light", 1),
-    ("annotate", "dark", 1),
-    ("review", "dark", 1),
-    ("measure_accuracy", "light", 2),
+#: The pages: the guide has them light and dark, at both scales.
+PAGES = ("start", "annotate", "train_before", "predict_after", "review", "measure_accuracy")
+#: What else the guide shows, light and at 100 %.
+SHOWN = (
+    "new_project",
+    "annotate_click",
+    "train_while",
+    "measure_cells",
+    "compare",
+    "export_masks",
+    "close_job",
+    "error",
+)
+GUIDE = {(name, "light", 1) for name in SHOWN} | {
+    (name, theme, scale) for name in PAGES for theme in ("light", "dark") for scale in (1, 2)
 }
 
 
