@@ -342,13 +342,13 @@ class PredictPanel(Panel):
             show_error(self, str(error))
             return
         places = {one.id: project.image_path(one.id) for one in project.images}
-        self._chosen = [image_id for image_id, path in places.items() if folder in path.parents]
+        present = set(report.present.values())
+        self._chosen = [one for one, path in places.items() if folder in path.parents or one in present]
         self._fill_scope()
         self.scope.setCurrentIndex(max(0, self.scope.findData("chosen" if self._chosen else "this")))
         self._show_misfits()
         self._show_primary()
-        there = set(places.values())
-        left_out = [path.name for path, _reason in report.skipped if not path.is_dir() and path not in there]
+        left_out = [path.name for path, _ in report.skipped if not path.is_dir() and path not in report.present]
         if left_out:
             session.note.emit(
                 self.tr("Left out, because they are no images: {names}").format(names=", ".join(left_out))

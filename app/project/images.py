@@ -8,7 +8,7 @@ import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from app.annotation.operations import import_labels
 from app.project.content import ProjectImage
@@ -29,6 +29,19 @@ if TYPE_CHECKING:
     from cellseg1.images import Image
 
 
+class _PresentError(ProjectError):
+    """A file is an image of the project already."""
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__("It is in the project already.")
+        self.image_id = image_id
+
+
+def _told_by(name: str, known: dict[str, Any]) -> tuple[object, ...]:
+    """Name, size and ends: enough to take a file for a copied image without reading all of it."""
+    return name, known.get("size"), known.get("ends")
+
+
 @dataclass(slots=True)
 class ImportReport:
     """What happened to files that were to be added.
@@ -39,6 +52,8 @@ class ImportReport:
         Ids of the new images.
     skipped
         Files that were not added, each with the reason.
+    present
+        Of the skipped files those that are in the project already, each with the id of its image.
     cells
         By image id: how many cells came with its mask.
     masks
@@ -49,6 +64,7 @@ class ImportReport:
 
     added: list[str] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    present: dict[Path, str] = field(default_factory=dict)
     cells: dict[str, int] = field(default_factory=dict)
     masks: int = 0
     sentences: list[str] = field(default_factory=list)
@@ -133,6 +149,10 @@ class ProjectImages(ProjectDrawings):
             try:
                 recognise(path)
                 entry = self._new_entry(path, known, copy=copy)
+            except _PresentError as error:
+                report.present[path] = error.image_id
+                report.skipped.append((path, str(error)))
+                continue
             except (ProjectError, ImageError) as error:
                 report.skipped.append((path, str(error)))
                 continue
@@ -148,29 +168,38 @@ class ProjectImages(ProjectDrawings):
             self._add_masks(ids, mask_files, report, lambda done, name: progress and progress(done, total, name))
         return report
 
-    def _known(self) -> set[tuple[object, ...]]:
-        """Return what tells that a file is in the project already."""
-        known: set[tuple[object, ...]] = set()
+    def _known(self) -> dict[tuple[object, ...], str]:
+        """Return what tells that a file is in the project already, with the image it is.
+
+        A linked image is known by its place; a copied one by its name with the hash of all of it, or with what a link
+        is told by, so that linking thousands of files does not read them.
+        """
+        known: dict[tuple[object, ...], str] = {}
         for entry in self.content.images.values():
-            known.add((entry.file,) if entry.linked else (entry.name, entry.fingerprint.get("sha256")))
+            if entry.linked:
+                known[(entry.file,)] = entry.id
+            else:
+                known[(entry.name, entry.fingerprint.get("sha256"))] = entry.id
+                known[_told_by(entry.name, entry.fingerprint)] = entry.id
         return known
 
-    def _new_entry(self, path: Path, known: set[tuple[object, ...]], *, copy: bool) -> ProjectImage:
+    def _new_entry(self, path: Path, known: dict[tuple[object, ...], str], *, copy: bool) -> ProjectImage:
         image_id = secrets.token_hex(4)
         while image_id in self.content.images or (self.folder / "annotations" / image_id).exists():
             image_id = secrets.token_hex(4)
+        place = (str(path),)
+        told = fingerprint(path)
+        same = (path.name, full_hash(path)) if copy else _told_by(path.name, told)
+        for one in (place, same):
+            if one in known:
+                raise _PresentError(known[one])
         if not copy:
-            if (str(path),) in known:
-                raise ProjectError("It is in the project already.")
-            known.add((str(path),))
-            entry = ProjectImage(image_id, path.name, str(path), linked=True, fingerprint=fingerprint(path))
+            known[place] = image_id
+            entry = ProjectImage(image_id, path.name, str(path), linked=True, fingerprint=told)
             with contextlib.suppress(ValueError):
                 entry.nearby = Path(os.path.relpath(path, self.folder)).as_posix()
             return entry
-        same = (path.name, full_hash(path))
-        if same in known:
-            raise ProjectError("It is in the project already.")
-        known.add(same)
+        known[same] = image_id
         target = free_file(self.folder / "images" / path.name)
         stored = copy_file(path, target)
         return ProjectImage(image_id, path.name, f"images/{target.name}", linked=False, fingerprint=stored)

@@ -376,6 +376,20 @@ def test_a_folder_can_be_predicted(bench, monkeypatch):
     assert len(bench.jobs[-1].request.items) == 2
 
 
+def test_the_folder_of_copied_images_is_those_images(bench, monkeypatch):
+    bench.project("a")
+    folder = bench.folder / "originals"
+    folder.mkdir()
+    for name, value in (("p.png", 3), ("q.png", 5)):
+        Image.fromarray(np.full((40, 60), value, np.uint8)).save(folder / name)
+    bench.session.add_images([folder / "p.png"], copy=True)
+    panel = bench.show(PredictPanel(bench.session, bench.canvas))
+    panel.choose_folder(folder)
+    assert [(one.name, one.linked) for one in panel.image_entries()] == [("p.png", False), ("q.png", True)]
+    assert len(bench.session.project.images) == 3
+    assert not [note for note in bench.notes if "no images" in note]
+
+
 def test_no_folder_changes_nothing(bench, monkeypatch):
     bench.project("a")
     panel = bench.show(PredictPanel(bench.session, bench.canvas))

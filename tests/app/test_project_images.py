@@ -66,6 +66,27 @@ def test_what_is_there_already_is_not_added_again(project, tmp_path, copy):
     assert report.skipped == [(path, "It is in the project already.")]
 
 
+@pytest.mark.parametrize("copy_first", [True, False])
+def test_a_copy_and_a_link_of_one_file_are_the_same_image(project, tmp_path, copy_first):
+    path = picture(tmp_path / "x.png")
+    (there,) = project.add_images([path], copy=copy_first).added
+    report = project.add_images([path], copy=not copy_first)
+    assert names(project) == ["x.png"]
+    assert report.skipped == [(path, "It is in the project already.")]
+    assert report.present == {path: there}
+
+
+def test_only_name_and_content_together_make_a_link_of_a_copied_image_the_same(project, tmp_path):
+    first = picture(tmp_path / "a" / "x.png", seed=1)
+    project.add_images([first], copy=True)
+    other_content = picture(tmp_path / "b" / "x.png", seed=2)
+    other_name = tmp_path / "b" / "y.png"
+    other_name.write_bytes(first.read_bytes())
+    report = project.add_images([other_content, other_name], copy=False)
+    assert len(report.added) == 2
+    assert report.present == {}
+
+
 def test_what_cannot_be_added_is_reported(project, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("x")
