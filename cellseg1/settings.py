@@ -103,10 +103,11 @@ class Settings:
         4e-4, "train", "Highest learning rate of the backbone's own weights, where they are not frozen.", gt=0, le=1
     )
     onecycle_lr_pct_start: float = _setting(0.3, "train", "Share of the training that warms up.", gt=0, le=0.99)
-    trained_share: float = _setting(
+    trained_share: float | None = _setting(
         1.0,
         "train",
-        "The finished model is the average of what the training began with (1 - this) and what it ended with (this).",
+        "The finished model is the average of what the training began with (1 - this) and what it ended with (this); "
+        "none chooses it by how well the network finds the cells of the training image before.",
         gt=0,
         le=1,
     )
@@ -323,8 +324,8 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "freeze_mask_decoder_mask_tokens": False,
         "freeze_mask_decoder_iou": False,
         "max_point_num": 12,
-        # Half way back keeps what the backbone knew of other cells (decision 0016).
-        "trained_share": 0.5,
+        # Part of the way back keeps what the backbone knew of other cells (decision 0016).
+        "trained_share": None,
         "image_scale": "own",
         "prompt_rule": "sparing",
     },

@@ -39,6 +39,7 @@ from cellseg1.sam.registry import canonical_name
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, Settings, make_settings, memory_preset
 from cellseg1.training.checkpoint import checkpoint_path
 from cellseg1.training.samples import SampleSource, TrainingImage, rescaled
+from cellseg1.training.share import ap_before, share_for
 from cellseg1.training.trainer import Trainer, TrainOutcome, TrainProgress
 
 #: Factor between image and model input beyond which a rescaling would not help.
@@ -160,6 +161,8 @@ def train(
         module.to(chosen)
     model.checkpoint_encoder = settings.gradient_checkpointing
     tell(trainable_summary(module))
+    card = _make_card(inputs, settings, recipe, name, sha256, scale)
+    share, card = _choose_share(Model(model, card, settings, rule_of(settings), scale), inputs, tell)
     trainer = Trainer(
         model,
         SampleSource(ready, settings),
@@ -168,10 +171,10 @@ def train(
         fingerprint=_fingerprint(inputs, settings, sha256, start_model),
         progress=progress,
         stop=stop,
+        trained_share=share,
     )
     if resumable:
         tell(f"Resumed after {trainer.resume()} of {trainer.steps} steps.")
-    card = _make_card(inputs, settings, recipe, name, sha256, scale)
     if start_model is not None:
         card = _noted(card, f"Trained on from {start_model.name}.")
     if watch is not None:
@@ -431,6 +434,24 @@ def median_diameter(images: Sequence[TrainingImage]) -> float:
         for image in images
     ]
     return float(np.median(values))
+
+
+def _choose_share(model: Model, inputs: Sequence[_Input], tell: Callable[[str], None]) -> tuple[float, Card]:
+    """How much of the change is kept, and the card with a note where that had to be found out.
+
+    The network of `model` is still as the training finds it.
+    """
+    if model.settings.trained_share is not None:
+        return model.settings.trained_share, model.card
+    training = model.module.training
+    model.module.eval()
+    ap = ap_before(model, [entry.image for entry in inputs])
+    model.module.train(training)
+    share = share_for(ap)
+    kept = "all" if share == 1 else f"{share:.0%}"
+    remark = f"Before the training the network has an AP@0.5 of {ap:.2f} here, so {kept} of the change is kept."
+    tell(remark)
+    return share, _noted(model.card, remark)
 
 
 def _fingerprint(inputs: Sequence[_Input], settings: Settings, sha256: str, start_model: Path | None) -> str:

@@ -88,6 +88,7 @@ class Trainer:
         fingerprint: str = "",
         progress: Callable[[TrainProgress], None] | None = None,
         stop: Callable[[], bool] | None = None,
+        trained_share: float | None = None,
     ) -> None:
         """Prepare.
 
@@ -103,6 +104,8 @@ class Trainer:
             Called after every batch.
         stop
             Asked after every batch; True ends the training, keeping what was learned.
+        trained_share
+            What `average` keeps of the change; None takes it from the settings, where none keeps all.
         """
         self.model = model
         self.source = source
@@ -113,7 +116,8 @@ class Trainer:
         self._stop = stop
         self._parameters = trainable_parameters(_module(model))
         # Taken before a checkpoint is read, so a resumed training goes back towards the same beginning.
-        self._beginning = [p.detach().clone() for _, p in self._parameters] if settings.trained_share < 1 else []
+        self._share = trained_share or settings.trained_share or 1.0
+        self._beginning = [p.detach().clone() for _, p in self._parameters] if self._share < 1 else []
         self._optimizer = _make_optimizer(self._parameters, settings)
         self._batches = source.batches()
         updates = planned_updates(self._batches, settings)
@@ -186,7 +190,7 @@ class Trainer:
         nearly as good as the former on others (Wortsman et al. 2022, arXiv 2109.01903).
         """
         for (_, parameter), first in zip(self._parameters, self._beginning, strict=False):
-            parameter.lerp_(first, 1 - self.settings.trained_share)
+            parameter.lerp_(first, 1 - self._share)
         self._beginning = []
 
     def _report(self, loss: float) -> None:

@@ -1,0 +1,53 @@
+"""How much of a training's change is kept, where the settings leave it open.
+
+A network that finds the cells of the training image already loses by a whole change: it forgets other looks.  One that
+does not find them needs all of it (decision 0016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellseg1.evaluation import evaluate_labels
+from cellseg1.model import Model
+from cellseg1.prediction.job import predict_pixels
+from cellseg1.training.samples import TrainingImage
+
+#: Side of the part of an image that is looked at, in pixels of the model input; a larger one only costs more time.
+_SIDE = 512
+#: Images that are looked at.
+_IMAGES = 3
+#: AP@0.5 up to which all of the change is kept, and from which on half of it.
+_POOR, _GOOD = 0.5, 0.7
+
+
+def share_for(ap: float) -> float:
+    """Share of the change to keep when the network had this AP@0.5 before the training: 1 when poor, 0.5 when good."""
+    return float(np.interp(ap, (_POOR, _GOOD), (1.0, 0.5)))
+
+
+def ap_before(model: Model, images: Sequence[TrainingImage]) -> float:
+    """Mean AP@0.5 of a network, as it is now, on the part of each of the first images with the most cells."""
+    fixed = replace(model, settings=model.settings.replace(image_scale="model"))
+    return float(np.mean([_ap_of(fixed, image) for image in images[:_IMAGES]]))
+
+
+def _ap_of(model: Model, image: TrainingImage) -> float:
+    truth = image.labels if image.annotated is None else np.where(image.annotated, image.labels, 0).astype(np.int32)
+    part = fullest_part(truth, max(16, round(_SIDE / model.scale)))
+    found = predict_pixels(model, np.ascontiguousarray(image.pixels[part])).labels
+    if image.annotated is not None:
+        found = np.where(image.annotated[part], found, 0).astype(np.int32)
+    return evaluate_labels(truth[part], found, thresholds=(0.5,)).ap[0.5]
+
+
+def fullest_part(labels: NDArray[np.int32], side: int) -> tuple[slice, slice]:
+    """Rows and columns of the window of at most `side` pixels with the most cells, the first of equals."""
+    height, width = labels.shape
+    starts = [sorted({*range(0, max(1, size - side), max(1, side // 2)), max(0, size - side)}) for size in labels.shape]
+    places = [(slice(y, min(height, y + side)), slice(x, min(width, x + side))) for y in starts[0] for x in starts[1]]
+    return max(places, key=lambda place: len(np.unique(labels[place])))
