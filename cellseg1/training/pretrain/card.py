@@ -29,8 +29,11 @@ LIMITS = (
 )
 
 
-def write_card(run: Path, weights: Path, settings: dict[str, Any]) -> None:
-    """Write ``tiny.json`` and ``tiny_heldout.txt`` beside the weights, from the folder of a finished run."""
+def write_card(run: Path, weights: Path, settings: dict[str, Any], hardware: str) -> None:
+    """Write ``tiny.json`` and ``tiny_heldout.txt`` beside the weights, from the folder of a finished run.
+
+    `hardware` says what it was trained on, in words.
+    """
     rows = [json.loads(line) for line in (run / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
     content = weights.read_bytes()
     steps = [row for row in rows if "loss" in row]
@@ -44,8 +47,8 @@ def write_card(run: Path, weights: Path, settings: dict[str, Any]) -> None:
             "command": "python -m cellseg1.training.pretrain",
             "settings": settings,
             "steps": rows[-1]["step"],
-            "active_minutes": round(steps[-1]["seconds"] / 60, 1),
-            "hardware": "one CPU thread, bfloat16 autocast",
+            "active_minutes": round(steps[-1]["seconds"] / 60, 1) if steps else None,
+            "hardware": hardware,
         },
         "data": DATA,
         "held_out": "tiny_heldout.txt: images of these acquisition groups were never trained on",

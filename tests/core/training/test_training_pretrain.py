@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from cellseg1.training.pretrain.batches import batches, make_batch
+from cellseg1.training.pretrain.card import write_card
 from cellseg1.training.pretrain.crops import draw_crop
 from cellseg1.training.pretrain.loop import _State, batch_loss, run
 from cellseg1.training.pretrain.pack import read_data, write_pack
@@ -136,6 +137,14 @@ def test_the_command_writes_weights_curve_and_list(tmp_path):
     assert (tmp_path / "out" / "heldout.txt").read_text() == "dsb2018_stage1/b.png\n"
     last = json.loads((tmp_path / "out" / "curve.jsonl").read_text().splitlines()[-1])
     assert set(last["fixed"]) == {"dsb2018_stage1/fluorescence", "synthetic"}
+    weights = tmp_path / "tiny.safetensors"
+    weights.write_bytes((tmp_path / "out" / "tiny.safetensors").read_bytes())
+    write_card(tmp_path / "out", weights, {"batch": 1}, "a test")
+    card = json.loads((tmp_path / "tiny.json").read_text())
+    assert card["size_bytes"] == weights.stat().st_size
+    assert card["training"]["hardware"] == "a test"
+    assert card["training"]["steps"] == last["step"]
+    assert (tmp_path / "tiny_heldout.txt").read_text() == "dsb2018_stage1/b.png\n"
 
 
 def same_pools(one, other):
