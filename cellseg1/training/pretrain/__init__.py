@@ -2,6 +2,6 @@
 
 ``python -m cellseg1.training.pretrain --data FOLDER --out FOLDER --minutes N [--resume]``
 
-On a GPU, ``--device cuda --batch 64 --workers 14`` keeps it busy; `cellseg1.training.pretrain.pack` makes the data small
-enough to be brought there.
+On a GPU, ``--device cuda --batch 64 --workers 14`` keeps it busy; `cellseg1.training.pretrain.pack` makes the data
+small enough to be brought there.
 """
