@@ -445,11 +445,18 @@ def _choose_share(model: Model, inputs: Sequence[_Input], tell: Callable[[str], 
         return model.settings.trained_share, model.card
     training = model.module.training
     model.module.eval()
-    ap = ap_before(model, [entry.image for entry in inputs])
+    try:
+        ap = ap_before(model, [entry.image for entry in inputs])
+        share = share_for(ap)
+        kept = "all" if share == 1 else f"{share:.0%}"
+        remark = f"Before the training the network has an AP@0.5 of {ap:.2f} here, so {kept} of the change is kept."
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        # A training can do with less memory, tile by tile; it must not end over this.
+        share = 0.75
+        remark = "Memory was not enough to look at the image before the training; 75% of the change is kept."
     model.module.train(training)
-    share = share_for(ap)
-    kept = "all" if share == 1 else f"{share:.0%}"
-    remark = f"Before the training the network has an AP@0.5 of {ap:.2f} here, so {kept} of the change is kept."
     tell(remark)
     return share, _noted(model.card, remark)
 
