@@ -97,7 +97,9 @@ def predict_candidates(
 
     def find(wanted: float, number: int = 0, box: Box | None = None) -> Candidates | None:
         def report(share: float) -> None:
-            if progress is not None and box is None:
+            # What only serves the first look would make the bar go back.
+            serving = box is not None or (own and number == 0 and wanted != model.scale)
+            if progress is not None and not serving:
                 # Most images need one look; further ones divide the last tenth, so that the bar never goes back.
                 progress(share * first_share if number == 0 else 1 - 0.1 * 0.5**number * (2 - share))
 

@@ -9,6 +9,9 @@ wants, it is looked at again at the scale that gives them that size, as the size
 Cells that are much too small are taken in groups, and the groups have the very size that the network wants.  So the
 place with the most proposals is also looked at twice as large: what falls into smaller cells there that explain more
 of the place was no cell.
+
+Cells that are much too large are not seen at all: a prompt is decoded in a window that they fill.  So where too few
+cells are found to tell their size, or the ones found are far too large, the image is also looked at from farther away.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from cellseg1.prediction.candidates import Candidates
     from cellseg1.prediction.select import Selection
 
+    Find = Callable[[float, int, "Box | None"], Candidates | None]
+    Choose = Callable[[Candidates], Selection]
+
 #: Sizes that differ by no more than this factor are left alone: the network was trained on a range of sizes.
 TOLERANCE = 1.25
 #: The scale is never changed by more than this factor.
@@ -40,6 +46,13 @@ _BETTER = 1.1
 #: long and judged no better on held-out images of three sizes of cells (decision 0014).
 _PLACE = 6
 _LOOKS = 3
+#: The look from farther away shrinks the image by this factor, which costs a ninth of a look.
+_FARTHER = 3.0
+#: Cells found that are wider than this many target diameters make that look worth while.
+_FAR_TOO_LARGE = 1.5
+#: What that look must explain, compared with the look before: groups of cells of the right size explain up to 1.2 times
+#: as much as the cells do, cells that are too large for the look before at least 2.5 times (decision 0014).
+_MUCH_BETTER = 1.5
 
 Box = tuple[int, int, int, int]
 
@@ -98,8 +111,8 @@ def densest_place(candidates: Candidates, side: int) -> Box | None:
 
 
 def at_own_scale(
-    find: Callable[[float, int, Box | None], Candidates | None],
-    choose: Callable[[Candidates], Selection],
+    find: Find,
+    choose: Choose,
     scale: float,
     target_diameter: float,
 ) -> Candidates | None:
@@ -109,7 +122,8 @@ def at_own_scale(
     ----------
     find
         ``find(scale, number, box)`` asks the network everywhere at a scale (model-input pixels per image pixel), in
-        the whole image or in a box of it; `number` counts the looks at the whole from 0.  None: it was stopped.
+        the whole image or in a box of it; `number` counts the looks at the whole from 0, and the looks that only
+        serve the first one have its number.  None: it was stopped.
     choose
         Chooses cells from proposals with the model's own thresholds, never with those of a slider, so that the
         scale does not depend on what is looked at later.
@@ -123,31 +137,42 @@ def at_own_scale(
     Candidates | None
         Those of the last look that explained the image as well as the look before; None when stopped.
     """
-    best: Look | None = None
-    wanted = scale
-    for number in range(_LOOKS):
-        candidates = find(wanted, number, None)
-        if candidates is None:
+    first = _look_at(scale, 0, None, find, choose)
+    if first is None:
+        return None
+    best, diameter = first, first.diameter
+    farther = None
+    if diameter is None or diameter * scale > _FAR_TOO_LARGE * target_diameter:
+        farther = _look_at(scale / _FARTHER, 0, None, find, choose)
+        if farther is None:
             return None
-        now = look(wanted, candidates, choose(candidates))
-        if best is not None and now.support < _SUPPORT * best.support:
-            break
-        best = now
-        diameter = now.diameter
-        if number == 0:
-            place = densest_place(candidates, round(_PLACE * target_diameter / wanted))
-            closer = None if place is None else find(2 * wanted, number, place)
-            if place is not None and closer is None:
+    if farther is not None and farther.diameter is not None and farther.support > _MUCH_BETTER * first.support:
+        best, diameter = farther, farther.diameter
+    else:
+        place = densest_place(first.candidates, round(_PLACE * target_diameter / scale))
+        if place is not None:
+            closer = _look_at(2 * scale, 0, place, find, choose)
+            if closer is None:
                 return None
-            if place is not None and closer is not None:
-                diameter = _diameter_seen_closer(now, place, look(2 * wanted, closer, choose(closer)))
+            diameter = _diameter_seen_closer(first, place, closer)
+    for number in range(1, _LOOKS):
         if diameter is None:
             break
         wanted = min(max(target_diameter / diameter, scale / LIMIT), scale * LIMIT)
-        if max(wanted / now.scale, now.scale / wanted) <= TOLERANCE:
+        if max(wanted / best.scale, best.scale / wanted) <= TOLERANCE:
             break
-    assert best is not None
+        now = _look_at(wanted, number, None, find, choose)
+        if now is None:
+            return None
+        if now.support < _SUPPORT * best.support:
+            break
+        best, diameter = now, now.diameter
     return best.candidates
+
+
+def _look_at(scale: float, number: int, box: Box | None, find: Find, choose: Choose) -> Look | None:
+    candidates = find(scale, number, box)
+    return None if candidates is None else look(scale, candidates, choose(candidates))
 
 
 def _diameter_seen_closer(whole: Look, place: Box, closer: Look) -> float | None:

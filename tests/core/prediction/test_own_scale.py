@@ -21,11 +21,14 @@ def proposals(scale, size, count, score=0.9):
     return dataclasses.replace(found, settings={"scale": scale})
 
 
-def run(answers, scale=0.8, target=28.0, closer=None):
+def run(answers, scale=0.8, target=28.0, closer=None, farther=None):
     """Answer the looks one after the other; return the chosen scale and the scales that were tried."""
     tried, places = [], []
 
     def find(wanted, number, box):
+        if number == 0 and tried and box is None:
+            assert wanted == pytest.approx(scale / 3)
+            return proposals(wanted, 0, 0) if farther is None else farther(wanted)
         if box is not None:
             assert wanted == pytest.approx(2 * tried[-1])
             assert len(tried) == 1
@@ -96,6 +99,47 @@ def test_groups_that_fall_into_smaller_cells_seen_closer_are_no_cells():
     assert run(answers, scale, closer=lambda s: proposals(s, 12, 60, score=0.3))[1] == [scale]
     # The same cells, seen closer, change nothing.
     assert run(answers, scale, closer=lambda s: proposals(s, 28, 8))[1] == [scale]
+
+
+def test_cells_too_large_to_be_seen_are_found_from_farther_away():
+    """A prompt is decoded in a window that such cells fill: nothing, or bits of them, are found at first."""
+    scale = 28 / diameter(10)
+    found = [
+        lambda s: proposals(s, 0, 0),
+        lambda s: proposals(s, 10, 4),
+        lambda s: proposals(s, 16, 5, score=0.5),
+    ]
+    for first in found:
+        chosen, tried = run([first], scale, farther=lambda s: proposals(s, 30, 8))
+        assert tried == [scale]
+        assert chosen == pytest.approx(scale / 3)
+        # A size between the two scales is looked at once more, at the scale that fits it.
+        answers = [first, lambda s: proposals(s, 20, 12)]
+        chosen, tried = run(answers, scale, farther=lambda s: proposals(s, 20, 12))
+        assert tried == pytest.approx([scale, 28 / diameter(20)])
+        assert chosen == tried[1]
+
+
+def test_what_explains_hardly_more_from_farther_away_is_groups_of_cells():
+    scale = 28 / diameter(10)
+    large = [lambda s: proposals(s, 17, 12), lambda s: proposals(s, 17, 12)]
+    chosen, tried = run(large, scale, farther=lambda s: proposals(s, 30, 5))
+    assert tried == pytest.approx([scale, 28 / diameter(17)])
+    assert chosen == tried[1]
+
+
+def test_cells_that_are_seen_well_are_not_looked_at_from_farther_away():
+    scale = 28 / diameter(30)
+
+    def never(_scale):
+        raise AssertionError
+
+    assert run([lambda s: proposals(s, 30, 8)], scale, farther=never)[1] == [scale]
+    assert run([lambda s: proposals(s, 14, 20)] * 2, scale, farther=never)[0] == pytest.approx(28 / diameter(14))
+
+
+def test_stopping_in_the_look_from_farther_away_gives_none():
+    assert run([lambda s: proposals(s, 0, 0)], farther=lambda _s: None)[0] is None
 
 
 def test_stopping_in_the_closer_look_gives_none():
