@@ -312,8 +312,6 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "scale_limit": (-0.3, 0.3),
         "crop_prob": 0.3,
         "crop_scale": (0.5, 1.0),
-        "pred_iou_thresh": 0.7,
-        "stability_score_thresh": 0.7,
         # So small a network must change as a whole to learn a kind of cells that it has never seen (decision 0016).
         "backbone_lr": 4e-4,
         "freeze_image_encoder": False,
