@@ -312,7 +312,7 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "scale_limit": (-0.3, 0.3),
         "crop_prob": 0.3,
         "crop_scale": (0.5, 1.0),
-        # Its masks are softer than those of the large backbones, but the published 0.6 lets through too much background.
+        # The published 0.6 lets through too much background, and 0.7 refuses cells (decision 0016).
         "stability_score_thresh": 0.65,
         # So small a network must change as a whole to learn a kind of cells that it has never seen (decision 0016).
         "backbone_lr": 4e-4,
