@@ -331,6 +331,10 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     },
 }
 
+#: Overrides for a backbone that was not trained on the user's cells: it is less sure of cells that are new to it, and
+#: with the thresholds of a trained one it would find hardly any where it knows many (decision 0016).
+UNTRAINED_SETTINGS: dict[str, dict[str, Any]] = {"tiny": {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.7}}
+
 #: Memory tiers of the published method (free GPU memory in GiB, first that fits): batch and accumulation.
 #: Below 6 GiB the encoder is recomputed in the backward pass.
 MEMORY_TIERS: tuple[tuple[float, str, dict[str, Any]], ...] = (
@@ -378,6 +382,11 @@ def make_settings(
     values["vit_name"] = backbone
     values.update(overrides or {})
     return Settings().replace(**values)
+
+
+def untrained_settings(backbone: str, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Build settings for a backbone that is used as it is; raises like `make_settings`."""
+    return make_settings(backbone=backbone, overrides={**UNTRAINED_SETTINGS.get(backbone, {}), **(overrides or {})})
 
 
 def settings_from_dict(values: Mapping[str, Any]) -> Settings:

@@ -49,10 +49,10 @@ def predict_job(channel: Channel, number: int, request: PredictRequest, options:
 def make_model(path: Path | None, backbone: str, device: str, overrides: dict[str, Any]) -> Model:
     """Load a model, or the plain backbone when there is none."""
     from cellseg1.model import load_model, plain_model
-    from cellseg1.settings import make_settings
+    from cellseg1.settings import untrained_settings
 
     if path is None:
-        return plain_model(backbone, make_settings(backbone=backbone, overrides=overrides), device)
+        return plain_model(backbone, untrained_settings(backbone, overrides), device)
     return load_model(path, device=device, overrides=overrides)
 
 

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from cellseg1.evaluation import evaluate_labels
 from cellseg1.model import Model
 from cellseg1.prediction.job import predict_pixels
+from cellseg1.settings import UNTRAINED_SETTINGS
 from cellseg1.training.samples import TrainingImage
 
 #: Side of the part of an image that is looked at, in pixels of the model input; a larger one only costs more time.
 _SIDE = 512
 #: Images that are looked at.
 _IMAGES = 3
-#: A network before its training is less sure of cells that are new to it: with the thresholds of a trained one it would
-#: find hardly any where it knows many (decision 0016).
-_BEFORE = {"image_scale": "model", "pred_iou_thresh": 0.7, "stability_score_thresh": 0.7}
 #: AP@0.5 up to which all of the change is kept, and from which on half of it.
 _POOR, _GOOD = 0.5, 0.7
 
@@ -35,7 +33,8 @@ def share_for(ap: float) -> float:
 
 def ap_before(model: Model, images: Sequence[TrainingImage]) -> float:
     """Mean AP@0.5 of a network, as it is now, on the part of each of the first images with the most cells."""
-    fixed = replace(model, settings=model.settings.replace(**_BEFORE))
+    settings = model.settings.replace(image_scale="model", **UNTRAINED_SETTINGS.get(model.settings.vit_name, {}))
+    fixed = replace(model, settings=settings)
     return float(np.mean([_ap_of(fixed, image) for image in images[:_IMAGES]]))
 
 

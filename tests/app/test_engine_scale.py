@@ -23,3 +23,11 @@ def test_a_scale_set_by_hand_is_used_as_it_is(monkeypatch):
     assert job.predict_candidates(model, pixels, scale=0.7) == "found"
     assert looked == [("own", 1.5), 0.7]
     assert PredictItem("a", None, None, scale=0.7).scale == 0.7
+
+
+def test_the_bundled_network_alone_is_believed_sooner_than_a_trained_one():
+    from app.engine.work_predict import make_model
+    from cellseg1.settings import make_settings, untrained_settings
+
+    assert make_model(None, "tiny", "cpu", {}).settings == untrained_settings("tiny") != make_settings()
+    assert make_model(None, "tiny", "cpu", {"pred_iou_thresh": 0.9}).settings.pred_iou_thresh == 0.9

@@ -12,6 +12,7 @@ from cellseg1.settings import (
     CPU_PRESET,
     FIELDS,
     RECIPES,
+    UNTRAINED_SETTINGS,
     Settings,
     check_value,
     help_table,
@@ -20,6 +21,7 @@ from cellseg1.settings import (
     memory_preset,
     parse_assignments,
     settings_from_dict,
+    untrained_settings,
 )
 
 #: The keys and defaults of the research code's example configuration.
@@ -332,3 +334,11 @@ def test_presets_by_free_memory(free, name, batch, accumulation, recompute):
     assert (settings.batch_size, settings.gradient_accumulation_step) == (batch, accumulation)
     assert settings.gradient_checkpointing is recompute
     assert memory_preset(free, "tiny")[1] == {}
+
+
+def test_a_backbone_that_was_not_trained_is_believed_sooner():
+    trained, plain = make_settings("studio", "tiny"), untrained_settings("tiny")
+    assert plain.pred_iou_thresh < trained.pred_iou_thresh
+    assert plain.replace(**{key: getattr(trained, key) for key in UNTRAINED_SETTINGS["tiny"]}) == trained
+    assert untrained_settings("tiny", {"pred_iou_thresh": 0.9}).pred_iou_thresh == 0.9
+    assert untrained_settings("vit_b") == make_settings("studio", "vit_b")
