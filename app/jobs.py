@@ -14,7 +14,7 @@ from cellseg1.files import free_file
 from cellseg1.lora.header import load_card
 from cellseg1.masks import write_label_image
 from cellseg1.prediction.select import SelectSettings, select_settings
-from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, Settings, make_settings, settings_from_dict
+from cellseg1.settings import DEFAULT_BACKBONE, Settings, make_settings, settings_from_dict, untrained_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -351,7 +351,7 @@ def scale_difference(model_diameter: float | None, image_diameter: float | None)
 def _settings_of(model: Path | None, backbone: str, overrides: Mapping[str, Any]) -> Settings:
     """Return the settings with which a model (None: the backbone as it is) predicts."""
     if model is None:
-        return make_settings(DEFAULT_RECIPE, backbone, overrides)
+        return untrained_settings(backbone, overrides)
     if model.suffix.lower() != ".cs1":
         return make_settings("paper", "vit_b", overrides)
     return settings_from_dict(load_card(model).settings).replace(**overrides)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ from app.pages.choose_images import ChooseImagesDialog
 from app.pages.predict import PredictPanel
 from app.pages.predict_scale import Misfit, ModelFacts, facts_of, misfits, rescaling
 from cellseg1.errors import CellSeg1Error
-from cellseg1.settings import make_settings
+from cellseg1.prediction.select import select_settings
+from cellseg1.settings import make_settings, untrained_settings
 
 
 @pytest.fixture
@@ -311,6 +313,19 @@ def test_the_card_gives_the_line_the_defaults_and_the_scale(stage, tmp_path):
     ratio = stage.session.document.cells.median_diameter() / 9
     assert ratio > 1.2
     assert stage.session.jobs.calls[-1][1]["rescale"] == {"i0": pytest.approx(3.0 / ratio)}
+
+
+def test_the_network_as_it_comes_is_shown_with_its_own_thresholds(bench, monkeypatch):
+    """What the window shows and what the engine counts must not disagree about what is a cell."""
+    bench.fake_engines(monkeypatch)
+    bench.project("a")
+    panel = bench.show(PredictPanel(bench.session, bench.canvas))
+    wanted = untrained_settings("tiny")
+    assert wanted.pred_iou_thresh != make_settings().pred_iou_thresh
+    panel.press()
+    bench.wait(lambda: bench.jobs)
+    select = bench.session.project.runs[-1].fields["select"]
+    assert select == dataclasses.asdict(select_settings(wanted))
 
 
 def test_planes_of_stacks_that_were_never_opened_are_found_before_all_are_predicted(bench, monkeypatch):
