@@ -50,8 +50,8 @@ _LOOKS = 3
 _FARTHER = 3.0
 #: Cells found that are wider than this many target diameters make that look worth while.
 _FAR_TOO_LARGE = 1.5
-#: What that look must explain, compared with the look before: groups of cells of the right size explain up to 1.2 times
-#: as much as the cells do, cells that are too large for the look before at least 2.5 times (decision 0014).
+#: What that look must explain, compared with the look before: groups of cells of the right size explained at most 0.94
+#: times as much as the cells did, cells that were too large for the look before at least 2.5 times (decision 0014).
 _MUCH_BETTER = 1.5
 
 Box = tuple[int, int, int, int]

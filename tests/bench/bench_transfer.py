@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from cellseg1.masks import read_mask, write_label_image
 from cellseg1.model import load_model
 from cellseg1.prediction.job import predict_candidates
 from cellseg1.prediction.select import Selector, select_settings
-from cellseg1.settings import parse_assignments
+from cellseg1.settings import DEFAULT_RECIPE, UNTRAINED_SETTINGS, parse_assignments
 from cellseg1.training.job import train
 
 
@@ -164,6 +165,9 @@ def run(which, data, pretrain, k, options, overrides, choices=None):
     others = {name: [] for name in choices or {}}
     for adapter in (True, False) if not options.only_with else (True,):
         model.set_adapter(adapter)
+        if not adapter and options.recipe == DEFAULT_RECIPE:
+            # The network as it comes is compared as it is used.
+            model = replace(model, settings=model.settings.replace(**UNTRAINED_SETTINGS["tiny"]))
         scores, spent = [], 0.0
         for picture, truth in tests:
             pixels = to_model_input(picture, model.input_rule)
