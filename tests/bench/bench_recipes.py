@@ -71,6 +71,8 @@ def main():
     parser.add_argument("--paper-steps", type=int, help="batches of `paper` that take as long as 120 of `studio`")
     parser.add_argument("--measure", action="store_true", help="measure that number and end")
     parser.add_argument("--runs", type=int, nargs="+", default=[0])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
+    parser.add_argument("--without-paper", action="store_true", help="only `studio` and its defects")
     options = parser.parse_args()
     if options.measure:
         torch.set_num_threads(options.threads)
@@ -84,11 +86,12 @@ def main():
     back = {name: {name: "upstream"} for name in CHOSEN}
     wanted = []
     for k in options.runs:
-        for which in SETS:
-            wanted.append(("paper", which, k, paper, {}))
+        for which in options.sets:
+            if not options.without_paper:
+                wanted.append(("paper", which, k, paper, {}))
             wanted.append(("studio", which, k, options, {}, back))
     for name in (*TRAINED, "output_size"):
-        wanted += [(f"{name} back", which, 0, options, {name: "upstream"}) for which in SETS]
+        wanted += [(f"{name} back", which, 0, options, {name: "upstream"}) for which in options.sets]
     run_all(wanted, options)
 
 
