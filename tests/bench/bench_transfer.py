@@ -182,7 +182,7 @@ def run(which, data, pretrain, k, options, overrides, choices=None):
         row["ap" if adapter else "ap_without"] = round(float(np.mean(scores)), 4)
         if adapter:
             row["each"] = [round(score, 3) for score in scores]
-        row["seconds_per_image"] = round(spent / len(tests), 2)
+            row["seconds_per_image"] = round(spent / len(tests), 2)
     if others:
         row["choices"] = {key: round(float(np.mean(values)), 4) for key, values in others.items()}
     return row
