@@ -328,6 +328,8 @@ BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "trained_share": None,
         "image_scale": "own",
         "prompt_rule": "sparing",
+        # Its decoder divides them again; many at once let it use its memory again.
+        "points_per_batch": 1024,
     },
 }
 

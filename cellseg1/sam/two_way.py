@@ -6,16 +6,21 @@ or queries (L x C x C / 2 products each).  Since T is about five and L is 256, i
 through those matrices instead: with keys K = X Wk', the products Q K' are (Q Wk) X', and the sum A (X Wv') is
 (A X) Wv'.  What every place shares drops out: a softmax does not see a constant added to all of a row.  The result is
 the same but for rounding.
+
+What is left is bound by memory, so with a `Scratch` the largest intermediate values share one place.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from cellseg1.sam.scratch import Scratch
 
 
 def applies(transformer: nn.Module) -> bool:
@@ -24,7 +29,9 @@ def applies(transformer: nn.Module) -> bool:
     return not any(isinstance(dropout, nn.Dropout) and dropout.p > 0 for dropout in dropouts)
 
 
-def two_way(transformer: Any, image: Tensor, position: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
+def two_way(
+    transformer: Any, image: Tensor, position: Tensor, prompts: Tensor, scratch: Scratch | None = None
+) -> tuple[Tensor, Tensor]:
     """Do what `TwoWayTransformer.forward` does.
 
     Parameters
@@ -37,6 +44,8 @@ def two_way(transformer: Any, image: Tensor, position: Tensor, prompts: Tensor) 
         (L, C) their positional encoding, the same for every prompt.
     prompts
         (N, T, C) tokens of the prompts.
+    scratch
+        Given, memory is used again and **`image` is overwritten**; the answers are the same.
 
     Returns
     -------
@@ -45,17 +54,26 @@ def two_way(transformer: Any, image: Tensor, position: Tensor, prompts: Tensor) 
     tokens, places = prompts, image
     for layer in transformer.layers:
         tokens = among_tokens(layer, tokens, prompts)
-        placed = places + position
+        placed = _placed(places, position, scratch)
         tokens = layer.norm2(
             tokens + _tokens_from_image(layer.cross_attn_token_to_image, tokens + prompts, placed, places)
         )
         tokens = layer.norm3(tokens + layer.mlp(tokens))
         places = layer.norm4(
-            _image_from_tokens(layer.cross_attn_image_to_token, placed, tokens + prompts, tokens, places)
+            _image_from_tokens(
+                layer.cross_attn_image_to_token, placed, tokens + prompts, tokens, places, in_place=scratch is not None
+            )
         )
     final = transformer.final_attn_token_to_image
-    tokens = tokens + _tokens_from_image(final, tokens + prompts, places + position, places)
+    tokens = tokens + _tokens_from_image(final, tokens + prompts, _placed(places, position, scratch), places)
     return transformer.norm_final_attn(tokens), places
+
+
+def _placed(places: Tensor, position: Tensor, scratch: Scratch | None) -> Tensor:
+    if scratch is None:
+        return places + position
+    room = scratch.take("placed", places.shape, torch.result_type(places, position))
+    return torch.add(places, position, out=room)
 
 
 def weight_of(layer: nn.Linear) -> Tensor:
@@ -104,7 +122,9 @@ def _tokens_from_image(attention: Any, asked: Tensor, placed: Tensor, places: Te
     return result
 
 
-def _image_from_tokens(attention: Any, placed: Tensor, keyed: Tensor, valued: Tensor, places: Tensor) -> Tensor:
+def _image_from_tokens(
+    attention: Any, placed: Tensor, keyed: Tensor, valued: Tensor, places: Tensor, *, in_place: bool
+) -> Tensor:
     """Add to `places` (N, L, C) what the image takes from the tokens: keys from `keyed`, values from `valued`."""
     heads = attention.num_heads
     queries = _rows_by_head(weight_of(attention.q_proj), heads)
@@ -124,6 +144,8 @@ def _image_from_tokens(attention: Any, placed: Tensor, keyed: Tensor, valued: Te
     if bias is not None:
         # The shares of each head add up to one, so what is added to all values, divided by the heads, arrives once.
         given = given + bias / heads
+    if in_place and places.dtype == share.dtype == given.dtype:
+        return places.baddbmm_(share, given)
     return torch.baddbmm(places, share, given)
 
 

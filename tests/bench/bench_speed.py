@@ -1,6 +1,7 @@
 """Speed of `tiny` on this computer: encoding, a click, a whole image, a training step.  Prints medians of several runs.
 
-``python tests/bench/bench_speed.py [--threads 2]``
+``python tests/bench/bench_speed.py [--threads 2] [--model MODEL.cs1 --images IMAGE ...]``: with a model, only the time
+that it takes for the middle 512 x 512 pixels of each image.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from cellseg1.bundled import resource_path
 from cellseg1.images import read_image, to_model_input
 from cellseg1.lora.inject import inject_lora
 from cellseg1.masks import read_mask
-from cellseg1.model import plain_model
+from cellseg1.model import load_model, plain_model
 from cellseg1.prediction.job import predict_pixels
 from cellseg1.sam.precision import autocast_dtype
 from cellseg1.settings import make_settings
@@ -45,11 +47,29 @@ def sample():
     return np.block([[a, b], [c, d]])
 
 
+def trained(model_file, images, batch):
+    """Seconds that a trained model takes for the middle of each image."""
+    model = load_model(model_file, device="cpu", overrides={"points_per_batch": batch} if batch else None)
+    for path in images:
+        plane = read_image(path).plane()
+        top, left = (max(0, (side - 512) // 2) for side in plane.shape[:2])
+        pixels = to_model_input(plane[top : top + 512, left : left + 512], model.input_rule)
+        cells = int(predict_pixels(model, pixels).labels.max(initial=0))
+        seconds = median(lambda pixels=pixels: predict_pixels(model, pixels), 1)
+        sys.stdout.write(f"{path.name} {pixels.shape[:2]}: {seconds:.2f} s, {cells} cells\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--images", type=Path, nargs="+", default=[])
+    parser.add_argument("--points-per-batch", type=int, help="instead of the number that the model was made with")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.model:
+        trained(options.model, options.images, options.points_per_batch)
+        return
     settings = make_settings()
     model = plain_model("tiny", settings, "cpu")
     backbone = model.backbone

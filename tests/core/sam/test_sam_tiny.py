@@ -83,6 +83,28 @@ def test_each_prompt_is_answered_for_itself(model):
     assert torch.equal(some.origin, whole.origin[some.kept])
 
 
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("least", [None, 0.2])
+def test_memory_that_is_used_again_changes_no_answer(model, monkeypatch, half, least):
+    """With gradients every value has a place of its own; without them batches follow each other in the same one."""
+    monkeypatch.setattr(model, "decode_batch", 3)
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 96, 160) * 255
+    asked = prompts(*[(i * 21.0, i * 13.0) for i in range(8)])
+    answers = []
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients), torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            embedding = model.encode(image)
+            before = [feature.clone() for feature in embedding.features]
+            answers.append(model.decode(embedding, *asked, min_score=least))
+            assert all(torch.equal(one, other) for one, other in zip(before, embedding.features, strict=True))
+    own, again = answers
+    assert len(own.scores) == 8
+    assert len(own.kept) > 3, "what is kept must come from several batches"
+    for name in ("scores", "kept", "logits", "origin"):
+        assert torch.equal(getattr(own, name), getattr(again, name)), name
+
+
 def test_no_prompt_and_nobody_good_enough(model):
     with torch.no_grad():
         embedding = model.encode(torch.zeros(1, 3, 64, 80))

@@ -6,6 +6,7 @@ from segment_anything.modeling.transformer import TwoWayTransformer
 from torch import nn
 
 from cellseg1.lora.layer import LoraLinear
+from cellseg1.sam.scratch import Scratch, scratch_for
 from cellseg1.sam.two_way import applies, two_way, upscaled
 
 torch.set_num_threads(1)
@@ -60,6 +61,31 @@ def test_same_gradients():
     for name in set(sums[0]) - nothing:
         torch.testing.assert_close(sums[0][name], sums[1][name], rtol=2e-3, atol=1e-4)
     assert all(float(sums[0][name].abs().max()) < 1e-4 for name in nothing)
+
+
+def test_memory_is_used_again_and_nothing_returned_lies_in_it():
+    module, scratch = transformer(2), Scratch()
+    torch.manual_seed(4)
+    position = torch.randn(24, 32)
+    kept = []
+    with torch.no_grad():
+        # The last batch of an image is smaller than the ones before.
+        for count in (5, 5, 2):
+            image, prompts = torch.randn(count, 24, 32), torch.randn(count, 3, 32)
+            wanted = two_way(module, image.clone(), position, prompts)
+            kept.append((wanted, two_way(module, image, position, prompts, scratch)))
+    for wanted, found in kept:
+        assert all(torch.equal(one, other) for one, other in zip(wanted, found, strict=True))
+    room = scratch.take("placed", (5, 24, 32), torch.float32)
+    assert room.data_ptr() == scratch.take("placed", (2, 24, 32), torch.float32).data_ptr()
+    assert scratch.take("placed", (2, 24, 32), torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_gradients_need_every_value():
+    assert scratch_for(torch.zeros(1)) is None
+    with torch.no_grad():
+        assert scratch_for(torch.zeros(1)) is not None
+        assert scratch_for(torch.zeros(1, device="meta")) is None
 
 
 def test_an_adapter_switched_off_does_not_count():
