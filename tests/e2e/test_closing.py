@@ -6,8 +6,8 @@ from desktop import until
 
 from app.project.project import Project
 
-#: Seconds that a job may take.
-JOB = 180
+#: Seconds that a job may take: an engine that reads torch from a slow, busy disk needs minutes to begin.
+JOB = 360
 
 
 def start_training(studio, steps):
