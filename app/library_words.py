@@ -89,7 +89,7 @@ _SENTENCES: tuple[object, ...] = (
     QT_TRANSLATE_NOOP("Library", "There is no such file."),
     QT_TRANSLATE_NOOP("Library", "It is not an image of a known kind."),
     # What an engine is doing.
-    QT_TRANSLATE_NOOP("Library", "Loading the libraries"),
+    QT_TRANSLATE_NOOP("Library", "Loading libraries"),
     QT_TRANSLATE_NOOP("Library", "Reading the images"),
     QT_TRANSLATE_NOOP("Library", "Epoch {n} of {all}"),
     QT_TRANSLATE_NOOP("Library", "Measuring the model on its training image"),

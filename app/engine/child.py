@@ -199,7 +199,7 @@ def crash_report(folder: Path | None) -> Iterator[None]:
 def _run(channel: Channel, number: int, request: Request, options: EngineOptions) -> Done | Failed:
     if isinstance(request, (TrainRequest, PredictRequest)):
         # torch takes seconds, and from a slow disk a minute, before the job has a word of its own.
-        channel.send(number, Progress(0.0, "Loading the libraries"))
+        channel.send(number, Progress(0.0, "Loading libraries"))
     match request:
         case TrainRequest():
             from app.engine.work_train import train_job

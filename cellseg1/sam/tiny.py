@@ -256,7 +256,7 @@ class TinyModel(nn.Module):
         # Mask prompts are not offered: without these the file is smaller and no weight is left untrained.
         del self.prompt_encoder.mask_downscaling
         self.mask_decoder = TinyMaskDecoder()
-        #: Prompts decoded at once; bounds the memory of prediction.  Half as many take a quarter longer on a CPU.
+        #: Prompts decoded at once; bounds the memory of prediction.  Half as many took a tenth longer on a CPU.
         self.decode_batch = 256
         self.register_buffer("pixel_mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
@@ -350,12 +350,13 @@ class _Field:
         y = (corner[:, 1] + self.margin).clamp(0, self.height - size)
         rows = image_index[:, None] * self.height + y[:, None] + along
         index = rows[:, :, None] * self.width + (x[:, None] + along)[:, None, :]
-        shape = (len(corner), size * size, self.channels)
-        if scratch is None:
-            return self.flat.index_select(0, index.flatten()).view(shape)
-        room = scratch.take(f"windows of {size}", shape, self.flat.dtype)
-        torch.index_select(self.flat, 0, index.flatten(), out=room.view(-1, self.channels))
-        return room
+        room = (
+            None
+            if scratch is None
+            else scratch.take(f"windows of {size}", (index.numel(), self.channels), self.flat.dtype)
+        )
+        found = torch.index_select(self.flat, 0, index.flatten(), out=room)
+        return found.view(len(corner), size * size, self.channels)
 
 
 def window_origin(points: Tensor, labels: Tensor) -> Tensor:

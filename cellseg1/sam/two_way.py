@@ -70,9 +70,7 @@ def two_way(
 
 
 def _placed(places: Tensor, position: Tensor, scratch: Scratch | None) -> Tensor:
-    if scratch is None:
-        return places + position
-    room = scratch.take("placed", places.shape, torch.result_type(places, position))
+    room = None if scratch is None else scratch.take("placed", places.shape, torch.result_type(places, position))
     return torch.add(places, position, out=room)
 
 
@@ -144,6 +142,7 @@ def _image_from_tokens(
     if bias is not None:
         # The shares of each head add up to one, so what is added to all values, divided by the heads, arrives once.
         given = given + bias / heads
+    # Autocast does not reach what is done in place, so all must have the same type already.
     if in_place and places.dtype == share.dtype == given.dtype:
         return places.baddbmm_(share, given)
     return torch.baddbmm(places, share, given)

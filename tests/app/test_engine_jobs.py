@@ -69,7 +69,7 @@ def test_training_gives_a_model_with_progress_curve_and_preview(trained):
     assert shares == sorted(shares)
     assert shares[-1] == 1
     # Libraries come first: from a slow disk they take a minute, and a word is due before.
-    assert [one.text for one in heard["progress"][:2]] == ["Loading the libraries", "Reading the images"]
+    assert [one.text for one in heard["progress"][:2]] == ["Loading libraries", "Reading the images"]
     assert any("Trainable" in text for text in heard["said"])
     assert job.log == heard["said"]
     first, last = heard["previewed"][0], heard["previewed"][-1]

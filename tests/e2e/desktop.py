@@ -23,6 +23,8 @@ NEEDED = ("Xvfb", "openbox", "xdotool")
 SCREEN = "1366x768x24"
 #: The computer may be busy with other things; what takes this long does not come any more.
 PATIENCE = 90.0
+#: Seconds that a job may take: importing a cold torch alone took 60 s on a slow, busy disk.
+JOB = 360
 
 
 def missing():

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from desktop import until
+from desktop import JOB, until
 
 from app.project.project import Project
-
-#: Seconds that a job may take: an engine that reads torch from a slow, busy disk needs minutes to begin.
-JOB = 360
 
 
 def start_training(studio, steps):

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from desktop import LateError, until
+from desktop import JOB, LateError, until
 
 from app.project.project import Project
 
@@ -18,8 +18,6 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs an X server of
 #: As typed into the form; and after how many steps the training is stopped and kept, which even a busy computer does
 #: in some seconds.
 EPOCHS, STEPS = 5, 4
-#: Seconds that a job may take: an engine that reads torch from a slow, busy disk needs minutes to begin.
-JOB = 360
 
 
 def truth_of(studio, name):

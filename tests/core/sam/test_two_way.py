@@ -73,7 +73,9 @@ def test_memory_is_used_again_and_nothing_returned_lies_in_it():
         for count in (5, 5, 2):
             image, prompts = torch.randn(count, 24, 32), torch.randn(count, 3, 32)
             wanted = two_way(module, image.clone(), position, prompts)
+            untouched = image.clone()
             kept.append((wanted, two_way(module, image, position, prompts, scratch)))
+            assert not torch.equal(image, untouched), "its memory is used again"
     for wanted, found in kept:
         assert all(torch.equal(one, other) for one, other in zip(wanted, found, strict=True))
     room = scratch.take("placed", (5, 24, 32), torch.float32)
