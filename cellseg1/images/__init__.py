@@ -8,6 +8,7 @@ from __future__ import annotations
 from cellseg1.images.convert import InputRule, pick_channels, to_model_input
 from cellseg1.images.image import Image, ImageInfo
 from cellseg1.images.read import IMAGE_SUFFIXES, read_image, recognise
+from cellseg1.images.specification import InputSpecification, PlaneChoice, parse_channels, plane_input
 from cellseg1.images.tiles import (
     TileRule,
     make_tiles,
@@ -22,9 +23,13 @@ __all__ = [
     "Image",
     "ImageInfo",
     "InputRule",
+    "InputSpecification",
+    "PlaneChoice",
     "TileRule",
     "make_tiles",
+    "parse_channels",
     "pick_channels",
+    "plane_input",
     "read_image",
     "recognise",
     "resize_image",

@@ -15,13 +15,13 @@ MAX_GUESSED_CHANNELS = 5
 """An unnamed axis of at most this many entries is taken for channels, a longer one for focal planes."""
 
 
-def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[str, bool]:
+def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any], *, planes_first: bool = False) -> tuple[str, bool]:
     """Name the axes of an array that comes without names.
 
     The rules, in this order:
 
     - two axes are ``YX``;
-    - a last axis of 3, or of 4 in an 8-bit image, holds colour samples (``S``; the fourth is alpha);
+    - a last axis of 3 holds colour samples (``S``), in a file of 8-bit masks also one of 4 (the fourth is alpha);
     - another last axis of at most `MAX_GUESSED_CHANNELS` holds channels (``C``);
     - of one axis before ``YX``: at most `MAX_GUESSED_CHANNELS` entries are channels, more are focal planes (``Z``);
     - of two axes before ``YX``: the later one, else the earlier one, is the channels if it is that short; the
@@ -34,6 +34,8 @@ def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[str, bool]
         1 to 6 lengths.
     dtype
         Type of the values.
+    planes_first
+        Axes before ``YX`` are planes however short they are, as in a file of masks, which has no channels.
 
     Returns
     -------
@@ -47,9 +49,9 @@ def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[str, bool]
     last = shape[-1]
     # A short last axis only means channels when the axis before it can be the width of an image.
     if shape[-2] > MAX_GUESSED_CHANNELS and last <= MAX_GUESSED_CHANNELS:
-        colour = last == 3 or (last == 4 and dtype == np.uint8)
+        colour = last == 3 or (last == 4 and dtype == np.uint8 and planes_first)
         return _guess_stack(shape[:-3], may_have_channels=False, tail="YXS" if colour else "YXC")
-    return _guess_stack(shape[:-2], may_have_channels=True, tail="YX")
+    return _guess_stack(shape[:-2], may_have_channels=not planes_first, tail="YX")
 
 
 def _guess_stack(lengths: tuple[int, ...], *, may_have_channels: bool, tail: str) -> tuple[str, bool]:

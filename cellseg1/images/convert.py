@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from cellseg1.errors import ImageError, SettingsError
+from cellseg1.images.outliers import filled, find_outliers, quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 MAX_CHANNELS = 32
 """A plane with more values per pixel is more likely a stack whose axes are in the wrong order."""
 
+#: Outliers that leave the image more than this share of the range of grey values do no harm.
+_HARMLESS = 0.92
+
 
 @dataclass(frozen=True, slots=True)
 class InputRule:
@@ -25,46 +30,66 @@ class InputRule:
     Attributes
     ----------
     kind
-        ``minmax`` as the research code did it, or ``percentile``, which a few hot pixels cannot spoil.
+        ``minmax`` as the research code did it, or ``percentile``.
     low, high
         Percentiles that become 0 and 255 (``percentile`` only).
+    outliers
+        ``leave_out``: hot and dead pixels, burnt-in bars, black borders and debris do not count for the percentiles
+        (see `cellseg1.images.outliers`); ``keep``: every pixel counts.  ``percentile`` only.
+    ranges
+        Set by hand: the values, in units of the image, that become 0 and 255.  One pair for all channels, or one for
+        each channel that the network sees; empty: measured.
     """
 
     kind: Literal["minmax", "percentile"] = "percentile"
     low: float = 0.1
     high: float = 99.9
+    outliers: Literal["leave_out", "keep"] = "keep"
+    ranges: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in ("minmax", "percentile"):
             raise SettingsError(f"Unknown input rule {self.kind!r}: choose minmax or percentile.")
         if not 0 <= self.low < self.high <= 100:
             raise SettingsError(f"The percentiles {self.low} and {self.high} must satisfy 0 <= low < high <= 100.")
+        if self.outliers not in ("leave_out", "keep"):
+            raise SettingsError(f"Outliers cannot be treated by {self.outliers!r}: choose leave_out or keep.")
+        for low, high in self.ranges:
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise SettingsError(f"The input range {low:g} to {high:g} is empty: the first value must be the lower.")
 
-    def to_dict(self) -> dict[str, str | float]:
+    def range_of(self, channel: int) -> tuple[float, float] | None:
+        """Return the range set by hand for a channel of those that the network sees (0, 1, 2), None when measured."""
+        return self.ranges[channel if len(self.ranges) > 1 else 0] if self.ranges else None
+
+    def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"kind": self.kind, "low": self.low, "high": self.high}
+        values: dict[str, Any] = {"kind": self.kind, "low": self.low, "high": self.high, "outliers": self.outliers}
+        return {**values, "ranges": [list(pair) for pair in self.ranges]} if self.ranges else values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> InputRule:
-        """Make the rule that `to_dict` described.
+        """Make the rule that `to_dict` described; what older versions wrote keeps its meaning.
 
         Raises
         ------
         SettingsError
             On unknown keys and impossible values.
         """
-        unknown = set(values) - {"kind", "low", "high"}
+        unknown = set(values) - {"kind", "low", "high", "outliers", "ranges"}
         if unknown or "kind" not in values:
-            raise SettingsError(f"An input rule has the keys kind, low and high, not {sorted(values)}.")
+            raise SettingsError(
+                f"An input rule has the keys kind, low, high, outliers and ranges, not {sorted(values)}."
+            )
         try:
-            return cls(values["kind"], float(values.get("low", 0.1)), float(values.get("high", 99.9)))
-        except (TypeError, ValueError) as error:
+            ranges = tuple((float(low), float(high)) for low, high in values.get("ranges", ()))
+            low, high = float(values.get("low", 0.1)), float(values.get("high", 99.9))
+            return cls(values["kind"], low, high, values.get("outliers", "keep"), ranges)
+        except (TypeError, ValueError, OverflowError) as error:
             raise SettingsError(f"The input rule {dict(values)} is not valid: {error}") from error
 
 
-def pick_channels(
-    plane: NDArray[Any], channels: Sequence[int] | None = None, names: Sequence[str] = ()
-) -> tuple[tuple[int, ...], str]:
+def pick_channels(plane: NDArray[Any], channels: Sequence[int] | None = None) -> tuple[int, ...]:
     """Choose at most three channels of a plane.
 
     Parameters
@@ -74,13 +99,6 @@ def pick_channels(
     channels
         1 to 3 channel numbers (from 0), which then become red, green, blue (one: grey).  None: all if there are at
         most three, else the first three that are not empty.
-    names
-        Channel names for the note.
-
-    Returns
-    -------
-    tuple[tuple[int, ...], str]
-        The channel numbers, and a sentence for the user when some were left out ("" otherwise).
 
     Raises
     ------
@@ -92,16 +110,11 @@ def pick_channels(
         chosen = tuple(int(c) for c in channels)
         if not 1 <= len(chosen) <= 3 or any(not 0 <= c < count for c in chosen):
             raise ImageError(f"Channels {list(chosen)} cannot be used: give 1 to 3 numbers from 0 to {count - 1}.")
-        return chosen, ""
+        return chosen
     if count <= 3:
-        return tuple(range(count)), ""
-    filled = [c for c in range(count) if _has_signal(plane[..., c])]
-    chosen = tuple(filled[:3]) or (0,)
-    labels = [names[c] if c < len(names) and names[c] else str(c) for c in chosen]
-    return chosen, (
-        f"The image has {count} channels; {', '.join(labels)} are used as red, green and blue. "
-        "Choose others if the cells are not in them."
-    )
+        return tuple(range(count))
+    shown = [c for c in range(count) if has_signal(plane[..., c])]
+    return tuple(shown[:3]) or (0,)
 
 
 def to_model_input(
@@ -145,36 +158,58 @@ def to_model_input(
     ImageError
         When `plane` is not a plane, or a channel does not exist.
     """
-    planar = _as_channels(plane)
-    chosen, _ = pick_channels(planar, channels)
+    return scaled_input(plane, rule, channels, colour=colour)[0]
+
+
+def scaled_input(
+    plane: NDArray[Any], rule: InputRule, channels: Sequence[int] | None = None, *, colour: bool | None = None
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Do what `to_model_input` does; returns also sentences about what was left out of the scaling."""
+    planar = _as_channels(plane, limited=channels is None)
+    chosen = pick_channels(planar, channels)
     values = planar[..., list(chosen)] if len(chosen) < planar.shape[2] or channels is not None else planar
-    filled = [c for c in range(values.shape[2]) if _has_signal(values[..., c])]
+    shown = [c for c in range(values.shape[2]) if has_signal(values[..., c])]
     out = np.zeros((*values.shape[:2], 3), np.uint8)
-    if not filled:
-        return out
-    scale = _minmax if rule.kind == "minmax" else _percentile
-    first = values[..., filled[0]]
-    if len(filled) == 1 or (len(filled) == 2 and np.array_equal(first, values[..., filled[1]])):
-        out[...] = scale(first, rule)[..., np.newaxis]
-    elif len(filled) == 3 and _scaled_together(values, rule, colour=colour if channels is None else False):
-        out[...] = scale(values, rule)
+    if not shown:
+        return out, ()
+    if len(rule.ranges) > 1 and len(rule.ranges) != values.shape[2]:
+        raise SettingsError(
+            f"Input ranges are set for {len(rule.ranges)} channels, but the network sees {values.shape[2]} of this "
+            "image; set one range for all, or one for each."
+        )
+    notes: list[str] = []
+    first = values[..., shown[0]]
+    if len(shown) == 1 or (len(shown) == 2 and np.array_equal(first, values[..., shown[1]])):
+        out[...] = _scaled(first, rule, shown[0], notes)[..., np.newaxis]
+    elif len(shown) == 3 and _scaled_together(values, rule, colour=colour if channels is None else False):
+        out[...] = _scaled(values, rule, 0, notes)
     else:
-        for c in filled:
-            out[..., c] = scale(values[..., c], rule)
-    return out
+        for c in shown:
+            out[..., c] = _scaled(values[..., c], rule, c, notes)
+    return out, tuple(notes)
 
 
 def _scaled_together(values: NDArray[Any], rule: InputRule, *, colour: bool | None) -> bool:
+    if len(rule.ranges) > 1:
+        return False
     return rule.kind == "minmax" or (values.dtype == np.uint8 if colour is None else colour)
 
 
-def _as_channels(plane: NDArray[Any]) -> NDArray[Any]:
+def _scaled(values: NDArray[Any], rule: InputRule, channel: int, notes: list[str]) -> NDArray[np.uint8]:
+    by_hand = rule.range_of(channel)
+    if by_hand is not None:
+        return _through_table(_finite(values), *by_hand, rounded=True)
+    return _minmax(values) if rule.kind == "minmax" else _percentile(values, rule, notes)
+
+
+def _as_channels(plane: NDArray[Any], *, limited: bool = True) -> NDArray[Any]:
     """Bring a plane to (H, W, C)."""
     if plane.ndim == 3 and plane.shape[0] == 1 and plane.shape[2] > MAX_CHANNELS:
         plane = plane[0]
     if plane.ndim == 2:
         plane = plane[..., np.newaxis]
-    if plane.ndim != 3 or plane.dtype.kind not in "buif" or plane.shape[2] > MAX_CHANNELS or 0 in plane.shape:
+    too_many = limited and plane.ndim == 3 and plane.shape[2] > MAX_CHANNELS
+    if plane.ndim != 3 or plane.dtype.kind not in "buif" or too_many or 0 in plane.shape:
         raise ImageError(
             f"An array of shape {plane.shape} and type {plane.dtype} is not one plane of an image. "
             "Give rows x columns, or rows x columns x channels."
@@ -182,7 +217,7 @@ def _as_channels(plane: NDArray[Any]) -> NDArray[Any]:
     return plane
 
 
-def _has_signal(channel: NDArray[Any]) -> bool:
+def has_signal(channel: NDArray[Any]) -> bool:
     """Whether a channel holds anything but zeros and NaN."""
     if channel.dtype.kind == "f":
         return bool(np.any((channel != 0) & ~np.isnan(channel)))
@@ -219,7 +254,7 @@ def _through_table(values: NDArray[Any], low: float, high: float, *, rounded: bo
     return scale(values)
 
 
-def _minmax(values: NDArray[Any], _rule: InputRule) -> NDArray[np.uint8]:
+def _minmax(values: NDArray[Any]) -> NDArray[np.uint8]:
     values = _finite(values)
     low, high = float(values.min()), float(values.max())
     if low == high:
@@ -227,31 +262,24 @@ def _minmax(values: NDArray[Any], _rule: InputRule) -> NDArray[np.uint8]:
     return _through_table(values, low, high, rounded=False)
 
 
-def _percentile(values: NDArray[Any], rule: InputRule) -> NDArray[np.uint8]:
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+def _percentile(values: NDArray[Any], rule: InputRule, notes: list[str]) -> NDArray[np.uint8]:
+    valid = np.isfinite(values) if values.dtype.kind == "f" else None
+    finite = values if valid is None or valid.all() else values[valid]
     if finite.size == 0:
         return np.zeros(values.shape, np.uint8)
-    low, high = _percentiles(finite, rule.low, rule.high)
+    low, high = quantiles(finite, (rule.low, rule.high))
+    if rule.outliers == "leave_out":
+        whole = None if valid is None else valid if values.ndim == 2 else valid.all(axis=2)
+        found = find_outliers(values, whole)
+        if found is not None:
+            kept = ~found.mask if whole is None else whole & ~found.mask
+            without = quantiles(values[kept], (rule.low, rule.high))
+            # What hardly changes the contrast does not change it at all: good images stay exactly as they are.
+            if without[0] < without[1] and without[1] - without[0] < _HARMLESS * (high - low):
+                notes.extend(found.notes)
+                return filled(_through_table(_finite(values), *without, rounded=True), found)
     if low == high:
         low, high = float(finite.min()), float(finite.max())
     if low == high:
         return np.zeros(values.shape, np.uint8)
     return _through_table(_finite(values), low, high, rounded=True)
-
-
-def _percentiles(values: NDArray[Any], low: float, high: float) -> tuple[float, float]:
-    """Equal to np.percentile, by counting where the type allows: sorting a large slide takes seconds."""
-    if values.dtype.kind == "b":
-        values = values.view(np.uint8)
-    if not (values.dtype.kind in "ui" and values.dtype.itemsize <= 2):
-        below, above = np.percentile(values.astype(np.float64), [low, high])
-        return float(below), float(above)
-    least = int(values.min())
-    cumulated = np.cumsum(np.bincount((values.astype(np.int32) - least).ravel()))
-    found: list[float] = []
-    for percent in (low, high):
-        position = (values.size - 1) * percent / 100
-        before = int(position)
-        first, second = np.searchsorted(cumulated, [before, min(before + 1, values.size - 1)], side="right")
-        found.append(least + float(first) + (position - before) * float(second - first))
-    return found[0], found[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +13,20 @@ from cellseg1.errors import ImageError
 from cellseg1.images.axes import describe_guess, guess_axes, order_axes
 from cellseg1.images.colour import cmyk_to_rgb
 from cellseg1.images.formats.arrays import decode_nifti, decode_npy
-from cellseg1.images.formats.decoded import Decoded, Samples, Source
+from cellseg1.images.formats.decoded import Decoded, Samples, Source, damaged
 from cellseg1.images.formats.pictures import decode_bmp, decode_jpeg, decode_png
 from cellseg1.images.formats.tiff import decode_tiff
 from cellseg1.images.image import Image, ImageInfo
+from cellseg1.images.opening import open_regular, reading
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
     from typing import BinaryIO
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".nii", ".nii.gz")
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk",
+    ".svs", ".npy", ".nii", ".nii.gz",
+)  # fmt: skip
 """What file dialogs and folder listings offer; `read_image` itself looks only at the content."""
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -39,13 +43,14 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     Returns
     -------
     Image
-        The values as stored (8 or 16 bit, integer or float; nothing is scaled), except that palettes and CMYK
-        become RGB and alpha is dropped, each with a note.  NIfTI arrays are turned so that rows come first.
+        The values as stored (8 or 16 bit, integer or float; nothing is scaled), except that palettes and other
+        colour spaces become RGB, greys whose 0 is white are inverted, and alpha is dropped, each with a note.  NIfTI
+        arrays are turned so that rows come first.
 
     Raises
     ------
     ImageError
-        When the file is missing, empty, damaged, cut off, too large, or no image.
+        When the file is missing, no regular file, empty, damaged, cut off, too large, or no image.
     """
     return load(path, as_labels=False)
 
@@ -59,25 +64,30 @@ def recognise(path: str | os.PathLike[str]) -> None:
         When the file is missing, empty, or of no known kind.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as stream:
-            _choose(path, stream, path.stat().st_size)
-    except FileNotFoundError as error:
-        raise ImageError(f"{path} does not exist. Check the name and the folder.") from error
-    except OSError as error:
-        raise ImageError(f"{path} cannot be opened: {error.strerror or error}. Check that you may read it.") from error
+    with reading(path, ImageError, lambda why: damaged(path, why)), open_regular(path) as stream:
+        _choose(path, stream, _size(stream))
 
 
 def load(path: str | os.PathLike[str], *, as_labels: bool) -> Image:
     """Read an image, or with `as_labels` a label image: palette indices, inverted greys and alpha stay as stored."""
     path = Path(path)
-    decoded = _decode(path, as_labels=as_labels)
+    with reading(path, ImageError, lambda why: damaged(path, why)):
+        with open_regular(path) as stream:
+            size = _size(stream)
+            decode = _choose(path, stream, size)
+            stream.seek(0)
+            decoded = decode(Source(stream, path, size, as_labels))
+        return _as_image(path, decoded, as_labels=as_labels)
+
+
+def _as_image(path: Path, decoded: Decoded, *, as_labels: bool) -> Image:
+    """Name the axes, bring them into order and say what was assumed."""
     decoded = _plain_colour(decoded) if not as_labels or decoded.samples == "cmyk" else decoded
     array, axes, notes, guessed = decoded.array, decoded.axes, decoded.notes, decoded.guessed
     if not axes:
         shape: tuple[int, ...] = array.shape
         array = array.reshape(shape[_leading_ones(shape) :])
-        axes, guessed = guess_axes(array.shape, array.dtype)
+        axes, guessed = guess_axes(array.shape, array.dtype, planes_first=as_labels)
         if axes.endswith("S"):
             samples: Samples = "rgba" if array.shape[-1] == 4 else "rgb"
             # The guess covers what the last axis holds as well, so alpha is treated like any other file's.
@@ -133,34 +143,8 @@ def _plain_colour(decoded: Decoded) -> Decoded:
     return replace(decoded, array=array[index], samples="rgb" if samples == "rgba" else "")
 
 
-def _decode(path: Path, *, as_labels: bool) -> Decoded:
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder. Choose an image file in it.")
-    try:
-        with path.open("rb") as stream:
-            size = path.stat().st_size
-            decode = _choose(path, stream, size)
-            stream.seek(0)
-            return _run(decode, Source(stream, path, size, as_labels))
-    except FileNotFoundError as error:
-        raise ImageError(f"{path} does not exist. Check the name and the folder.") from error
-    except OSError as error:
-        raise ImageError(f"{path} cannot be opened: {error.strerror or error}. Check that you may read it.") from error
-
-
-def _run(decode: Callable[[Source], Decoded], source: Source) -> Decoded:
-    """Run a decoder and turn every library's own error into one sentence."""
-    try:
-        return decode(source)
-    except (ImageError, ImportError):
-        raise
-    except MemoryError as error:
-        raise ImageError(
-            f"{source.path} does not fit the memory of this computer. Cut it into smaller images."
-        ) from error
-    except Exception as error:
-        why = str(error).strip().rstrip(".").replace("\n", " ") or type(error).__name__
-        raise source.damaged(why) from error
+def _size(stream: BinaryIO) -> int:
+    return os.fstat(stream.fileno()).st_size
 
 
 def _choose(path: Path, stream: BinaryIO, size: int) -> Callable[[Source], Decoded]:
@@ -175,7 +159,7 @@ def _choose(path: Path, stream: BinaryIO, size: int) -> Callable[[Source], Decod
             with gzip.open(stream) as inside:
                 start = inside.read(352)
         except (OSError, EOFError, zlib.error) as error:
-            raise ImageError(f"{path} is damaged: its compression is broken. Copy or export it again.") from error
+            raise damaged(path, "its compression is broken") from error
     is_nifti = start[344:347] in (b"n+1", b"ni1") or start[4:7] in (b"n+2", b"ni2")
     if is_nifti:
         return decode_nifti
@@ -190,7 +174,30 @@ def _choose(path: Path, stream: BinaryIO, size: int) -> Callable[[Source], Decod
             return decode_tiff
         if start.startswith(b"\x93NUMPY"):
             return decode_npy
-    raise ImageError(f"{path} is not an image of a known kind. Save it as PNG, JPEG, BMP, TIFF, NPY or NIfTI.")
+    raise ImageError(f"{path} {_what_else(start)} Save it as PNG, JPEG, BMP, TIFF, NPY or NIfTI.")
 
+
+def _what_else(start: bytes) -> str:
+    """Say what a file is that is no image of ours, as far as its first bytes tell."""
+    for begin, what in _OTHERS:
+        if start.startswith(begin):
+            return f"is {what}, which is not an image of a known kind."
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "is a WebP picture, which is not an image of a known kind."
+    return "is not an image of a known kind."
+
+
+_OTHERS = (
+    (b"PK\x03\x04", "a ZIP archive (as ImageJ's ROI files are)"),
+    (b"Iout", "a region of ImageJ (ROI)"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (.h5, .ims)"),
+    (b"ZISRAWFILE", "a Zeiss CZI file"),
+    (b"\x70\x00\x00\x00", "a Leica LIF file"),
+    (b"\xda\xce\xbe\x0a", "a Nikon ND2 file"),
+    (b"GIF8", "a GIF picture"),
+    (b"\x00\x00\x00\x0cjP", "a JPEG 2000 picture"),
+    (b"%PDF", "a PDF document"),
+)
+"""First bytes of files that people have beside their images."""
 
 _BMP_HEADER_SIZES = tuple(size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124))

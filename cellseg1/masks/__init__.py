@@ -5,7 +5,7 @@ Never imports torch or Qt.
 
 from __future__ import annotations
 
-from cellseg1.masks.check import cell_areas, look_at_masks, median_cell_diameter
+from cellseg1.masks.check import cell_areas, look_at_labels, look_at_masks, median_cell_diameter
 from cellseg1.masks.edit import (
     Box,
     Selector,
@@ -20,14 +20,29 @@ from cellseg1.masks.edit import (
     union,
 )
 from cellseg1.masks.ids import components, relabel_sequential, remap_colours
-from cellseg1.masks.pairing import Pairing, list_images, natural_key, pair_by_name, plain_stem
-from cellseg1.masks.read import Mask, read_mask
+from cellseg1.masks.kinds import PIECES, Pieces
+from cellseg1.masks.pairing import (
+    Listing,
+    Pairing,
+    list_folder,
+    list_images,
+    list_masks,
+    name_key,
+    natural_key,
+    pair_by_name,
+    plain_stem,
+)
+from cellseg1.masks.read import Mask, MaskFile, open_mask, read_mask
 from cellseg1.masks.write import write_label_image
 
 __all__ = [
+    "PIECES",
     "Box",
+    "Listing",
     "Mask",
+    "MaskFile",
     "Pairing",
+    "Pieces",
     "Selector",
     "box_of",
     "cell_areas",
@@ -36,11 +51,16 @@ __all__ = [
     "delete",
     "erase",
     "fill_holes",
+    "list_folder",
     "list_images",
+    "list_masks",
+    "look_at_labels",
     "look_at_masks",
     "median_cell_diameter",
     "merge",
+    "name_key",
     "natural_key",
+    "open_mask",
     "paint",
     "pair_by_name",
     "plain_stem",

@@ -36,6 +36,19 @@ def median_cell_diameter(labels: NDArray[np.int32]) -> float:
     return float(np.median(2 * np.sqrt(areas / math.pi))) if areas.size else 0.0
 
 
+def look_at_labels(labels: NDArray[np.int32]) -> list[str]:
+    """Say what in the numbering of a label image (H, W) is probably a mistake, whatever it is used for.
+
+    Cells in several pieces, and one cell that covers more than half; empty when nothing is suspicious.
+    """
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    cells = np.flatnonzero(areas)
+    if cells.size == 0:
+        return []
+    return [*_huge(areas, cells, labels.size), *_pieces(labels, cells)]
+
+
 def look_at_masks(
     image_shape: tuple[int, ...], labels: NDArray[np.int32], region: NDArray[np.bool_] | None = None
 ) -> list[str]:
@@ -85,10 +98,7 @@ def _count_and_size(areas: NDArray[np.int64], cells: NDArray[np.int64], area: in
     if cells.size < FEW_CELLS:
         what = "1 cell is" if cells.size == 1 else f"{cells.size} cells are"
         found.append(f"Only {what} annotated; {FEW_CELLS} or more give a much better model.")
-    largest = int(cells[sizes.argmax()])
-    share = areas[largest] / area
-    if share > LARGE_CELL_SHARE:
-        found.append(f"Cell {largest} covers {share:.0%} of the annotated area; is the background painted as a cell?")
+    found += _huge(areas, cells, area)
     tiny = cells[sizes < TINY_CELL_PIXELS]
     if tiny.size:
         found.append(
@@ -97,6 +107,14 @@ def _count_and_size(areas: NDArray[np.int64], cells: NDArray[np.int64], area: in
     if cells.size >= FEW_CELLS and np.ptp(sizes) <= 0.01 * sizes.mean():
         found.append("All cells have the same area; are these stamped shapes and not outlines of cells?")
     return found
+
+
+def _huge(areas: NDArray[np.int64], cells: NDArray[np.int64], area: int) -> list[str]:
+    largest = int(cells[areas[cells].argmax()])
+    share = areas[largest] / area
+    if share <= LARGE_CELL_SHARE:
+        return []
+    return [f"Cell {largest} covers {share:.0%} of the annotated area; is the background painted as a cell?"]
 
 
 def _pieces(labels: Labels, cells: NDArray[np.int64]) -> list[str]:

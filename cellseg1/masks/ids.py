@@ -102,9 +102,12 @@ def components(cells: NDArray[np.bool_]) -> Labels:
     return found
 
 
-def equal_pieces(labels: NDArray[Any]) -> Labels:
-    """Number the 4-connected pieces of equal id of a (H, W) int32 label image; background 0."""
+def equal_pieces(labels: NDArray[Any], *, corners: bool = False) -> Labels:
+    """Number the 4-connected pieces of equal id of a (H, W) int32 label image; background 0.
+
+    With `corners` pieces that touch at a corner are one.
+    """
     from skimage import measure
 
     label: Any = measure.label
-    return np.asarray(label(labels, background=0, connectivity=1), dtype=np.int32)
+    return np.asarray(label(labels, background=0, connectivity=2 if corners else 1), dtype=np.int32)

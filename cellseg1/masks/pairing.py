@@ -1,33 +1,71 @@
-"""Finding images in a folder, and the mask that belongs to each, by name."""
+"""Finding images and masks in folders, naming results, and matching masks with images by name."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellseg1.errors import ImageError, PairingError
+from cellseg1.images.opening import open_regular
 from cellseg1.images.read import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _WORDS = "cp_masks|masks|mask|labels|label|seg|images|image|img|gt"
 _TAIL = re.compile(rf"[_\-. ](?:{_WORDS})$")
 _HEAD = re.compile(rf"^(?:{_WORDS})[_\-. ]")
+MASK_TAIL = re.compile(r"[_\-. ](?:cp_masks|masks|mask|labels|label|seg|gt)$")
+"""What the name of a mask ends in, in small letters and without suffix."""
+_BESIDE_TAIL = re.compile(r"_(?:flows|flows_cp_masks|outlines_cp_masks|cp_outlines|cp_flows|dp|cellprob)$")
+"""What Cellpose writes beside an image that is neither an image nor a mask."""
+
+_UNREAD = {
+    ".czi": "Zeiss CZI", ".lif": "Leica LIF", ".nd2": "Nikon ND2", ".oib": "Olympus OIB", ".oif": "Olympus OIF",
+    ".vsi": "Olympus VSI", ".ims": "Imaris", ".h5": "HDF5", ".hdf5": "HDF5", ".zarr": "Zarr", ".n5": "N5",
+    ".webp": "WebP", ".gif": "GIF", ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jxl": "JPEG XL", ".avif": "AVIF",
+    ".heic": "HEIC", ".heif": "HEIF", ".dcm": "DICOM", ".mrc": "MRC", ".dm3": "Gatan DM3", ".dm4": "Gatan DM4",
+    ".ndpi": "Hamamatsu NDPI", ".scn": "Leica SCN", ".mrxs": "MIRAX", ".zvi": "Zeiss ZVI", ".ics": "ICS", ".ids": "ICS",
+    ".nrrd": "NRRD", ".mha": "MetaImage", ".mhd": "MetaImage", ".img": "NIfTI/Analyze pair", ".npz": "NPZ",
+    ".mat": "MATLAB", ".psd": "Photoshop", ".xcf": "GIMP", ".dng": "camera raw", ".nef": "camera raw",
+    ".cr2": "camera raw", ".exr": "OpenEXR", ".avi": "video", ".mp4": "video", ".mov": "video",
+}  # fmt: skip
+"""Kinds of image files that people have and that are not read yet."""
 
 
 def plain_stem(path: Path) -> str:
-    """Return the file name without its suffix; ``.nii.gz`` and ``.ome.tif`` go as a whole."""
+    """Return the name that results of an image get: without the suffixes of readers, both of ``.ome.tif``.
+
+    What is no suffix of an image stays: ``scan.001`` and ``scan.002`` are two images.
+    """
     name = path.name
+    suffix = _image_suffix(name)
+    stem = name[: -len(suffix)] if suffix else name
+    if stem.lower().endswith(".ome") and len(stem) > len(".ome"):
+        stem = stem[: -len(".ome")]
+    return stem
+
+
+def _image_suffix(name: str) -> str:
+    """Return the suffix of a reader that `name` ends in, the longest one; "" when there is none or nothing is left."""
     lower = name.lower()
-    for suffix in (".nii.gz", ".ome.tif", ".ome.tiff"):
-        if lower.endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return path.stem
+    found = [one for one in (*IMAGE_SUFFIXES, ".zarr") if lower.endswith(one) and len(name) > len(one)]
+    return max(found, key=len, default="")
+
+
+def name_key(path: Path) -> str:
+    """Return what two files of one image share: the plain stem, whatever its case and how its accents are stored."""
+    return _folded(plain_stem(path))
+
+
+def _folded(text: str) -> str:
+    # macOS stores "é" as two characters and Windows as one; both are the same name.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
@@ -36,8 +74,37 @@ def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], path.name
 
 
-def list_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """List the image files of a folder in natural order, without hidden files and sub-folders.
+# ---- folders
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a folder, in natural order.
+
+    Attributes
+    ----------
+    images
+        Images, without the masks beside them.
+    masks
+        Files that are called as the mask of an image beside them, such as ``a_cp_masks.png`` beside ``a.png``.
+    left_out
+        What looks like an image and is not used, with the reason.
+    """
+
+    images: tuple[Path, ...]
+    masks: tuple[Path, ...] = ()
+    left_out: tuple[tuple[Path, str], ...] = ()
+
+    def report(self) -> list[str]:
+        """Return sentences that name what was left out; empty when nothing was."""
+        by_reason: dict[str, list[Path]] = defaultdict(list)
+        for path, reason in self.left_out:
+            by_reason[reason].append(path)
+        return [f"Left out: {_names(paths)} ({reason})." for reason, paths in by_reason.items()]
+
+
+def list_folder(folder: str | os.PathLike[str]) -> Listing:
+    """List the images and masks of a folder, without hidden files and what is in sub-folders.
 
     Raises
     ------
@@ -46,16 +113,92 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     """
     folder = Path(folder)
     try:
-        entries = list(folder.iterdir())
+        entries = sorted(folder.iterdir(), key=natural_key)
     except NotADirectoryError as error:
         raise ImageError(f"{folder} is a file. Choose the folder that holds the images.") from error
     except OSError as error:
         raise ImageError(f"The folder {folder} cannot be read: {error.strerror}. Check the name.") from error
-    return sorted((path for path in entries if _is_image(path) and path.is_file()), key=natural_key)
+    left_out = [(path, reason) for path in entries if (reason := why_left_out(path))]
+    reasons = {path for path, _ in left_out}
+    files = [path for path in entries if path not in reasons and is_called_image(path.name) and path.is_file()]
+    beside = by_products(files)
+    left_out += [(path, beside[path]) for path in files if path in beside]
+    files = [path for path in files if path not in beside]
+    masks = _masks_beside(files)
+    return Listing(tuple(path for path in files if path not in masks), tuple(masks), tuple(left_out))
 
 
-def _is_image(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name.lower().endswith(IMAGE_SUFFIXES)
+def list_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the image files of a folder in natural order; see `list_folder`."""
+    return list(list_folder(folder).images)
+
+
+def list_masks(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the mask files of a folder: those called so where images lie beside them, else all."""
+    found = list_folder(folder)
+    return list(found.masks or found.images)
+
+
+def is_called_image(name: str) -> bool:
+    """Whether a file's name ends as those of images do; hidden files do not count."""
+    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def why_left_out(path: Path) -> str:
+    """Return why something in a folder that looks like an image cannot be used; "" for images and everything else."""
+    if path.name.startswith("."):
+        return ""
+    kind = _UNREAD.get(path.suffix.lower())
+    if kind is not None:
+        return f"{kind} files are not read yet; save them as OME-TIFF"
+    if not is_called_image(path.name) or path.is_file() or path.is_dir():
+        return ""
+    if path.is_symlink() and not path.exists():
+        return "a link to a file that is not there"
+    return "not a regular file"
+
+
+def by_products(files: Iterable[Path]) -> dict[Path, str]:
+    """Find what other programs wrote beside an image and that is neither image nor mask, with the reason."""
+    found: dict[Path, str] = {}
+    files = list(files)
+    keys = {(path.parent, _without_mask_words(name_key(path))) for path in files}
+    for path in files:
+        if _folded(path.name).endswith("_seg.npy") and _holds_objects(path):
+            found[path] = "a segmentation of Cellpose, which is not read; save its masks as PNG or TIFF there"
+            continue
+        stem = _BESIDE_TAIL.sub("", name_key(path))
+        if stem != name_key(path) and (path.parent, stem) in keys:
+            found[path] = "a by-product of Cellpose, no image and no mask"
+    return found
+
+
+def _holds_objects(path: Path) -> bool:
+    """Whether an NPY file holds Python objects, as Cellpose's do, and not a plain array."""
+    try:
+        with open_regular(path) as stream:
+            return b"'descr': '|O'" in stream.read(256)
+    except OSError:
+        return False
+
+
+def _masks_beside(files: Sequence[Path]) -> list[Path]:
+    """Return the files that are called as the mask of another one."""
+    keys = {name_key(path) for path in files}
+    masks = []
+    for path in files:
+        stem = _without_mask_words(name_key(path))
+        if stem != name_key(path) and stem in keys:
+            masks.append(path)
+    return masks
+
+
+def _without_mask_words(key: str) -> str:
+    """Take ``_cp_masks``, ``.labels`` ... off a name, and the ``.ome`` that may stand before them."""
+    return MASK_TAIL.sub("", key).removesuffix(".ome")
+
+
+# ---- matching
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +258,13 @@ def pair_by_name(images: Sequence[Path], masks: Sequence[Path]) -> Pairing:
 
     Three rounds, each over what the one before left: the same name without suffix; the same name without words such as
     ``_mask``, ``_cp_masks``, ``img_`` or ``_gt`` at its ends; the same last number, but only if this pairs all that is
-    left one to one.  Case does not matter.  Hidden files are ignored.
+    left one to one.  Case does not matter, nor how accents are stored.  Hidden files are ignored.
     """
     left_images = sorted({p for p in images if not p.name.startswith(".")}, key=natural_key)
     left_masks = sorted({p for p in masks if not p.name.startswith(".")}, key=natural_key)
     pairs: list[tuple[Path, Path]] = []
     ambiguous: list[tuple[tuple[Path, ...], tuple[Path, ...]]] = []
-    for key in (_exact_key, _bare_key):
+    for key in (name_key, _bare_key):
         matched, doubtful = _match(left_images, left_masks, key)
         pairs += matched
         ambiguous += doubtful
@@ -153,15 +296,11 @@ def _match(
     return pairs, doubtful
 
 
-def _exact_key(path: Path) -> str:
-    return plain_stem(path).casefold()
-
-
 def _bare_key(path: Path) -> str:
     """Take the words off, as long as something is left."""
-    name = plain_stem(path).casefold()
+    name = name_key(path)
     while True:
-        shorter = _HEAD.sub("", _TAIL.sub("", name))
+        shorter = _HEAD.sub("", _TAIL.sub("", name)).removesuffix(".ome")
         if shorter in ("", name):
             return name
         name = shorter

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cellseg1.errors import ImageError, MaskError
+from cellseg1.images.image import Image
+from cellseg1.images.opening import reading
 from cellseg1.images.read import load
-from cellseg1.masks.ids import components, equal_pieces, relabel_sequential, remap_colours
+from cellseg1.masks.kinds import PIECES, Pieces, find_cells
 
 if TYPE_CHECKING:
     import os
 
     from numpy.typing import NDArray
-
-    from cellseg1.images.image import Image
-    from cellseg1.masks.ids import Labels
-
-_BINARY_VALUES = (1, 255, 65535)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +30,7 @@ class Mask:
     labels
         (H, W) int32; 0 is background, cells are 1..n without gaps, in the order of their ids (or colours) in the file.
     original_ids
-        The n ids in the file; for colour and binary masks, which have none, simply 1..n.
+        The n ids in the file; where cells are pieces or colours, which have none, simply 1..n.
     notes
         Sentences that the user should see, such as "The mask has only two values; ...".
     """
@@ -46,18 +45,132 @@ class Mask:
         return len(self.original_ids)
 
 
+class MaskFile:
+    """A mask file, decoded once: one mask, or one for each plane of its image.
+
+    Attributes
+    ----------
+    path
+        The file.
+    n_t, n_z
+        Time points and focal planes, named as the image names them.
+    notes
+        What was said when the file was decoded.
+    """
+
+    def __init__(self, path: Path, image: Image, pieces: Pieces, notes: tuple[str, ...]) -> None:
+        self.path = path
+        self.notes = notes
+        self._image = image
+        self._pieces = pieces
+
+    @property
+    def n_t(self) -> int:
+        """Number of time points."""
+        return self._image.n_t
+
+    @property
+    def n_z(self) -> int:
+        """Number of focal planes."""
+        return self._image.n_z
+
+    @property
+    def n_planes(self) -> int:
+        """Number of masks in the file."""
+        return self.n_t * self.n_z
+
+    def plane(self, z: int = 0, t: int = 0) -> Mask:
+        """Return the cells of one plane; a file of one mask has that one for whichever plane.
+
+        Raises
+        ------
+        MaskError
+            When the file has no such plane, or it cannot be used as a mask.
+        """
+        plane, notes = self._values(z, t)
+        with reading(self.path, MaskError, lambda why: MaskError(f"{self.path} cannot be used as a mask: {why}.")):
+            try:
+                found = find_cells(
+                    plane,
+                    pieces=self._pieces,
+                    lossy=self._image.info.format == "JPEG",
+                    colour=self._image.is_colour,
+                )
+            except MaskError as error:
+                raise MaskError(f"{self.path} cannot be used as a mask: {error}") from error
+            return Mask(found.labels, found.ids, (*self.notes, *notes, *found.notes))
+
+    def area(self, z: int = 0, t: int = 0) -> NDArray[np.bool_]:
+        """Return (H, W), true where a plane holds anything but background."""
+        plane, _ = self._values(z, t)
+        area: NDArray[np.bool_] = plane != 0
+        if area.ndim == 3:
+            area = np.any(area, axis=2)
+        return area
+
+    def _values(self, z: int, t: int) -> tuple[NDArray[Any], tuple[str, ...]]:
+        if self.n_planes == 1:
+            z = t = 0
+        try:
+            plane = self._image.plane(z, t)
+        except ImageError as error:
+            raise MaskError(str(error)) from error
+        return _without_alpha(plane, self._image)
+
+
+def open_mask(path: str | os.PathLike[str], *, image: Image | None = None, pieces: Pieces = "auto") -> MaskFile:
+    """Decode a mask file.
+
+    Parameters
+    ----------
+    path
+        Any file that `read_image` reads.
+    image
+        The image that the masks belong to: the planes of a stack of masks are then those of the image, whether the
+        file names its axes or not.
+    pieces
+        Whether separate pieces of one id or colour are separate cells: ``split`` them, ``keep`` them together, or
+        ``auto``: split them where a few ids have many pieces, as colours and classes have, and say so.
+
+    Raises
+    ------
+    MaskError
+        When the file cannot be read, or holds a stack and the image has one plane.
+    """
+    if pieces not in PIECES:
+        raise MaskError(f"Unknown choice {pieces!r} for the pieces of a mask: choose {', '.join(PIECES)}.")
+    path = Path(path)
+    try:
+        masks = load(path, as_labels=True)
+    except ImageError as error:
+        raise MaskError(str(error)) from error
+    notes = tuple(note for note in masks.info.notes if "axes" not in note)
+    if image is not None:
+        masks, said = _with_planes_of(image, masks)
+        notes += said
+    return MaskFile(path, masks, pieces, notes)
+
+
 def read_mask(
-    path: str | os.PathLike[str], *, require_cells: bool = False, z: int | None = None, t: int | None = None
+    path: str | os.PathLike[str],
+    *,
+    require_cells: bool = False,
+    z: int | None = None,
+    t: int | None = None,
+    image: Image | None = None,
+    pieces: Pieces = "auto",
 ) -> Mask:
     """Read a mask: integer ids, colours, a palette, or only two values.
 
     - Whole numbers of any type (also floats without fractions, and three equal channels) are ids; 0 is background.
-      A file without any 0 has no background: each of its ids is a cell.
+      A file without any 0 has no background: each of its ids is a cell; but of two values, or of classes, the one
+      along the border is the background.
     - A palette image's indices are its ids.
     - In RGB each colour is a cell (`remap_colours` says which colour is the background); fully transparent pixels are
       background too.
     - If there are only two values, 0 and 1, 255 or 65535, or black and one colour, the 4-connected pieces are the
-      cells, and a note says so.
+      cells, and a note says so.  Soft edges between two values are cut half-way.
+    - Ids or colours that are used for many pieces each are classes; see `pieces`.
 
     Parameters
     ----------
@@ -67,6 +180,8 @@ def read_mask(
         Refuse a mask without cells.
     z, t
         Plane of a stack; needed only for stacks.
+    image, pieces
+        See `open_mask`.
 
     Raises
     ------
@@ -74,106 +189,63 @@ def read_mask(
         When the file cannot be read, is a picture and no mask, has negative or fractional values, is a stack and no
         plane was named, or is empty and `require_cells` is set.
     """
-    try:
-        image = load(path, as_labels=True)
-        plane = _one_plane(image, z, t)
-    except ImageError as error:
-        raise MaskError(str(error)) from error
-    notes = [note for note in image.info.notes if "axes" not in note]
-    plane, notes = _without_alpha(plane, image, notes)
-    try:
-        mask = _from_plane(plane, image, notes)
-    except MaskError as error:
-        raise MaskError(f"{path} cannot be used as a mask: {error}") from error
+    masks = open_mask(path, image=image, pieces=pieces)
+    for name, index, count in (("z", z, masks.n_z), ("t", t, masks.n_t)):
+        if count > 1 and index is None:
+            raise MaskError(
+                f"{path} is a stack of {count} planes, not one mask. Choose a plane ({name} = 0 to {count - 1})."
+            )
+    mask = masks.plane(z or 0, t or 0)
     if require_cells and mask.n_cells == 0:
-        raise MaskError(f"{path} holds no cells. Draw some, or choose another mask.")
+        where = f" in its plane z = {z or 0}, t = {t or 0}" if masks.n_planes > 1 else ""
+        raise MaskError(f"{path} holds no cells{where}. Draw some, or choose another mask.")
     return mask
 
 
-def _one_plane(image: Image, z: int | None, t: int | None) -> NDArray[Any]:
-    for name, index, count in (("z", z, image.n_z), ("t", t, image.n_t)):
-        if count > 1 and index is None:
-            raise MaskError(
-                f"{image.info.path} is a stack of {count} planes, not one mask. "
-                f"Choose a plane ({name} = 0 to {count - 1})."
-            )
-    return image.plane(z or 0, t or 0)
+def _with_planes_of(image: Image, masks: Image) -> tuple[Image, tuple[str, ...]]:
+    """Name the planes of masks as those of their image are named."""
+    have, want = masks.n_t * masks.n_z, image.n_t * image.n_z
+    if have == 1 and "C" in masks.info.axes and masks.n_channels == want > 1 and image.n_channels != want:
+        masks = _renamed(masks, {"C": "Z"})
+        have = want
+    if have == 1 or (masks.n_t, masks.n_z) == (image.n_t, image.n_z):
+        return masks, ()
+    if want == 1:
+        raise MaskError(
+            f"{masks.info.path} is a stack of {have} planes, but its image has one plane. "
+            "Save the mask of that plane as a file of its own."
+        )
+    if have != want:
+        return masks, (
+            f"The file of masks has {have} planes and its image {want}; the plane of the same numbers is used.",
+        )
+    if (masks.n_t, masks.n_z) == (image.n_z, image.n_t):
+        return _renamed(masks, {"T": "Z", "Z": "T"}), ()
+    # One long axis for both: time points change slowest, as everywhere in this program.
+    axis = masks.info.axes.index("Z" if masks.n_z > 1 else "T")
+    shape = masks.array.shape
+    array = masks.array.reshape(*shape[:axis], image.n_t, image.n_z, *shape[axis + 1 :])
+    axes = "TZ" + masks.info.axes.replace("T", "").replace("Z", "")
+    return Image(array, dataclasses.replace(masks.info, axes=axes, shape=array.shape)), ()
 
 
-def _without_alpha(plane: NDArray[Any], image: Image, notes: list[str]) -> tuple[NDArray[Any], list[str]]:
+def _renamed(masks: Image, letters: dict[str, str]) -> Image:
+    from cellseg1.images.axes import order_axes
+
+    array, axes = order_axes(masks.array, "".join(letters.get(letter, letter) for letter in masks.info.axes))
+    return Image(array, dataclasses.replace(masks.info, axes=axes, shape=array.shape))
+
+
+def _without_alpha(plane: NDArray[Any], image: Image) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Take alpha off (grey+alpha or RGBA) and make what is fully transparent background."""
     if "S" not in image.info.axes or plane.shape[2] not in (2, 4):
-        return plane, notes
+        return plane, ()
     alpha = plane[..., -1]
     plane = plane[..., :-1] if plane.shape[2] == 4 else plane[..., 0]
     clear = alpha == 0
-    if clear.any():
-        plane = np.where(clear if plane.ndim == 2 else clear[..., np.newaxis], plane.dtype.type(0), plane)
-        notes = [*notes, "Transparent pixels of the mask were taken as background."]
-    return plane, notes
-
-
-def _from_plane(plane: NDArray[Any], image: Image, notes: list[str]) -> Mask:
-    """Recognise the kind of mask."""
-    if plane.ndim == 3 and all(np.array_equal(plane[..., 0], plane[..., c]) for c in range(1, plane.shape[2])):
-        plane = plane[..., 0]
-    if plane.ndim == 3:
-        if plane.shape[2] != 3 or plane.dtype.kind != "u" or plane.dtype.itemsize > 2:
-            raise MaskError(
-                f"it has {plane.shape[2]} channels of type {plane.dtype}. Save one id, or one colour, per cell."
-            )
-        labels, colours, background = remap_colours(plane)
-        _refuse_picture(labels, image)
-        if any(background):
-            notes = [*notes, f"The mask has no black; its border colour {background} was taken as background."]
-        if len(colours) == 1:
-            return _binary(labels > 0, notes)
-        return Mask(labels, np.arange(1, len(colours) + 1, dtype=np.int64), tuple(notes))
-    if plane.dtype.kind == "f":
-        plane = _whole_numbers(plane)
-    if plane.dtype.kind == "b":
-        return _binary(plane, notes)
-    labels, original = relabel_sequential(plane)
-    if len(original) == 1 and int(original[0]) in _BINARY_VALUES and not labels.all():
-        return _binary(labels > 0, notes)
-    _refuse_picture(labels, image)
-    if len(original) and labels.all():
-        notes = [*notes, "The mask has no background (no pixel is 0), so every pixel belongs to a cell."]
-    return Mask(labels, original, tuple(notes))
-
-
-def _binary(cells: NDArray[np.bool_], notes: list[str]) -> Mask:
-    labels = components(cells)
-    count = int(labels.max(initial=0))
-    if count:
-        notes = [
-            *notes,
-            f"The mask has only two values; its {count} separate pieces were taken as cells (touching cells are one).",
-        ]
-    return Mask(labels, np.arange(1, count + 1, dtype=np.int64), tuple(notes))
-
-
-def _whole_numbers(plane: NDArray[Any]) -> NDArray[np.int64]:
-    if not np.isfinite(plane).all() or not np.array_equal(plane, np.rint(plane)):
-        raise MaskError("it has fractional values or NaN. A mask has one whole number per cell.")
-    if plane.max(initial=0) >= 2**53:
-        raise MaskError("its ids are too large to be exact. Number the cells 1, 2, 3 ...")
-    return plane.astype(np.int64)
-
-
-def _refuse_picture(labels: Labels, image: Image) -> None:
-    """Tell a photograph, whose values change from pixel to pixel, from a mask, whose cells are coherent areas."""
-    if image.info.format == "JPEG" and int(labels.max(initial=0)) > 1:
-        raise MaskError("JPEG changes the values of pixels, so ids and colours are lost. Save masks as PNG or TIFF.")
-    n_ids = int(labels.max(initial=0))
-    filled = int(np.count_nonzero(labels))
-    # Masks of a few points may consist of single pixels, so only well-filled pictures are judged.
-    if n_ids < 3 or filled < labels.size / 4 or filled < 64:
-        return
-    n_pieces = int(equal_pieces(labels).max())
-    mean_size = filled / n_pieces
-    if mean_size < 2 or (mean_size < 10 and n_pieces > 10 * n_ids):
-        raise MaskError(
-            f"it looks like a picture ({n_ids} different values in {n_pieces} pieces of {mean_size:.1f} pixels each). "
-            "Choose the mask that belongs to it."
-        )
+    if not clear.any():
+        return plane, ()
+    if clear.all():
+        return plane, ("The mask is transparent everywhere; its transparency was ignored.",)
+    plane = np.where(clear if plane.ndim == 2 else clear[..., np.newaxis], plane.dtype.type(0), plane)
+    return plane, ("Transparent pixels of the mask were taken as background.",)

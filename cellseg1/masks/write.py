@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _MAX_16_BIT = 65535  # what PNG can hold
 
 
-def write_label_image(path: str | os.PathLike[str], labels: NDArray[Any]) -> None:
+def write_label_image(
+    path: str | os.PathLike[str], labels: NDArray[Any], *, pixel_size_um: tuple[float, float] | None = None
+) -> None:
     """Write labels as ``.png`` or zlib-compressed ``.tif``/``.tiff``, in the smallest unsigned type that holds the ids.
 
     Parameters
@@ -28,6 +30,9 @@ def write_label_image(path: str | os.PathLike[str], labels: NDArray[Any]) -> Non
         The suffix chooses the format.  An existing file is replaced in one step; its folder is made when missing.
     labels
         (H, W), or for TIFF (Z, H, W), integer, no negative value.
+    pixel_size_um
+        Height and width (y, x) of a pixel of the labels in micrometres; a TIFF keeps it, where ImageJ and this
+        program find it.
 
     Raises
     ------
@@ -63,9 +68,27 @@ def write_label_image(path: str | os.PathLike[str], labels: NDArray[Any]) -> Non
         import tifffile
 
         options: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib"}
-        if small.ndim == 3:
+        if _is_size(pixel_size_um):
+            options |= _calibration(pixel_size_um, small.shape[:-2])
+        elif small.ndim == 3:
             options["metadata"] = {"axes": "ZYX"}
         # Through memory (compressed, so it is small): tifffile wants the name of a file, and a temporary one has none.
         packed = io.BytesIO()
         tifffile.imwrite(packed, small, **options)
         write_bytes(path, packed.getvalue())
+
+
+def _is_size(size: tuple[float, float] | None) -> TypeGuard[tuple[float, float]]:
+    # A TIFF holds pixels per unit as a fraction of two 32-bit numbers.
+    return size is not None and all(1e-6 < side < 1e6 for side in size)
+
+
+def _calibration(size: tuple[float, float], stack: tuple[int, ...]) -> dict[str, Any]:
+    """Return what tifffile needs to store a pixel size (y, x) in micrometres the way ImageJ does."""
+    lines = ["ImageJ=1.53t", "unit=um"]
+    if stack:
+        # ImageJ's own words for a stack; without them the pages would have no names.
+        lines[1:1] = [f"images={stack[0]}", f"slices={stack[0]}"]
+    description = "\n".join([*lines, "loop=false", ""])
+    y, x = size
+    return {"resolution": (1 / x, 1 / y), "resolutionunit": 1, "description": description, "metadata": None}

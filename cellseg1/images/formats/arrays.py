@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import math
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -13,18 +14,25 @@ from cellseg1.errors import ImageError
 from cellseg1.images.formats.decoded import Decoded, Samples, Source, check_dtype, check_size
 
 _GZIP_RATIO = 1040
+_MOST_AFTER = 2**24
+"""Bytes behind the last value of a NIfTI that are unpacked to reach the checksum."""
 _MICROMETRES = {"meter": 1e6, "mm": 1e3, "micron": 1.0}
 
 
 def decode_npy(source: Source) -> Decoded:
     """Decode a NumPy array file; never unpickles."""
     version = np.lib.format.read_magic(source.stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(source.stream)
-    elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(source.stream)
-    else:
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
         raise ImageError(f"{source.path} is an NPY file of version {version}. Save a plain array of numbers.")
+    try:
+        shape, _, dtype = readers[version](source.stream)
+    except (MemoryError, RecursionError) as error:
+        # The header is a Python expression; its parser has no other words for brackets within brackets.
+        raise source.damaged("its header is nested too deeply") from error
     check_dtype(source, dtype)
     if len(shape) < 2:
         raise ImageError(
@@ -39,6 +47,17 @@ def decode_npy(source: Source) -> Decoded:
     return Decoded("NPY", array.astype(dtype.newbyteorder("="), copy=False))
 
 
+def _read_to_the_end(source: Source, stream: gzip.GzipFile | BinaryIO) -> None:
+    """Go on to the checksum at the end of a gzip file; what unpacks to much more than it declares is refused."""
+    left = _MOST_AFTER
+    while left > 0:
+        more = stream.read(min(left, 2**20))
+        if not more:
+            return
+        left -= len(more)
+    raise source.damaged("the NIfTI goes on behind its last value")
+
+
 def decode_nifti(source: Source) -> Decoded:
     """Decode a one-file NIfTI-1 or NIfTI-2, plain or gzipped; its first axis is x, as the format defines."""
     from nibabel.nifti1 import Nifti1Header, Nifti1Image
@@ -46,7 +65,7 @@ def decode_nifti(source: Source) -> Decoded:
 
     zipped = source.stream.read(2) == b"\x1f\x8b"
     source.stream.seek(0)
-    with gzip.open(source.stream) if zipped else io.BytesIO(source.stream.read()) as stream:
+    with gzip.open(source.stream) if zipped else contextlib.nullcontext(source.stream) as stream:
         start = stream.read(540)
         second = int.from_bytes(start[:4], "little") == 540 or int.from_bytes(start[:4], "big") == 540
         header_type: Any = Nifti2Header if second else Nifti1Header
@@ -62,11 +81,16 @@ def decode_nifti(source: Source) -> Decoded:
             check_dtype(source, dtype)
         if not 2 <= len(shape) <= 5:
             raise ImageError(f"{source.path} is a NIfTI of {len(shape)} dimensions. Save 2 to 5.")
-        check_size(source, shape, (shape[1], shape[0]), dtype.itemsize, source.size * (_GZIP_RATIO if zipped else 1))
+        plane = shape[1], shape[0]
+        check_size(source, shape, plane, dtype.itemsize, source.size * (_GZIP_RATIO if zipped else 1), copies=2)
+        if not colour and header.get_slope_inter() not in ((None, None), (1.0, 0.0)):
+            check_size(source, shape, plane, 8)  # scaled values are floats
         needed = int(header["vox_offset"]) + math.prod(shape) * dtype.itemsize
-        # One byte more makes gzip compare its checksum when the data end here, as they should; a hostile archive
-        # that goes on is not unpacked further.
-        data = start + stream.read(max(0, needed - len(start)) + 1)
+        if needed < 0 or needed > source.size * (_GZIP_RATIO if zipped else 1):
+            raise source.damaged("the NIfTI ends before its last value")
+        data = start + stream.read(max(0, needed - len(start)))
+        if zipped:
+            _read_to_the_end(source, stream)
     if len(data) < needed:
         raise source.damaged("the NIfTI ends before its last value")
     image = image_type.from_bytes(data[:needed])

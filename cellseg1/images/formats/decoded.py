@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from cellseg1.errors import ImageError
+from cellseg1.memory import available_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +18,11 @@ MAX_PLANE_PIXELS = 2**30
 """Pixels of one plane (32,768 x 32,768).  More is a damaged or hostile header, or a slide to be cut first."""
 
 Samples = Literal["", "rgb", "rgba", "grey+alpha", "cmyk"]
+
+
+def damaged(path: Path, why: str) -> ImageError:
+    """Return the error for a file that starts well and ends badly."""
+    return ImageError(f"{path} is damaged or incomplete: {why}. Copy or export the image again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class Source:
 
     def damaged(self, why: str) -> ImageError:
         """Return the error for a file that starts well and ends badly."""
-        return ImageError(f"{self.path} is damaged or incomplete: {why}. Copy or export the image again.")
+        return damaged(self.path, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,13 @@ class Decoded:
 
 
 def check_size(
-    source: Source, shape: tuple[int, ...], plane: tuple[int, int], itemsize: int, most_bytes: int | None = None
+    source: Source,
+    shape: tuple[int, ...],
+    plane: tuple[int, int],
+    itemsize: int,
+    most_bytes: int | None = None,
+    *,
+    copies: int = 1,
 ) -> None:
     """Refuse a declared size that is impossible, before any memory is asked for.
 
@@ -86,6 +98,8 @@ def check_size(
         Bytes per value.
     most_bytes
         The most decoded bytes that a file of this length can hold; None when its compression knows no limit.
+    copies
+        How many arrays of that size are in memory at once while the file is decoded.
 
     Raises
     ------
@@ -93,8 +107,6 @@ def check_size(
         When a plane has no pixels or more than `MAX_PLANE_PIXELS`, when the file is too short for it, or when it
         does not fit the free memory.
     """
-    import psutil
-
     height, width = plane
     total = itemsize
     for length in shape:
@@ -111,10 +123,10 @@ def check_size(
             f"it declares {' x '.join(map(str, shape))} values ({total} bytes), but the file has only "
             f"{source.size} bytes"
         )
-    free = psutil.virtual_memory().available
-    if total > free:
+    free = available_bytes()
+    if total * copies > free:
         raise ImageError(
-            f"{source.path} needs {total / 2**30:.1f} GB of memory and only {free / 2**30:.1f} GB are free. "
+            f"{source.path} needs {total * copies / 2**30:.1f} GB of memory and only {free / 2**30:.1f} GB are free. "
             "Close other programs or cut the image into smaller ones."
         )
 
@@ -129,10 +141,25 @@ def check_dtype(source: Source, dtype: np.dtype[Any]) -> None:
     """
     if dtype.hasobject:
         raise ImageError(
-            f"{source.path} holds Python objects, which are not read because they can run code. "
-            "Save a plain array of numbers."
+            f"{source.path} holds Python objects, which are not read because they can run code. {_instead(source.path)}"
         )
     if dtype.kind == "c":
         raise ImageError(f"{source.path} holds complex numbers. Save their magnitude as the image.")
     if dtype.kind not in "buif":
         raise ImageError(f"{source.path} holds values of type {dtype}, not numbers. Save a plain array of numbers.")
+
+
+def _instead(path: Path) -> str:
+    if path.name.lower().endswith("_seg.npy"):
+        return "It looks like a segmentation of Cellpose: in Cellpose, save the masks as PNG or TIFF, and use those."
+    return "Save a plain array of numbers."
+
+
+def orientation_note(value: object) -> list[str]:
+    """Return the sentence about a mark that the picture is to be turned (TIFF and EXIF Orientation), if there is one.
+
+    It is not followed in any format: rows and columns are as stored, so that a mask fits its image.
+    """
+    if not isinstance(value, int) or value in (0, 1):
+        return []
+    return ["The file's rotation mark was ignored: rows and columns are as stored."]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellseg1.errors import ImageError
-from cellseg1.images.formats.decoded import Decoded, Samples, Source, check_size
+from cellseg1.images.colour import is_display_table, is_tint
+from cellseg1.images.formats.decoded import Decoded, Samples, Source, check_size, orientation_note
+from cellseg1.images.opening import quiet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,17 +18,20 @@ if TYPE_CHECKING:
 
 _DEFLATE_RATIO = 1040
 _RLE_RATIO = 128
+_JPEG_RATIO = 512
+"""Most pixels that one byte of a JPEG can hold: a block of 64 takes at least a bit."""
+_ORIENTATION = 0x0112
 
 
 def decode_png(source: Source) -> Decoded:
     """Decode a PNG of any bit depth; 16-bit colour stays 16-bit."""
     from PIL.PngImagePlugin import PngImageFile
 
-    depth, colour_type, (width, height) = _check_png(source)
+    depth, colour_type, (width, height), exif = _check_png(source)
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
     row_bytes = (width * channels * depth + 7) // 8
     check_size(source, (height, row_bytes), (height, width), 1, source.size * _DEFLATE_RATIO)
-    check_size(source, (height, width, channels), (height, width), max(1, depth // 8))
+    check_size(source, (height, width, channels), (height, width), max(1, depth // 8), copies=2)
     source.stream.seek(0)
     if depth == 16:
         # PIL has no 16-bit colour: it would return 8 bits without a word.
@@ -34,23 +39,29 @@ def decode_png(source: Source) -> Decoded:
 
         array = imagecodecs.png_decode(source.stream.read())
         samples: dict[int, Samples] = {0: "", 2: "rgb", 4: "grey+alpha", 6: "rgba"}
-        return Decoded("PNG", array, "YXS" if array.ndim == 3 else "YX", samples[colour_type])
+        notes = orientation_note(_orientation_in(exif))
+        return Decoded("PNG", array, "YXS" if array.ndim == 3 else "YX", samples[colour_type], notes=notes)
     # The plug-in is called directly because Image.open warns about, and at twice the size refuses, any large image;
     # check_size has already looked.
     with PngImageFile(source.stream) as image:
-        return _from_pil("PNG", image, source)
+        decoded = _from_pil("PNG", image, source)
+    decoded.notes.extend(orientation_note(_orientation_in(exif)))
+    return decoded
 
 
 def decode_jpeg(source: Source) -> Decoded:
     """Decode a JPEG, grey, colour or CMYK."""
     from PIL.JpegImagePlugin import JpegImageFile
 
-    with JpegImageFile(source.stream) as image:
+    with quiet():
+        # Opening looks into the EXIF data, and warns of what is damaged there.
+        opened = JpegImageFile(source.stream)
+    with opened as image:
         width, height = image.size
-        check_size(source, (height, width, len(image.getbands())), (height, width), 1)
+        bands = len(image.getbands())
+        check_size(source, (height, width, bands), (height, width), 1, source.size * _JPEG_RATIO * bands, copies=2)
         decoded = _from_pil("JPEG", image, source)
-        if image.getexif().get(0x0112, 1) != 1:
-            decoded.notes.append("The camera's rotation mark was ignored: rows and columns are as stored.")
+        decoded.notes.extend(orientation_note(_orientation_in(image.info.get("exif", b""))))
         return decoded
 
 
@@ -67,18 +78,34 @@ def decode_bmp(source: Source) -> Decoded:
         run_length = not old_header and int.from_bytes(header[30:34], "little") in (1, 2)
         row_bytes = max(1, (width * bits + 7) // 8)
         check_size(source, (height, row_bytes), (height, width), 1, source.size * (_RLE_RATIO if run_length else 1))
-        check_size(source, (height, width, len(image.getbands())), (height, width), 1)
+        check_size(source, (height, width, len(image.getbands())), (height, width), 1, copies=2)
         return _from_pil("BMP", image, source)
 
 
-def _check_png(source: Source) -> tuple[int, int, tuple[int, int]]:
-    """Walk through the chunks; return bit depth, colour type and (width, height).
+def _orientation_in(exif: bytes) -> object:
+    """Return the orientation that EXIF data name; damaged data name none."""
+    from PIL import Image
+
+    if not exif:
+        return 1
+    found = Image.Exif()
+    try:
+        with quiet():
+            found.load(exif)
+            return found.get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - a remark of a camera must not keep its picture from being read
+        return 1
+
+
+def _check_png(source: Source) -> tuple[int, int, tuple[int, int], bytes]:
+    """Walk through the chunks; return bit depth, colour type, (width, height) and EXIF data.
 
     Decoders stop at the last row they need, so a file cut just behind it, or with a flipped bit, would pass.
     """
     stream = source.stream
     stream.seek(8)
     header: bytes | None = None
+    exif = b""
     while True:
         start = stream.read(8)
         if len(start) < 8:
@@ -98,9 +125,11 @@ def _check_png(source: Source) -> tuple[int, int, tuple[int, int]]:
             header = data
             if header[9] not in (0, 2, 3, 4, 6) or header[8] not in (1, 2, 4, 8, 16):
                 raise source.damaged("the PNG header holds impossible values")
+        if start[4:] == b"eXIf":
+            exif = data
         if start[4:] == b"IEND":
             size = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
-            return header[8], header[9], size
+            return header[8], header[9], size, exif
 
 
 def _from_pil(kind: str, image: ImageFile, source: Source) -> Decoded:
@@ -112,9 +141,17 @@ def _from_pil(kind: str, image: ImageFile, source: Source) -> Decoded:
         case "1" | "L" | "I" | "F" | "I;16":
             return Decoded(kind, np.array(image), "YX")
         case "P" | "PA" if source.as_labels:
-            return Decoded(kind, np.array(image.convert("P") if image.mode == "PA" else image), "YX")
+            array = np.array(image.convert("P") if image.mode == "PA" else image)
+            return Decoded(kind, _without_clear(array, image, notes), "YX", notes=notes)
+        case "P" if _is_shown_grey(image):
+            notes.append("The colour table of the file is for display; the stored values were used.")
+            return Decoded(kind, np.array(image), "YX", notes=notes)
         case "P" | "PA":
             notes.append("The palette image was converted to RGB.")
+            if "transparency" in image.info or image.mode == "PA":
+                notes.append("The alpha channel was dropped.")
+                # Straight to RGB, Pillow would warn.
+                return Decoded(kind, np.array(image.convert("RGBA").convert("RGB")), "YXS", "rgb", notes=notes)
             return Decoded(kind, np.array(image.convert("RGB")), "YXS", "rgb", notes=notes)
         case "LA" | "La":
             array = np.array(image.convert("LA"))
@@ -130,3 +167,30 @@ def _from_pil(kind: str, image: ImageFile, source: Source) -> Decoded:
             raise ImageError(
                 f"{source.path} is a {kind} of the kind {mode}, which is not read. Save it as RGB or grey."
             )
+
+
+def _is_shown_grey(image: ImageFile) -> bool:
+    """Whether the palette of a "P" image shows grey values in several colours, as a rainbow does.
+
+    Shades of one colour stay what the format says they are, a colour picture: that changes nothing for the network.
+    """
+    table = np.asarray(image.getpalette("RGB") or [], np.uint16).reshape(-1, 3)
+    indices = np.array(image)
+    if int(indices.max(initial=0)) >= len(table):
+        return False
+    colours = table.T * 257
+    return is_display_table(colours, indices) and not is_tint(colours)
+
+
+def _without_clear(indices: NDArray[Any], image: ImageFile, notes: list[str]) -> NDArray[Any]:
+    """Make the palette indices background that are wholly transparent, unless that is all."""
+    clear = image.info.get("transparency")
+    if isinstance(clear, bytes):
+        numbers = [number for number, alpha in enumerate(clear) if alpha == 0 and number]
+    else:
+        numbers = [clear] if isinstance(clear, int) and clear else []
+    hidden = np.isin(indices, numbers)
+    if not hidden.any() or hidden[indices > 0].all():
+        return indices
+    notes.append("Transparent pixels of the mask were taken as background.")
+    return np.where(hidden, indices.dtype.type(0), indices)

@@ -1,7 +1,8 @@
-"""TIFF: any compression, many pages, ImageJ and OME metadata."""
+"""TIFF: any compression, many pages, ImageJ, OME and other programs' metadata."""
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -9,108 +10,233 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellseg1.images.axes import MAX_GUESSED_CHANNELS
-from cellseg1.images.colour import apply_palette, invert
-from cellseg1.images.formats.decoded import Decoded, Samples, Source, check_dtype, check_size
-from cellseg1.images.formats.tiff_metadata import imagej_metadata, ome_metadata, resolution_um
+from cellseg1.images.colour import apply_palette, invert, is_display_table, lab_to_rgb, ycbcr_to_rgb
+from cellseg1.images.formats.decoded import Decoded, Samples, Source, orientation_note
+from cellseg1.images.formats.tiff_metadata import (
+    imagej_metadata,
+    micromanager_planes,
+    ome_metadata,
+    program_metadata,
+    resolution_um,
+    scanimage_channels,
+)
+from cellseg1.images.formats.tiff_pages import check_pages, choose_picture, count_pages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tifffile import TiffFile, TiffPage, TiffPageSeries
 
-_MIN_IS_WHITE, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 2, 3, 5, 6
-_NO_COMPRESSION = 1
-_RATIO = {1: 1, 5: 1400, 8: 1040, 32946: 1040, 32773: 128}
-"""Most bytes that one stored byte can become: none, LZW, deflate (two numbers), PackBits; others know no limit."""
+_MIN_IS_WHITE, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 2, 3, 5, 6, 8
+_JPEG = (6, 7)
 
 _ONE_OF_SEVERAL = "The file belongs to a set of OME-TIFF files; only its own pages were read."
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_STORED_VALUES = "The colour table of the file is for display; the stored values were used."
+
+# What tifffile remarks goes to the log, and never to the terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def decode_tiff(source: Source) -> Decoded:
-    """Decode the first image series of a TIFF or BigTIFF."""
+    """Decode the picture of a TIFF or BigTIFF: its largest series of pages."""
     import tifffile
 
-    n_pages = _count_pages(source)
+    n_pages = count_pages(source)
     source.stream.seek(0)
     # Without a name and _multifile, tifffile would open other files that the metadata mention.
     with tifffile.TiffFile(source.stream, name="image.tif", _multifile=False) as tif:
-        if not any(page is None for page in tif.series[0].pages):
+        if _pages_fit(tif):
             return _decode(source, tif, n_pages)
     source.stream.seek(0)
-    with tifffile.TiffFile(source.stream, name="image.tif", _multifile=False, is_ome=False) as tif:
-        decoded = _decode(source, tif, n_pages)
-    decoded.notes.append(_ONE_OF_SEVERAL)
-    return decoded
+    with tifffile.TiffFile(source.stream, name="image.tif", _multifile=False, is_ome=False, is_mmstack=False) as tif:
+        return _decode(source, tif, n_pages)
+
+
+def _pages_fit(tif: TiffFile) -> bool:
+    """Whether a description with planes that are not in the file says which ones are."""
+    for series in tif.series:
+        pages = list(series.pages)
+        present = [page for page in pages if page is not None]
+        if len(present) < len(pages):
+            if not present:
+                return False
+            return len(pages) * math.prod(series.keyframe.shape) == math.prod(series.shape)
+    return True
 
 
 def _decode(source: Source, tif: TiffFile, n_pages: int) -> Decoded:
     if len(tif.pages) < n_pages:
         raise source.damaged("a page of the TIFF cannot be read")
-    series = tif.series[0]
-    page = series.keyframe
-    _check(source, tif, series, page)
-    array: NDArray[Any] = series.asarray()
-    notes: list[str] = []
-    if len(tif.series) > 1:
-        notes.append(f"The file holds {len(tif.series)} images; the first was read.")
-    axes, guessed = _name_axes(series.axes, array.shape)
+    series, inner, notes = choose_picture(source, tif)
+    page = inner or series.keyframe
+    array, letters = _read(source, tif, series, inner, notes)
+    axes, guessed = _name_axes(letters, array.shape, planes_first=source.as_labels)
+    channels = 0 if inner is not None else scanimage_channels(tif)
+    if guessed and channels > 1 and axes[:-2] in ("Z", "C", "T") and array.shape[0] % channels == 0:
+        array, axes = array.reshape(-1, channels, *array.shape[1:]), "TCYX"
     samples: Samples = ""
+    if source.as_labels and axes == "SYX" and _are_planes(array):
+        axes, guessed = "ZYX", True
     if "S" in axes:
-        axes, samples = _name_samples(axes, array.shape[axes.index("S")], page)
-    elif page.photometric == _PALETTE and page.colormap is not None and not source.as_labels:
-        array = apply_palette(array, page.colormap)
-        axes, samples = axes + "S", "rgb"
+        axes, samples = _name_samples(axes, array.shape[axes.index("S")], page, source, notes)
+    array, axes, samples = _plain_values(source, tif, page, array, axes, samples, notes)
+    kind, names, pixel_size = _describe(tif, page, array, axes, notes)
+    notes += orientation_note(page.tags.valueof("Orientation", default=1))
+    return Decoded(kind, array, axes, samples, names, pixel_size, guessed, notes)
+
+
+def _read(
+    source: Source, tif: TiffFile, series: TiffPageSeries, inner: TiffPage | None, notes: list[str]
+) -> tuple[NDArray[Any], str]:
+    """Read the pixels, as far as they are there."""
+    if inner is not None:
+        check_pages(source, tif, [inner], inner, inner.shape)
+        return np.asarray(inner.asarray()), str(inner.axes)
+    page = series.keyframe
+    pages: list[Any] = list(series.pages)
+    if any(one is None for one in pages):
+        return _read_present(source, tif, series, notes)
+    check_pages(source, tif, pages, page, series.shape)
+    size = math.prod(series.shape) * np.dtype(series.dtype).itemsize
+    # ImageJ writes big stacks as one block behind a single page.
+    if series.dataoffset is not None and series.dataoffset + size > source.size:
+        raise source.damaged("the TIFF ends before its last plane")
+    if tif.is_imagej and tif.imagej_metadata is not None:
+        declared = tif.imagej_metadata.get("images", 1)
+        if (
+            isinstance(declared, int)
+            and declared > math.prod(series.shape) // math.prod(page.shape)
+            and declared > len(tif.pages)
+        ):
+            raise source.damaged(f"ImageJ wrote {declared} planes, and the TIFF holds fewer")
+    if micromanager_planes(tif) > len(pages):
+        notes.append(_stopped(micromanager_planes(tif), len(pages), len(pages)))
+    if (
+        tif.is_ome
+        and len(tif.series) == 1
+        and len(tif.pages) > len(pages) > 0
+        and not _is_reduced(tif.pages[len(pages)])
+    ):
+        notes.append(f"The file holds {len(tif.pages)} planes and describes {len(pages)}; these were read.")
+    return series.asarray(), str(series.axes)
+
+
+def _is_reduced(page: Any) -> bool:
+    # A page that tifffile took for one like the first has no such mark.
+    return bool(getattr(page, "is_reduced", False))
+
+
+def _read_present(source: Source, tif: TiffFile, series: TiffPageSeries, notes: list[str]) -> tuple[NDArray[Any], str]:
+    """Read a series that has fewer planes than it declares: the acquisition stopped, or other files hold the rest."""
+    page = series.keyframe
+    pages: list[Any] = list(series.pages)
+    plane_shape = tuple(int(length) for length in page.shape)
+    stack = tuple(int(length) for length in series.shape[: len(series.shape) - len(plane_shape)])
+    if math.prod(stack) != len(pages):
+        raise source.damaged("the description of the TIFF does not fit its planes")
+    there = np.array([one is not None for one in pages]).reshape(stack)
+    kept = _complete_part(there)
+    numbers = np.arange(len(pages)).reshape(stack)[np.ix_(*kept)]
+    chosen = [pages[number] for number in numbers.ravel()]
+    shape = (*numbers.shape, *plane_shape)
+    check_pages(source, tif, chosen, page, shape)
+    array = np.stack([np.asarray(one.asarray()) for one in chosen]).reshape(shape)
+    if _in_other_files(tif):
+        notes.append(_ONE_OF_SEVERAL)
+    else:
+        declared = max(there.size, micromanager_planes(tif))
+        notes.append(_stopped(declared, int(there.sum()), len(chosen)))
+    return array, str(series.axes)
+
+
+def _stopped(declared: int, there: int, read: int) -> str:
+    left = there - read
+    what = "1 plane of an unfinished round was" if left == 1 else f"{left} planes of an unfinished round were"
+    more = f" {what} left out." if left else ""
+    return (
+        f"The file declares {declared} planes and holds {there}, as after an acquisition that was stopped; {read} were "
+        f"read.{more}"
+    )
+
+
+def _complete_part(there: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """Indices along each axis of planes that are all there: a grid of them, else the rounds before the last one."""
+    grid = [np.flatnonzero(there.any(axis=tuple(j for j in range(there.ndim) if j != i))) for i in range(there.ndim)]
+    if there[np.ix_(*grid)].all():
+        return grid
+    rounds = there.reshape(there.shape[0], -1).all(axis=1)
+    complete = np.flatnonzero(rounds)
+    if complete.size:
+        return [complete, *(np.arange(length) for length in there.shape[1:])]
+    first = int(np.flatnonzero(there.reshape(there.shape[0], -1).any(axis=1))[0])
+    return [np.array([first]), *_complete_part(there[first])]
+
+
+def _in_other_files(tif: TiffFile) -> bool:
+    return len(set(re.findall(r'FileName="([^"]*)"', tif.ome_metadata or ""))) > 1
+
+
+def _plain_values(
+    source: Source,
+    tif: TiffFile,
+    page: TiffPage,
+    array: NDArray[Any],
+    axes: str,
+    samples: Samples,
+    notes: list[str],
+) -> tuple[NDArray[Any], str, Samples]:
+    """Turn palettes, inverted greys and other colour spaces into plain grey or RGB; ids stay as they are."""
+    kind = _photometric(page)
+    if source.as_labels:
+        return array, axes, samples
+    if kind == _PALETTE and page.colormap is not None and "S" not in axes:
+        if tif.is_imagej or "C" in axes or is_display_table(page.colormap, array):
+            notes.append(_STORED_VALUES)
+            return array, axes, samples
         notes.append("The palette image was converted to RGB.")
-    elif page.photometric == _MIN_IS_WHITE and not source.as_labels and array.dtype.kind in "bu":
-        array = invert(array)
+        return apply_palette(array, page.colormap), axes + "S", "rgb"
+    if kind == _MIN_IS_WHITE:
         notes.append("The file says that 0 is white; the greys were inverted so that 0 is black.")
+        if samples == "grey+alpha":
+            where = axes.index("S")
+            grey, alpha = np.split(array, [1], axis=where)
+            return np.concatenate([invert(grey), alpha], axis=where), axes, samples
+        return invert(array), axes, samples
+    if samples == "rgb" and array.dtype == np.uint8 and kind in (_YCBCR, _LAB):
+        where = axes.index("S")
+        last = np.moveaxis(array, where, -1)
+        if kind == _LAB:
+            notes.append("The CIELAB image was converted to RGB.")
+            return np.moveaxis(lab_to_rgb(last), -1, where), axes, samples
+        if int(page.compression) not in _JPEG:
+            notes.append("The YCbCr image was converted to RGB.")
+            return np.moveaxis(ycbcr_to_rgb(last), -1, where), axes, samples
+    return array, axes, samples
+
+
+def _describe(
+    tif: TiffFile, page: TiffPage, array: NDArray[Any], axes: str, notes: list[str]
+) -> tuple[str, tuple[str, ...], tuple[float, float] | None]:
+    """Kind of TIFF, channel names and pixel size."""
+    n_channels = array.shape[axes.index("C")] if "C" in axes else 1
     kind, pixel_size = "TIFF", resolution_um(page)
     names: tuple[str, ...] = ()
-    n_channels = array.shape[axes.index("C")] if "C" in axes else 1
     if tif.is_ome and tif.ome_metadata:
         kind = "OME-TIFF"
         names, pixel_size = ome_metadata(tif.ome_metadata)
-        if len(set(re.findall(r'FileName="([^"]*)"', tif.ome_metadata))) > 1:
+        if _in_other_files(tif) and _ONE_OF_SEVERAL not in notes:
             notes.append(_ONE_OF_SEVERAL)
     elif tif.is_imagej and tif.imagej_metadata is not None:
         kind = "ImageJ-TIFF"
         names, pixel_size = imagej_metadata(tif.imagej_metadata, page, n_channels, axes)
-    if len(names) != n_channels:
-        names = ()
-    return Decoded(kind, array, axes, samples, names, pixel_size, guessed, notes)
+    else:
+        named, measured = program_metadata(tif)
+        names, pixel_size = named, measured or pixel_size
+    if len(names) > n_channels and any("declares" in note for note in notes):
+        names = names[:n_channels]
+    return kind, names if len(names) == n_channels else (), pixel_size
 
 
-def _check(source: Source, tif: TiffFile, series: TiffPageSeries, page: TiffPage) -> None:
-    """Refuse impossible sizes and data that lie outside the file, before decoding."""
-    if series.dtype is None:
-        raise source.damaged("the TIFF does not say what its values are")
-    check_dtype(source, np.dtype(series.dtype))
-    plane = int(page.imagelength), int(page.imagewidth)
-    itemsize = np.dtype(series.dtype).itemsize
-    ratio = _RATIO.get(int(page.compression))
-    # A bilevel or packed value takes less than its share of bytes in the file.
-    packing = max(1.0, itemsize * 8 / page.bitspersample) if isinstance(page.bitspersample, int) else 1.0
-    most = None if ratio is None else int(source.size * ratio * packing) + 1024
-    # Pages that are not in this file (None) were ruled out by the caller.
-    parts = [part for part in series.pages if part is not None]
-    if any(0 in part.databytecounts for part in parts):
-        # Tiles left out on purpose; they read as zero.
-        most = None
-    check_size(source, tuple(series.shape), plane, itemsize, most)
-    for part in parts:
-        for offset, count in zip(part.dataoffsets, part.databytecounts, strict=False):
-            if offset + count > source.size:
-                raise source.damaged("the TIFF ends before its last row")
-    if series.dataoffset is not None and series.dataoffset + math.prod(series.shape) * itemsize > source.size:
-        # ImageJ writes big stacks as one block behind a single page.
-        raise source.damaged("the TIFF ends before its last plane")
-    if tif.is_imagej and tif.imagej_metadata is not None:
-        declared = int(tif.imagej_metadata.get("images", 1))
-        if declared > math.prod(series.shape) // math.prod(page.shape) and declared > len(tif.pages):
-            raise source.damaged(f"ImageJ wrote {declared} planes, and the TIFF holds fewer")
-
-
-def _name_axes(letters: str, shape: tuple[int, ...]) -> tuple[str, bool]:
+def _name_axes(letters: str, shape: tuple[int, ...], *, planes_first: bool = False) -> tuple[str, bool]:
     """Translate tifffile's letters; unknown ones are guessed by their length as in `guess_axes`."""
     axes = list(letters)
     guessed = False
@@ -119,63 +245,49 @@ def _name_axes(letters: str, shape: tuple[int, ...]) -> tuple[str, bool]:
             continue
         if shape[i] > 1:
             guessed = True
-        order = "CZT" if shape[i] <= MAX_GUESSED_CHANNELS else "ZTC"
+        # Colour pictures one after the other are planes, and so are masks.
+        may_be_channels = shape[i] <= MAX_GUESSED_CHANNELS and not planes_first and "S" not in letters
+        order = "CZT" if may_be_channels else "ZTC"
         axes[i] = next((free for free in order if free not in axes), "?")
     return "".join(axes), guessed
 
 
-def _name_samples(axes: str, count: int, page: TiffPage) -> tuple[str, Samples]:
+def _photometric(page: TiffPage) -> int:
+    """Return what the values mean; where the file does not say, they are RGB or greys whose 0 is black."""
+    if "PhotometricInterpretation" in page.tags:
+        return int(page.photometric)
+    return _RGB if page.samplesperpixel >= 3 else 1
+
+
+def _name_samples(axes: str, count: int, page: TiffPage, source: Source, notes: list[str]) -> tuple[str, Samples]:
     """Say what the samples of a pixel are; samples that are no colour become channels."""
     alpha = bool(page.extrasamples) and int(page.extrasamples[0]) in (1, 2)
-    match int(page.photometric), count:
+    match _photometric(page), count:
         case ((2 | 6 | 8), 3):
             return axes, "rgb"
-        case ((2 | 6 | 8), 4):
+        # Colours of cells are never in a fourth channel, so in a mask that is transparency, declared or not.
+        case ((2 | 6 | 8), 4) if alpha or source.as_labels:
             return axes, "rgba"
         case 5, 4:
             return axes, "cmyk"
         case ((0 | 1), 2) if alpha:
             return axes, "grey+alpha"
-        case _ if "C" not in axes:
-            return axes.replace("S", "C"), ""
-        case _:
-            return axes, ""
+        case kind, more:
+            if kind == _RGB and more == 4:
+                notes.append("The file does not say that its fourth sample is transparency; it was kept as a channel.")
+            return (axes.replace("S", "C"), "") if "C" not in axes else (axes, "")
 
 
-def _count_pages(source: Source) -> int:
-    """Follow the chain of page directories; tifffile would silently stop where a cut file breaks it."""
-    stream, size = source.stream, source.size
-    start = stream.read(16)
-    order: Any = "little" if start[:2] == b"II" else "big"
-    big = int.from_bytes(start[2:4], order) == 43
-    if len(start) < (16 if big else 8):
-        raise source.damaged("the TIFF ends in its header")
-    word, count_bytes, entry_bytes = (8, 8, 20) if big else (4, 2, 12)
-    offset = int.from_bytes(start[8:16] if big else start[4:8], order)
-    seen: set[int] = set()
-    while offset:
-        if offset in seen or offset + count_bytes > size:
-            raise source.damaged("a page of the TIFF lies outside the file")
-        seen.add(offset)
-        stream.seek(offset)
-        entries = int.from_bytes(stream.read(count_bytes), order)
-        after = offset + count_bytes + entries * entry_bytes
-        if entries == 0 or after + word > size:
-            raise source.damaged("the list of pages of the TIFF is cut off")
-        directory = stream.read(entries * entry_bytes)
-        for i in range(0, len(directory), entry_bytes):
-            _check_tag(source, directory[i : i + entry_bytes], order)
-        stream.seek(after)
-        offset = int.from_bytes(stream.read(word), order)
-    if not seen:
-        raise source.damaged("the TIFF has no page")
-    return len(seen)
+def _are_planes(array: NDArray[Any]) -> bool:
+    """Tell three label images (3, H, W), which some programs store as RGB, from a mask of one colour per cell.
 
-
-def _check_tag(source: Source, entry: bytes, order: Any) -> None:
-    """Refuse a tag whose value lies outside the file; tifffile would only leave it out."""
-    word = (len(entry) - 4) // 2
-    kind = int.from_bytes(entry[2:4], order)
-    length = int.from_bytes(entry[4 : 4 + word], order) * _TYPE_BYTES.get(kind, 0)
-    if length > word and int.from_bytes(entry[4 + word :], order) + length > source.size:
-        raise source.damaged("a value in the TIFF header lies outside the file")
+    The cells of a colour mask have the same outlines in red, green and blue; other planes cut through each other.
+    """
+    inner = own = 0
+    for axis in (1, 2):
+        changes = np.diff(array, axis=axis) != 0
+        some = changes.any(axis=0)
+        filled = array[:, 1:] if axis == 1 else array[:, :, 1:]
+        own += int(np.count_nonzero(changes & (filled > 0)))
+        inner += int(np.count_nonzero(some & ~changes & (filled > 0)))
+    return inner > 0.02 * (inner + own)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tifffile import TiffPage
+    from tifffile import TiffFile, TiffPage
 
 _MICROMETRES = {
     "": 1.0,
@@ -27,6 +28,8 @@ _MICROMETRES = {
     "m": 1e6,
     "inch": 25400.0,
 }
+_NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
+"""What damaged notes of another program raise; they must not keep the picture beside them from being read."""
 _LARGEST_PLAUSIBLE_UM = 10.0
 """Plain TIFF resolutions are mostly print settings (72 to 1200 dots per inch, above 20 um); those are not believed."""
 
@@ -51,7 +54,8 @@ def _size(unit_um: float, per_unit: tuple[float, float]) -> tuple[float, float] 
 
 def resolution_um(page: TiffPage) -> tuple[float, float] | None:
     """Pixel size (y, x) in micrometres from plain TIFF tags, when they look like a microscope's and not a printer's."""
-    unit = {2: 25400.0, 3: 10000.0}.get(int(page.tags.valueof("ResolutionUnit", default=1)))
+    kind = page.tags.valueof("ResolutionUnit", default=1)
+    unit = {2: 25400.0, 3: 10000.0}.get(kind) if isinstance(kind, int) else None
     size = _size(unit, _pixels_per_unit(page)) if unit else None
     return size if size and max(size) <= _LARGEST_PLAUSIBLE_UM else None
 
@@ -70,7 +74,7 @@ def imagej_metadata(
     if isinstance(labels, str):
         labels = (labels,)
     names = tuple(str(label) for label in labels[:n_channels]) if "CYX" in axes or "C" not in axes else ()
-    return (names if len(names) == n_channels and all(names) else ()), size
+    return (names if len(names) == n_channels and any(names) else ()), size
 
 
 def ome_metadata(xml: str) -> tuple[tuple[str, ...], tuple[float, float] | None]:
@@ -96,6 +100,60 @@ def ome_metadata(xml: str) -> tuple[tuple[str, ...], tuple[float, float] | None]
         except ValueError:
             value = 0.0
         if not (math.isfinite(value) and value > 0):
-            return (names if all(names) else ()), None
+            return (names if any(names) else ()), None
         sizes.append(value)
-    return (names if all(names) else ()), (sizes[0], sizes[1])
+    return (names if any(names) else ()), (sizes[0], sizes[1])
+
+
+def program_metadata(tif: TiffFile) -> tuple[tuple[str, ...], tuple[float, float] | None]:
+    """Channel names and pixel size (y, x) in micrometres that other microscopy programs write."""
+    try:
+        if tif.is_micromanager:
+            return _micromanager(tif.micromanager_metadata or {})
+        if tif.is_stk:
+            values = tif.stk_metadata or {}
+            unit = _MICROMETRES.get(str(values.get("CalibrationUnits", "")).lower().strip("\0 ") or "?")
+            return (), _plausible(unit, values.get("YCalibration"), values.get("XCalibration"))
+        if tif.is_lsm:
+            values = tif.lsm_metadata or {}
+            return (), _plausible(1e6, values.get("VoxelSizeY"), values.get("VoxelSizeX"))
+        if tif.is_svs:
+            found = re.search(r"MPP = ([0-9.]+)", tif.pages.first.description or "")
+            return (), _plausible(1.0, found[1], found[1]) if found else None
+    except _NOT_UNDERSTOOD:
+        return (), None
+    return (), None
+
+
+def _micromanager(metadata: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, float] | None]:
+    summary = metadata.get("Summary") or {}
+    names = summary.get("ChNames") or ()
+    size = summary.get("PixelSize_um")
+    return tuple(str(name) for name in names) if isinstance(names, list) else (), _plausible(1.0, size, size)
+
+
+def _plausible(unit: float | None, y: object, x: object) -> tuple[float, float] | None:
+    """Pixel size in micrometres, or None when it is no positive number."""
+    if unit is None or not isinstance(y, int | float | str) or not isinstance(x, int | float | str):
+        return None
+    sizes = float(y) * unit, float(x) * unit
+    return sizes if all(math.isfinite(size) and size > 0 for size in sizes) else None
+
+
+def scanimage_channels(tif: TiffFile) -> int:
+    """How many channels ScanImage wrote one after the other as pages; 0 when it did not write the file."""
+    text = str(tif.pages.first.tags.valueof("Software", default=""))
+    found = re.search(r"SI\.hChannels\.channelSave = \[?([0-9; ]+)\]?", text[:200_000])
+    return len(found[1].replace(";", " ").split()) if found else 0
+
+
+def micromanager_planes(tif: TiffFile) -> int:
+    """How many planes Micro-Manager meant to write for this position; 0 when it did not write the file, or not say."""
+    if not tif.is_micromanager:
+        return 0
+    try:
+        summary = (tif.micromanager_metadata or {}).get("Summary") or {}
+    except _NOT_UNDERSTOOD:
+        return 0
+    counts: list[Any] = [summary.get(name) for name in ("Frames", "Slices", "Channels")]
+    return int(math.prod(counts)) if all(isinstance(count, int) and count > 0 for count in counts) else 0

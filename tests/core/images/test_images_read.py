@@ -184,6 +184,18 @@ def test_tiff_types(tmp_path: Path, dtype: type) -> None:
         np.testing.assert_array_equal(image.array, array)
 
 
+def test_a_channel_without_a_name_does_not_take_the_names_of_the_others(tmp_path: Path) -> None:
+    stack = RNG.integers(0, 255, (3, H, W)).astype(np.uint8)
+    names = ["DAPI, nuclei", "", "Rö"]
+    ome = tiff(
+        tmp_path / "a.ome.tif", stack, photometric="minisblack", metadata={"axes": "CYX", "Channel": {"Name": names}}
+    )
+    assert ome.info.channel_names == tuple(names)
+    stack = stack.astype(np.uint16)
+    ij = tiff(tmp_path / "b.tif", stack, imagej=True, metadata={"axes": "CYX", "Labels": ["DAPI", "", "GFP"]})
+    assert ij.info.channel_names == ("DAPI", "", "GFP")
+
+
 def test_ome_round_trip(tmp_path: Path) -> None:
     stack = RNG.integers(0, 4000, (2, 3, 4, H, W)).astype(np.uint16)
     image = tiff(

@@ -105,7 +105,7 @@ def test_plain_stem() -> None:
         "a.b",
         "c",
         "d.e",
-        ".nii",
+        ".nii.gz",
     ]
 
 

@@ -1,0 +1,136 @@
+"""The two doors of every reader: only regular files come in, and only sentences go out."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import stat
+import threading
+import traceback
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cellseg1.errors import CellSeg1Error
+from cellseg1.memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+_log = logging.getLogger(__name__)
+_ONE_AT_A_TIME = threading.Lock()
+
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_MISTAKES = (TypeError, AttributeError, NameError, AssertionError)
+"""What a mistake of ours raises; bytes of a file can make our code raise the others too."""
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, without ever waiting for what is no file.
+
+    Raises
+    ------
+    NotAFileError
+        For a pipe, a socket or a device: reading it might wait for ever, or never end.
+    OSError
+        When there is no such file, or it may not be read.
+    """
+    _require_regular(path.stat().st_mode)
+    # What stands there may have been replaced since; opening a pipe in this way does not wait.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    try:
+        _require_regular(os.fstat(handle).st_mode)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+class NotAFileError(OSError):
+    """What stands at a path is a folder, a pipe, a socket or a device; its text says which."""
+
+
+def _require_regular(mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise NotAFileError(errno.EISDIR, "a folder")
+    raise NotAFileError(errno.EINVAL, next((name for test, name in _KINDS if test(mode)), "something else"))
+
+
+@contextlib.contextmanager
+def reading(path: Path, error_type: type[CellSeg1Error], damaged: Callable[[str], Exception]) -> Iterator[None]:
+    """Turn whatever opening and parsing a file raises into one sentence, and log the rest.
+
+    Parameters
+    ----------
+    path
+        The file, for the sentence.
+    error_type
+        The error to raise for what `damaged` is not made for.
+    damaged
+        Makes the error for a file whose content is wrong, from the parser's own words.
+    """
+    try:
+        yield
+    except CellSeg1Error:
+        raise
+    except NotAFileError as error:
+        raise error_type(f"{path} is {error.strerror} and not a file. Choose an image file.") from error
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise error_type(
+                f"{path} is a link to a file that is not there. Restore the file, or copy it in place of the link."
+            ) from error
+        raise error_type(f"{path} does not exist. Check the name and the folder.") from error
+    except Exception as error:
+        _log.info("%r could not be read", str(path), exc_info=True)
+        if is_out_of_memory(error):
+            raise error_type(f"{path} does not fit the memory of this computer. Cut it into smaller images.") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            why = error.strerror or str(error)
+            raise error_type(f"{path} cannot be opened: {why}. Check that you may read it.") from error
+        if isinstance(error, ImportError):
+            why = words_of(error)
+            raise error_type(
+                f"{path} is stored in a way that this installation cannot decode ({why}). "
+                "Save it as an uncompressed TIFF."
+            ) from error
+        if is_our_mistake(error):
+            raise error_type(
+                f"{path} could not be read because of a mistake in this program ({type(error).__name__}: "
+                f"{words_of(error)}). The file may be sound; please report this with the log."
+            ) from error
+        raise damaged(words_of(error)) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the warnings of a decoder from the terminal; the filters belong to all threads, so one at a time."""
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def is_our_mistake(error: BaseException) -> bool:
+    """Whether an exception was raised by a line of this program, and not by a library that did not like its bytes."""
+    if not isinstance(error, _MISTAKES):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename.startswith(_PACKAGE)
+
+
+def words_of(error: BaseException) -> str:
+    """What an exception says, as part of a sentence."""
+    words = " ".join(str(error).split()).rstrip(".")
+    return words[:300] or type(error).__name__
