@@ -17,3 +17,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, **option
     """Do what `torch.nn.functional.scaled_dot_product_attention` does, over (..., L, D); `mask` is its `attn_mask`."""
     with sdpa_kernel(_BACKENDS):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, **options)
+
+
+def attend_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Do the same by plain matrix products, where a CPU trains in bfloat16.
+
+    Torch's fused kernel takes seven times as long there in its backward pass (64 tokens, 32 channels a head).
+    """
+    reach = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if mask is not None:
+        reach = reach.masked_fill(~mask, -1e4)
+    result: Tensor = reach.softmax(-1).to(v.dtype) @ v
+    return result

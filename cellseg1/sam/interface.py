@@ -42,7 +42,7 @@ class Decoded:
         (K, 2) int64, (x, y) of the top left corner of each mask in pixels of the model input; may be negative
         for a backbone that decodes in a window around the prompt, and is zero for one that decodes everywhere.
     stride
-        Pixels of the model input per value of `logits`, 4 for every backbone so far.
+        Pixels of the model input per value of `logits`.
     """
 
     scores: Tensor

@@ -1,20 +1,16 @@
-"""Running out of memory: recognising it, and saying so in one sentence."""
+"""Running out of memory: saying so in one sentence."""
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from cellseg1.errors import ResourceExhaustedError
+from cellseg1.memory import is_out_of_memory
 
+if TYPE_CHECKING:
+    import torch
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of the CPU allocator, CUDA or numpy means that memory is full."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
-    )
+__all__ = ["exhausted", "is_out_of_memory"]
 
 
 def exhausted(device: torch.device, doing: str) -> ResourceExhaustedError:

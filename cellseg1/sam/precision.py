@@ -5,6 +5,12 @@ from __future__ import annotations
 import torch
 
 
+def cast(device: torch.device) -> torch.autocast:
+    """Return the context in which networks compute in the arithmetic of `autocast_dtype`."""
+    dtype = autocast_dtype(device)
+    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """Return bfloat16 where the device computes it in hardware, else None (float32)."""
     if device.type == "cuda":

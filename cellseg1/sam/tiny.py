@@ -14,7 +14,7 @@ Model inputs are expected at a scale where cells are roughly 14 to 56 pixels wid
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from segment_anything.modeling.prompt_encoder import PromptEncoder
@@ -25,7 +25,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cellseg1.errors import BackboneError
 from cellseg1.sam import two_way
-from cellseg1.sam.attention import attend
+from cellseg1.sam.attention import attend, attend_by_products
 from cellseg1.sam.interface import Decoded, Embedding
 from cellseg1.sam.scratch import scratch_for
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cellseg1.sam.scratch import Scratch
+
+M = TypeVar("M", bound=nn.Module)
 
 #: Median cell diameter, in pixels of the model input, at which the network was trained to work best.
 TARGET_DIAMETER = 28.0
@@ -83,6 +85,8 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        #: Train on a CPU in bfloat16 by plain products, which is several times faster and rounds differently.
+        self.by_products = False
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
@@ -90,7 +94,8 @@ class Attention(nn.Module):
         """Attend within each row of the batch; `mask` (B, 1, 1, L) is True where a token may be looked at."""
         batch, length, dim = x.shape
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        out = attend(q, k, v, mask)
+        trains = torch.is_grad_enabled() and q.dtype == torch.bfloat16 and q.device.type == "cpu"
+        out = attend_by_products(q, k, v, mask) if self.by_products and trains else attend(q, k, v, mask)
         projected: Tensor = self.proj(out.transpose(1, 2).reshape(batch, length, dim))
         return projected
 
@@ -168,7 +173,10 @@ class TinyImageEncoder(nn.Module):
         """Return the embedding (B, 128, H / 8, W / 8) and the skip features (B, 32, H / 4, W / 4)."""
         x = x.contiguous(memory_format=torch.channels_last)
         at4 = self.stem4(self.stem2(x))
-        at8 = self.stem8(at4)
+        return self.embed(self.stem8(at4)), self.skip(at4)
+
+    def embed(self, at8: Tensor) -> Tensor:
+        """Return the embedding (B, 128, H / 8, W / 8) of the stem's features at stride 8."""
         tokens = self.stem16(at8).permute(0, 2, 3, 1)
         for block in self.blocks:
             if self.checkpointing and torch.is_grad_enabled():
@@ -177,14 +185,17 @@ class TinyImageEncoder(nn.Module):
                 tokens = block(tokens)
         top = self.neck_top(tokens.permute(0, 3, 1, 2))
         top = F.interpolate(top, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return self.neck_smooth(top + self.neck_lateral(at8)), self.skip(at4)
+        embedding: Tensor = self.neck_smooth(top + self.neck_lateral(at8))
+        return embedding
 
 
 class TinyMaskDecoder(nn.Module):
     """SAM's two-way decoder, smaller, with one mask per prompt, over one window per prompt."""
 
-    def __init__(self, dim: int = _EMBED_DIM) -> None:
+    def __init__(self, dim: int = _EMBED_DIM, side: int = _TOKENS) -> None:
         super().__init__()
+        #: Side of a window in features of the embedding.
+        self.side = side
         self.transformer = TwoWayTransformer(depth=2, embedding_dim=dim, num_heads=4, mlp_dim=2 * dim)
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(1, dim)
@@ -201,13 +212,13 @@ class TinyMaskDecoder(nn.Module):
     def tokens(
         self, windows: Tensor, position: Tensor, sparse: Tensor, scratch: Scratch | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the two-way transformer over windows (N, 256, C) with positions (256, C).
+        """Run the two-way transformer over windows (N, L, C) with positions (L, C), L = 256 here.
 
         With a `scratch` the windows are overwritten.
 
         Returns
         -------
-        Scores (N,), mask tokens (N, C) and the updated windows (N, 256, C).
+        Scores (N,), mask tokens (N, C) and the updated windows (N, L, C).
         """
         count = sparse.shape[0]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])[None].expand(count, -1, -1)
@@ -215,26 +226,31 @@ class TinyMaskDecoder(nn.Module):
         if two_way.applies(self.transformer):
             hidden, source = two_way.two_way(self.transformer, windows, position, prompts, scratch)
         else:
-            square = windows.transpose(1, 2).reshape(count, -1, _TOKENS, _TOKENS)
-            places = position.T.reshape(-1, _TOKENS, _TOKENS).expand_as(square)
+            square = windows.transpose(1, 2).reshape(count, -1, self.side, self.side)
+            places = position.T.reshape(-1, self.side, self.side).expand_as(square)
             hidden, source = self.transformer(square, places, prompts)
         scores = self.iou_prediction_head(hidden[:, 0])[:, 0]
         return scores, hidden[:, 1], source
 
     def masks(self, mask_tokens: Tensor, windows: Tensor, skip: Tensor) -> Tensor:
         """Mask logits (N, 32, 32) from mask tokens (N, C), windows (N, 256, C) and skip windows (N, 1024, 32)."""
+        return self.at_skip(mask_tokens, windows, skip)[0]
+
+    def at_skip(self, mask_tokens: Tensor, windows: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, 2 S, 2 S) and features (N, 4 L, 32) at the stride of the skip features, for windows of side S."""
         upscale, norm, mix = self.output_upscaling
         assert isinstance(upscale, nn.ConvTranspose2d)
         assert isinstance(norm, ChannelNorm)
         assert isinstance(mix, nn.Conv2d)
         assert mix.bias is not None
-        fine = two_way.upscaled(upscale, windows.view(-1, _TOKENS, _TOKENS, upscale.in_channels)).flatten(1, 2) + skip
+        square = windows.view(-1, self.side, self.side, upscale.in_channels)
+        fine = two_way.upscaled(upscale, square).flatten(1, 2) + skip
         fine = F.gelu(F.layer_norm(fine, (_SKIP_DIM,), norm.weight, norm.bias, 1e-5))
         # The mixing of channels is linear, so it acts on the one vector of weights instead of on every place.
         weights = self.output_hypernetworks_mlps[0](mask_tokens)
         mixed = weights @ mix.weight[:, :, 0, 0]
         logits: Tensor = torch.einsum("nc,npc->np", mixed, fine) + (weights @ mix.bias)[:, None]
-        return logits.view(-1, 2 * _TOKENS, 2 * _TOKENS)
+        return logits.view(-1, 2 * self.side, 2 * self.side), fine
 
 
 def _mlp(inside: int, hidden: int, outside: int) -> nn.Sequential:
@@ -246,16 +262,22 @@ class TinyModel(nn.Module):
 
     name = "tiny"
     image_size: int | None = None
+    #: Side of the window around a prompt, and pixels per value of a mask, in pixels of the model input.
+    window = WINDOW
+    mask_stride = SKIP_STRIDE
+    #: How `torch.nn.functional.pad` fills the sides up to multiples of 16; zeros are the mean colour.
+    padding = "constant"
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, encoder: TinyImageEncoder | None = None, decoder: TinyMaskDecoder | None = None) -> None:
         super().__init__()
-        self.image_encoder = TinyImageEncoder()
-        self.prompt_encoder = PromptEncoder(_EMBED_DIM, (_TOKENS, _TOKENS), (WINDOW, WINDOW), 4)
+        self.image_encoder = TinyImageEncoder() if encoder is None else encoder
+        side = self.window // EMBED_STRIDE
+        self.prompt_encoder = PromptEncoder(_EMBED_DIM, (side, side), (self.window, self.window), 4)
         # Mask prompts are not offered: without these the file is smaller and no weight is left untrained.
         del self.prompt_encoder.mask_downscaling
-        self.mask_decoder = TinyMaskDecoder()
+        self.mask_decoder = TinyMaskDecoder() if decoder is None else decoder
         #: Prompts decoded at once; bounds the memory of prediction.  Half as many took a tenth longer on a CPU.
         self.decode_batch = 256
         self.register_buffer("pixel_mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -275,10 +297,10 @@ class TinyModel(nn.Module):
         self.image_encoder.checkpointing = on
 
     def encode(self, pixels: Tensor) -> Embedding:
-        """Encode (B, 3, h, w) float RGB in 0..255; sides are zero-padded to multiples of 16 after normalisation."""
+        """Encode (B, 3, h, w) float RGB in 0..255; sides are padded to multiples of 16 after normalisation."""
         height, width = pixels.shape[-2:]
         normal = (pixels - self.pixel_mean) / self.pixel_std
-        normal = F.pad(normal, (0, -width % 16, 0, -height % 16))
+        normal = F.pad(normal, (0, -width % 16, 0, -height % 16), mode=self.padding)
         return Embedding(self.image_encoder(normal), (height, width))
 
     def _sparse(self, points: Tensor, labels: Tensor) -> Tensor:
@@ -300,8 +322,9 @@ class TinyModel(nn.Module):
         min_score: float | None = None,
     ) -> Decoded:
         """Decode N prompts, each in its own window; see `cellseg1.sam.interface.Backbone.decode`."""
-        origin = window_origin(points, labels)
-        field, skip = _Field(embedding.features[0], 8), _Field(embedding.features[1], 16)
+        origin = window_origin(points, labels, self.window)
+        side = self.window // EMBED_STRIDE
+        field, skip = _Field(embedding.features[0], side // 2), _Field(embedding.features[1], side)
         field.flat = field.flat + self.prompt_encoder.no_mask_embed.weight.to(field.flat.dtype)
         position = self.prompt_encoder.get_dense_pe()[0].flatten(1).T.to(field.flat.dtype)
         local = points.float() - origin[:, None].to(points.device, torch.float32)
@@ -312,7 +335,7 @@ class TinyModel(nn.Module):
         for start in range(0, len(points), self.decode_batch):
             part = slice(start, start + self.decode_batch)
             sparse = self._sparse(local[part], labels[part]).to(field.flat.dtype)
-            windows = field.windows(image_index[part], origin[part] // EMBED_STRIDE, _TOKENS, scratch)
+            windows = field.windows(image_index[part], origin[part] // EMBED_STRIDE, side, scratch)
             score, token, source = self.mask_decoder.tokens(windows, position, sparse, scratch)
             scores.append(score)
             keep = torch.arange(len(score), device=score.device)
@@ -321,13 +344,13 @@ class TinyModel(nn.Module):
                 token, source = token[keep], source[keep]
             kept.append(keep + start)
             corner = origin[part][keep] // SKIP_STRIDE
-            fine = skip.windows(image_index[part][keep], corner, 2 * _TOKENS, scratch)
+            fine = skip.windows(image_index[part][keep], corner, 2 * side, scratch)
             logits.append(self.mask_decoder.masks(token, source, fine))
         if not scores:
-            empty = points.new_zeros((0,))
-            return Decoded(empty, empty.long(), points.new_zeros((0, 32, 32)), origin, SKIP_STRIDE)
+            empty, values = points.new_zeros((0,)), self.window // self.mask_stride
+            return Decoded(empty, empty.long(), points.new_zeros((0, values, values)), origin, self.mask_stride)
         index = torch.cat(kept)
-        return Decoded(torch.cat(scores), index, torch.cat(logits), origin[index], SKIP_STRIDE)
+        return Decoded(torch.cat(scores), index, torch.cat(logits), origin[index], self.mask_stride)
 
 
 class _Field:
@@ -359,7 +382,7 @@ class _Field:
         return found.view(len(corner), size * size, self.channels)
 
 
-def window_origin(points: Tensor, labels: Tensor) -> Tensor:
+def window_origin(points: Tensor, labels: Tensor, window: int = WINDOW) -> Tensor:
     """Top left corner (N, 2) int64 of each prompt's window, a multiple of 8 pixels of the model input.
 
     The window is centred on the box when there is one, else on the mean of the foreground points.
@@ -367,7 +390,7 @@ def window_origin(points: Tensor, labels: Tensor) -> Tensor:
     is_box = (labels == 2) | (labels == 3)
     use = torch.where(is_box.any(1, keepdim=True), is_box, labels == 1).to(torch.float32)[..., None]
     centre = (points.float() * use).sum(1) / use.sum(1).clamp(min=1)
-    snapped = torch.floor((centre - WINDOW / 2) / EMBED_STRIDE + 0.5) * EMBED_STRIDE
+    snapped = torch.floor((centre - window / 2) / EMBED_STRIDE + 0.5) * EMBED_STRIDE
     return snapped.to(torch.int64)
 
 
@@ -379,7 +402,17 @@ def build_tiny(weights: Path | None = None) -> TinyModel:
     BackboneError
         When the file is damaged or its tensors are not those of this architecture.
     """
-    model = TinyModel()
+    return with_weights(TinyModel(), weights)
+
+
+def with_weights(model: M, weights: Path | None) -> M:
+    """Give a new model the weights of a safetensors file, and evaluation mode; None leaves it untrained.
+
+    Raises
+    ------
+    BackboneError
+        When the file is damaged or its tensors are not those of the model.
+    """
     if weights is None:
         return model
     from safetensors import SafetensorError

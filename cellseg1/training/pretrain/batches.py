@@ -5,9 +5,9 @@ Batches are arrays, not tensors: tensors would travel through shared memory, of 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -16,13 +16,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from cellseg1.sam.device import quiet_cpu
+from cellseg1.sam.interface import Decoded
 from cellseg1.sam.tiny import SKIP_STRIDE, WINDOW
 from cellseg1.training.pretrain.crops import Crop, draw_crop
 from cellseg1.training.pretrain.pool import Sample
 from cellseg1.training.pretrain.settings import PretrainSettings
 
+B = TypeVar("B")
+
 #: More steps than any training takes.
 _ENDLESS = 10**9
+#: Beyond the crop, in values of the masks: half a window, and what a window's corner is rounded by.
+MARGIN = WINDOW // SKIP_STRIDE // 2 + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,8 @@ class Batch:
     pixels
         (B, S, S, 3) uint8.
     low_labels
-        (B, S / 4 + margins, S / 4 + margins) int32: the labels at the resolution of the mask logits, with a margin of
-        half a window and two pixels of -1, which is outside the crop.
+        (B, S / 4 + margins, S / 4 + margins) int32: the labels at the resolution of the mask logits; -1 is outside the
+        crop, and there are `MARGIN` values of it on every side.
     point, box, clicks
         Prompts of one point, with a box, and of several points.
     """
@@ -66,6 +72,15 @@ class Batch:
 
 def make_batch(crops: list[Crop]) -> Batch:
     """Stack crops of one size."""
+    return Batch(
+        np.stack([crop.image for crop in crops]),
+        np.stack([_low_labels(crop.labels) for crop in crops]),
+        *gather_prompts(crops),
+    )
+
+
+def gather_prompts(crops: Sequence[Crop]) -> tuple[Prompts, Prompts, Prompts]:
+    """Return the prompts of all crops: of one point, with a box, of several points."""
     single: list[tuple[int, Any, Any, int]] = []
     boxes: list[tuple[int, Any, Any, int]] = []
     clicks: list[tuple[int, Any, Any, int]] = []
@@ -73,13 +88,19 @@ def make_batch(crops: list[Crop]) -> Batch:
         single += [(i, p[None], (1,), int(c)) for p, c in zip(crop.points, crop.cell, strict=True)]
         for p, k, c in zip(crop.clicks, crop.click_labels, crop.click_cell, strict=True):
             (boxes if 2 in k else clicks).append((i, p, tuple(k), int(c)))
-    return Batch(
-        np.stack([crop.image for crop in crops]),
-        np.stack([_low_labels(crop.labels) for crop in crops]),
-        _stack(single, 1),
-        _stack(boxes, 3),
-        _stack(clicks, 3),
-    )
+    return _stack(single, 1), _stack(boxes, 3), _stack(clicks, 3)
+
+
+def windows_of(labels: Tensor, crop: Tensor, decoded: Decoded, margin: int) -> Tensor:
+    """Cut the window (N, S, S, ...) of each decoded mask out of the labels (B, H, W, ...) of its `crop` (N,).
+
+    Labels have the stride of the masks, and `margin` values around the crop.
+    """
+    corner = decoded.origin.to(labels.device) // decoded.stride + margin
+    along = torch.arange(decoded.logits.shape[-1], device=labels.device)
+    rows = corner[:, 1, None, None] + along[:, None]
+    columns = corner[:, 0, None, None] + along
+    return labels[crop[:, None, None], rows, columns]
 
 
 def _stack(entries: list[tuple[int, Any, Any, int]], points: int) -> Prompts:
@@ -93,7 +114,7 @@ def _stack(entries: list[tuple[int, Any, Any, int]], points: int) -> Prompts:
 
 def _low_labels(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     low = labels[SKIP_STRIDE // 2 :: SKIP_STRIDE, SKIP_STRIDE // 2 :: SKIP_STRIDE]
-    return np.pad(low, WINDOW // SKIP_STRIDE // 2 + 2, constant_values=-1)
+    return np.pad(low, MARGIN, constant_values=-1)
 
 
 class _Steps(Dataset[Batch]):
@@ -116,20 +137,24 @@ class _Steps(Dataset[Batch]):
 
 
 def _one_thread(_worker: int) -> None:
-    torch.set_num_threads(1)
+    quiet_cpu(1)
 
 
 def batches(
     pool: dict[str, list[Sample]], settings: PretrainSettings, first: int, workers: int = 0
 ) -> Generator[Batch]:
     """Yield the batch of step `first` and of every later one; closing the iterator ends the processes."""
-    steps = _Steps(pool, settings)
+    return drawn_ahead(_Steps(pool, settings), first, workers)
+
+
+def drawn_ahead(steps: Dataset[B], first: int, workers: int) -> Generator[B]:
+    """Yield what `steps` has for step `first` and all later ones, made by so many processes; 0 makes it in this one."""
     if workers == 0:
         yield from (steps[step] for step in range(first, _ENDLESS))
         return
     # OpenCV's threads do not live on in a forked process, and a process that waits for them waits for ever.
     cv2.setNumThreads(1)
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[B] = DataLoader(
         steps,
         batch_size=None,
         sampler=range(first, _ENDLESS),

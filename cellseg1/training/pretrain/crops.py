@@ -38,25 +38,39 @@ def draw_crop(rng: Rng, pool: dict[str, list[Sample]], size: int, synthetic_shar
     for _ in range(20):
         if rng.random() < synthetic_share:
             image, labels = synthetic_crop(rng, size)
-            image, labels = _flip(rng, image, labels)
+            image, labels = turned(rng, image, labels)
         else:
-            keys = [key for key in pool if key in WEIGHTS]
-            weight = np.array([WEIGHTS[key] for key in keys])
-            samples = pool[keys[int(rng.choice(len(keys), p=weight / weight.sum()))]]
-            image, labels = _cut(rng, samples[int(rng.integers(len(samples)))], size)
+            image, labels = cut(rng, some_sample(rng, pool), size)
         if np.count_nonzero(labels) >= 30:
             break
-    return _with_prompts(rng, _look(rng, image), labels)
+    return with_prompts(rng, look(rng, image), labels)
 
 
-def _flip(rng: Rng, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def some_sample(rng: Rng, pool: dict[str, list[Sample]]) -> Sample:
+    """Choose an image of the pool, its set by `WEIGHTS`."""
+    keys = [key for key in pool if key in WEIGHTS]
+    weight = np.array([WEIGHTS[key] for key in keys])
+    samples = pool[keys[int(rng.choice(len(keys), p=weight / weight.sum()))]]
+    return samples[int(rng.integers(len(samples)))]
+
+
+def turned(
+    rng: Rng, image: NDArray[np.uint8], labels: NDArray[np.int32]
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Turn a crop by a random number of right angles."""
     turns = int(rng.integers(4))
     return np.rot90(image, turns).copy(), np.rot90(labels, turns).copy()
 
 
-def _cut(rng: Rng, sample: Sample, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Crop with random position, scale, aspect, rotation, flip and, sometimes, elastic deformation."""
-    diameter = _TARGET * 2.0 ** rng.uniform(-1, 1)
+def cut(
+    rng: Rng, sample: Sample, size: int, target: float = _TARGET, inward: float = 0.0
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Crop with random position, scale, aspect, rotation, flip and, sometimes, elastic deformation.
+
+    `target` is the middle of the range of diameters, `inward` the chance that the crop is moved away from the image's
+    border as far as the image is large.
+    """
+    diameter = target * 2.0 ** rng.uniform(-1, 1)
     scale = float(np.clip(diameter / sample.diameter, 0.25, 4.0))
     aspect = np.exp(rng.uniform(-0.15, 0.15))
     turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.7 else rng.integers(4) * np.pi / 2
@@ -70,6 +84,10 @@ def _cut(rng: Rng, sample: Sample, size: int) -> tuple[NDArray[np.uint8], NDArra
             if sample.labels[y, x]:
                 centre = np.array([x, y]) + rng.standard_normal(2) * 0.25 * size / scale
                 break
+    if inward > 0 and rng.random() < inward:
+        reach = 0.55 * size / scale
+        low = np.minimum(reach, np.array([width, height]) / 2)
+        centre = np.clip(centre, low, np.array([width, height]) - low)
     along = (np.arange(size, dtype=np.float32) - (size - 1) / 2) / scale
     gx, gy = np.meshgrid(along * aspect * mirror, along / aspect)
     if rng.random() < 0.3:
@@ -91,7 +109,7 @@ def _cut(rng: Rng, sample: Sample, size: int) -> tuple[NDArray[np.uint8], NDArra
     return np.asarray(image, dtype=np.uint8), labels.astype(np.int32)
 
 
-def _look(rng: Rng, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def look(rng: Rng, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Random appearance: channels, inversion, gamma, contrast, light, blur, resolution, noise."""
     x: NDArray[Any] = image.astype(np.float32) / 255
     if rng.random() < 0.3:
@@ -125,7 +143,25 @@ def _look(rng: Rng, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(np.clip(x, 0, 1) * 255, dtype=np.uint8)
 
 
-def _with_prompts(rng: Rng, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> Crop:
+def with_prompts(
+    rng: Rng,
+    image: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    most: int = 14,
+    free: tuple[int, int] = (2, 6),
+    near: float = 0.0,
+) -> Crop:
+    """Choose the prompts of a crop.
+
+    Parameters
+    ----------
+    most
+        So many cells are asked for at most.
+    free
+        Points on the background: at least, and at most.
+    near
+        The share of them that lies within 8 pixels of a cell.
+    """
     inner = _inner_depth(labels)
     ids = np.unique(labels)
     ids = ids[ids > 0]
@@ -134,7 +170,7 @@ def _with_prompts(rng: Rng, image: NDArray[np.uint8], labels: NDArray[np.int32])
     clicks: list[NDArray[np.float32]] = []
     click_labels: list[tuple[int, int, int]] = []
     click_cell: list[int] = []
-    for number, identity in enumerate(rng.permutation(ids)[:14]):
+    for number, identity in enumerate(rng.permutation(ids)[:most]):
         yy, xx = np.nonzero(labels == identity)
         if len(yy) < 10:
             continue
@@ -152,9 +188,13 @@ def _with_prompts(rng: Rng, image: NDArray[np.uint8], labels: NDArray[np.int32])
     away = np.flatnonzero(labels.ravel() == 0)
     if len(away):
         share = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 3).ravel()[away]
-        count = min(6, 2 + len(points) // 3)
+        count = min(free[1], free[0] + len(points) // 3)
         far = away[share >= 2]
-        for flat in rng.choice(far if len(far) else away, count):
+        chosen = list(rng.choice(far if len(far) else away, count))
+        if near > 0:
+            beside = away[(share >= 2) & (share < 8)]
+            chosen = [rng.choice(beside) if len(beside) and rng.random() < near else flat for flat in chosen]
+        for flat in chosen:
             points.append((int(flat % labels.shape[1]), int(flat // labels.shape[1])))
             cell.append(0)
     return Crop(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cellseg1.files import write_bytes, write_with
-from cellseg1.sam.precision import autocast_dtype
-from cellseg1.sam.tiny import SKIP_STRIDE, WINDOW, TinyModel, build_tiny
-from cellseg1.training.pretrain.batches import Batch, batches, make_batch
+from cellseg1.sam.precision import cast
+from cellseg1.sam.tiny import TinyModel, build_tiny
+from cellseg1.training.pretrain.batches import MARGIN, Batch, batches, make_batch, windows_of
 from cellseg1.training.pretrain.crops import draw_crop
 from cellseg1.training.pretrain.pack import read_data
 from cellseg1.training.pretrain.pool import Sample
 from cellseg1.training.pretrain.settings import PretrainSettings
+from cellseg1.training.pretrain.state import Trained, append_row, export
 
 log = logging.getLogger(__name__)
 
@@ -68,16 +67,16 @@ def run(
     fixed = fixed_batches(pool)
 
     def look() -> None:
-        _append(out / "curve.jsonl", {"step": state.step, "fixed": evaluate_batches(state.ema_model(), fixed, device)})
+        append_row(
+            out / "curve.jsonl", {"step": state.step, "fixed": evaluate_batches(state.ema_model(), fixed, device)}
+        )
 
     with contextlib.closing(batches(pool, settings, state.step, workers)) as coming:
         while not state.finished(minutes * 60):
-            started = time.monotonic()
-            figures = state.train_step(next(coming))
-            # A process that was paused (SIGSTOP) must not think it worked all the time.
-            state.seconds += min(time.monotonic() - started, 10.0)
+            with state.counted():
+                figures = state.train_step(next(coming))
             if state.step % 50 == 0:
-                _append(out / "curve.jsonl", {"step": state.step, "seconds": round(state.seconds), **figures})
+                append_row(out / "curve.jsonl", {"step": state.step, "seconds": round(state.seconds), **figures})
             if state.step % 1000 == 0:
                 look()
             if time.monotonic() - saved > 60:
@@ -88,37 +87,11 @@ def run(
     export(state.ema_model(), out / "tiny.safetensors")
 
 
-def export(model: TinyModel, path: Path) -> None:
-    """Write the weights as float16 safetensors."""
-    from safetensors.torch import save
-
-    tensors = {key: value.detach().cpu().half().contiguous() for key, value in model.state_dict().items()}
-    write_bytes(path, save(tensors))
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row) + "\n")
-
-
-class _State:
-    """Model, optimiser, average and counters."""
+class _State(Trained[TinyModel, PretrainSettings]):
+    """Training whose rate falls to zero at the end of a time."""
 
     def __init__(self, settings: PretrainSettings, device: torch.device, begin_with: Path | None = None) -> None:
-        self.settings = settings
-        self.device = device
-        model = TinyModel() if begin_with is None else build_tiny(begin_with)
-        self.model = model.to(device).train()
-        if device.type != "cpu":
-            # A GPU is fastest with all prompts of a batch at once.
-            self.model.decode_batch = 4096
-        self.average = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
-        decay = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": decay, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
-        self.step = 0
-        self.seconds = 0.0
+        super().__init__(build_tiny(begin_with), settings, device)
         self.decay_from: int | None = None
         self.last_step: int | None = None
 
@@ -132,55 +105,27 @@ class _State:
 
     def rate(self) -> float:
         """Learning rate of the current step."""
-        rate = self.settings.learning_rate * min(1.0, (self.step + 1) / self.settings.warm_up)
+        rate = self.settings.learning_rate * self.warm()
         if self.decay_from is not None and self.last_step is not None:
             rate *= max(0.0, (self.last_step - self.step) / (self.last_step - self.decay_from))
         return rate
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """Take one step."""
-        settings = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
         loss, figures = batch_loss(self.model, batch, self.device)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
-        self.optimizer.step()
-        self.step += 1
-        keep = min(settings.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), list(self.model.state_dict().values()), 1 - keep)
+        self.update(loss, self.rate())
         return {**figures, "lr": self.rate()}
-
-    def ema_model(self) -> TinyModel:
-        """Return a copy of the model with the averaged weights, in evaluation mode."""
-        model = TinyModel().to(self.device)
-        model.load_state_dict(self.average)
-        return model.eval()
 
     def save(self, path: Path) -> None:
         """Write everything needed to go on, atomically."""
-        content = {
-            "settings": asdict(self.settings),
-            "model": self.model.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "decay_from": self.decay_from,
-            "last_step": self.last_step,
-        }
+        content = {**self.content(), "decay_from": self.decay_from, "last_step": self.last_step}
         write_with(path, lambda stream: torch.save(content, stream))
 
-    def load(self, path: Path) -> None:
+    def load(self, path: Path) -> dict[str, Any]:
         """Go on from a checkpoint of `save`."""
-        content = torch.load(path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(content["model"])
-        self.average = content["average"]
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.step, self.seconds = content["step"], content["seconds"]
+        content = super().load(path)
         self.decay_from, self.last_step = content["decay_from"], content["last_step"]
+        return content
 
 
 def batch_loss(model: TinyModel, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, float]]:
@@ -192,12 +137,7 @@ def batch_loss(model: TinyModel, batch: Batch, device: torch.device) -> tuple[Te
     low = torch.from_numpy(batch.low_labels).to(device)
     loss = pixels.new_zeros(())
     figures: dict[str, float] = {}
-    dtype = autocast_dtype(device)
-
-    def cast() -> torch.autocast:
-        return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
-
-    with cast():
+    with cast(device):
         embedding = model.encode(pixels)
     for name, prompts, weight in (
         ("point", batch.point, 1.0),
@@ -207,24 +147,14 @@ def batch_loss(model: TinyModel, batch: Batch, device: torch.device) -> tuple[Te
         if not len(prompts.crop):
             continue
         crop, points, kinds, wanted = prompts.tensors(device)
-        with cast():
+        with cast(device):
             decoded = model.decode(embedding, points, kinds, crop)
-        truth = _windows(low, crop, decoded.origin.to(device)) == wanted[:, None, None]
+        truth = windows_of(low, crop, decoded, MARGIN) == wanted[:, None, None]
         cell = (wanted > 0) & truth.any(2).any(1)
         part, mean_iou = _mask_and_score_loss(decoded.logits.float(), decoded.scores.float(), truth.float(), cell)
         loss = loss + weight * part
         figures[name] = mean_iou
     return loss, {"loss": round(float(loss.detach()), 4), **{key: round(value, 4) for key, value in figures.items()}}
-
-
-def _windows(low: Tensor, crop: Tensor, origin: Tensor) -> Tensor:
-    """Cut (N, S, S) out of `low` (B, H, W): N windows whose corners in their crop are `origin` (N, 2) = (x, y)."""
-    side = WINDOW // SKIP_STRIDE
-    corner = origin // SKIP_STRIDE + side // 2 + 2
-    along = torch.arange(side, device=low.device)
-    rows = corner[:, 1, None, None] + along[:, None]
-    columns = corner[:, 0, None, None] + along
-    return low[crop[:, None, None], rows, columns]
 
 
 def _mask_and_score_loss(logits: Tensor, scores: Tensor, truth: Tensor, cell: Tensor) -> tuple[Tensor, float]:

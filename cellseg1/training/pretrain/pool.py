@@ -112,6 +112,21 @@ def load_pool(root: Path) -> tuple[dict[str, list[Sample]], list[str], list[str]
     return {key: samples for key, samples in pool.items() if samples}, used, held
 
 
+def load_held(root: Path, names: list[str], most: int = 24) -> dict[str, list[Sample]]:
+    """Read images that are held out (``set/image`` below `root`), at most so many of a kind.
+
+    Of twice as many it takes every second one, of three times as many every third.
+    """
+    found: dict[str, list[Sample]] = {}
+    for name in names:
+        folder, file = name.split("/", 1)
+        image, labels = read_pair(root / folder, file)
+        sample = _prepare(name, image, labels)
+        if sample is not None:
+            found.setdefault(f"held out/{kind_of(image)}", []).append(sample)
+    return {key: samples[:: max(1, len(samples) // most)][:most] for key, samples in found.items()}
+
+
 def _prepare(name: str, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> Sample | None:
     diameter = median_diameter(labels)
     if diameter == 0:

@@ -19,3 +19,29 @@ class PretrainSettings:
     ema: float = 0.999
     synthetic_share: float = 0.3
     clip: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndlessSettings:
+    """The same for the second architecture, which is trained as long as there is time.
+
+    Attributes
+    ----------
+    sides
+        Sides of the crops and how many of them make a batch, step after step in turn.
+    times
+        So many times as many crops, for a GPU.
+    ragged
+        Share of the steps whose crops end at other places than multiples of 16.
+    """
+
+    seed: int = 0
+    sides: tuple[tuple[int, int], ...] = ((128, 12), (128, 12), (128, 12), (256, 3))
+    times: int = 1
+    ragged: float = 0.5
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warm_up: int = 300
+    ema: float = 0.999
+    drawn_share: float = 0.35
+    clip: float = 1.0

@@ -22,12 +22,12 @@ def synthetic_crop(rng: Rng, size: int) -> tuple[NDArray[np.uint8], Labels]:
     """Draw one crop: (size, size, 3) uint8 and its labels (size, size) int32."""
     shape = str(rng.choice(_SHAPES))
     diameter = 28.0 * 2.0 ** rng.uniform(-1, 0.9)
-    labels = _mosaic(rng, size, diameter) if shape == "mosaic" else _scatter(rng, size, diameter, shape)
+    labels = mosaic(rng, size, diameter) if shape == "mosaic" else scatter(rng, size, diameter, shape)
     image = _render(rng, labels, diameter, shape)
     return np.repeat(image[..., None], 3, axis=2), labels
 
 
-def _noise(rng: Rng, size: int, scale: float) -> Float:
+def noise(rng: Rng, size: int, scale: float) -> Float:
     """Smooth noise of zero mean and unit deviation with features of about `scale` pixels."""
     coarse = max(2, int(np.ceil(size / scale)) + 1)
     field = cv2.resize(
@@ -62,7 +62,25 @@ def _outline(rng: Rng, shape: str, diameter: float) -> NDArray[np.float64]:
     return np.asarray(points @ rotation.T)
 
 
-def _scatter(rng: Rng, size: int, diameter: float, shape: str) -> Labels:
+def stamp(size: int, polygon: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return 1 inside of a polygon (n, 2) of points (x, y), 0 elsewhere."""
+    filled = np.zeros((size, size), np.uint8)
+    cv2.fillPoly(filled, [np.round(polygon * 8).astype(np.int32)], 1, shift=3)
+    return filled
+
+
+def place(labels: Labels, cell: NDArray[np.uint8], number: int, share: float) -> bool:
+    """Write a cell where nothing is, if at least this share of it is free; tell whether it was written."""
+    area = int(np.count_nonzero(cell))
+    free = (cell > 0) & (labels == 0)
+    if area < 12 or np.count_nonzero(free) < share * area:
+        return False
+    labels[free] = number
+    return True
+
+
+def scatter(rng: Rng, size: int, diameter: float, shape: str) -> Labels:
+    """Cells of one shape at random places, or in clusters, that touch but do not cover each other."""
     labels = np.zeros((size, size), np.int32)
     wanted = int(rng.uniform(0.1, 0.9) * size * size / (diameter * diameter)) + 1
     clusters = rng.uniform(0, size, (max(1, wanted // 6), 2))
@@ -74,29 +92,20 @@ def _scatter(rng: Rng, size: int, diameter: float, shape: str) -> Labels:
         centre = rng.uniform(-diameter / 3, size + diameter / 3, 2)
         if clustered:
             centre = clusters[rng.integers(len(clusters))] + rng.standard_normal(2) * diameter * 1.3
-        polygon = np.round((_outline(rng, shape, diameter) + centre) * 8).astype(np.int32)
-        stamp = np.zeros((size, size), np.uint8)
-        cv2.fillPoly(stamp, [polygon], 1, shift=3)
-        area = int(stamp.sum())
-        if area < 12:
-            continue
-        free = (stamp > 0) & (labels == 0)
+        cell = stamp(size, _outline(rng, shape, diameter) + centre)
         # Touching is wanted, covering is not: a cell may lose a little of its edge to its neighbours.
-        if free.sum() < 0.93 * area:
-            continue
-        number += 1
-        labels[free] = number
+        number += place(labels, cell, number + 1, 0.93)
     return labels
 
 
-def _mosaic(rng: Rng, size: int, diameter: float) -> Labels:
+def mosaic(rng: Rng, size: int, diameter: float) -> Labels:
     """Cells that fill the plane (Voronoi), some of them left out."""
     count = max(4, int(size * size / diameter**2 * 1.4))
     seeds = rng.uniform(-diameter, size + diameter, (count * 2, 2)).astype(np.float32)
     yy, xx = np.mgrid[:size, :size].astype(np.float32)
     warp = rng.uniform(0, 0.15) * diameter
-    xx = xx + warp * _noise(rng, size, diameter)
-    yy = yy + warp * _noise(rng, size, diameter)
+    xx = xx + warp * noise(rng, size, diameter)
+    yy = yy + warp * noise(rng, size, diameter)
     from scipy.spatial import cKDTree
 
     nearest = cKDTree(seeds).query(np.stack([xx.ravel(), yy.ravel()], 1))[1].reshape(size, size)
@@ -121,8 +130,8 @@ def _render(rng: Rng, labels: Labels, diameter: float, shape: str) -> NDArray[np
     depth = cv2.distanceTransform((~edge & inside).astype(np.uint8), cv2.DIST_L2, 5)
     outside = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5)
     per_cell = rng.normal(1, rng.uniform(0.05, 0.35), int(labels.max()) + 1).astype(np.float32)[labels]
-    texture = 1 + rng.uniform(0, 0.25) * _noise(rng, size, rng.uniform(2, diameter / 2))
-    ground = rng.uniform(0, 0.15) * _noise(rng, size, rng.uniform(diameter, size))
+    texture = 1 + rng.uniform(0, 0.25) * noise(rng, size, rng.uniform(2, diameter / 2))
+    ground = rng.uniform(0, 0.15) * noise(rng, size, rng.uniform(diameter, size))
     wall = rng.uniform(0.04, 0.14) * diameter
     rim = np.exp(-((depth / wall) ** 2)) * inside
     look = (

@@ -6,15 +6,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from crop_prompts import assert_prompts_are_where_they_say
 from PIL import Image
 
 from cellseg1.training.pretrain.batches import batches, make_batch
 from cellseg1.training.pretrain.card import write_card
 from cellseg1.training.pretrain.crops import draw_crop
+from cellseg1.training.pretrain.endless import State
 from cellseg1.training.pretrain.loop import _State, batch_loss, run
 from cellseg1.training.pretrain.pack import read_data, write_pack
 from cellseg1.training.pretrain.pool import Sample, is_held_out, kind_of, load_pool
-from cellseg1.training.pretrain.settings import PretrainSettings
+from cellseg1.training.pretrain.settings import EndlessSettings, PretrainSettings
 from cellseg1.training.pretrain.synthetic import synthetic_crop
 
 
@@ -29,12 +31,7 @@ def test_crops_have_prompts_where_they_say(pool, seed):
     crop = draw_crop(np.random.default_rng(seed), pool, 96, 0.5)
     assert crop.image.shape == (96, 96, 3)
     assert crop.labels.shape == (96, 96)
-    x, y = crop.points.astype(int).T
-    assert np.array_equal(crop.labels[y, x], crop.cell)
-    for points, kinds, cell in zip(crop.clicks, crop.click_labels, crop.click_cell, strict=True):
-        for (px, py), kind in zip(points.astype(int), kinds, strict=True):
-            if kind in (0, 1):
-                assert (crop.labels[py, px] == cell) == (kind == 1)
+    assert_prompts_are_where_they_say(crop)
 
 
 def test_drawn_cells_differ_and_repeat():
@@ -96,6 +93,20 @@ def test_a_training_taken_up_again_is_the_same(pool, tmp_path):
     for key, value in states[0].model.state_dict().items():
         assert torch.equal(value, states[1].model.state_dict()[key]), key
         assert torch.equal(states[0].average[key], states[1].average[key]), key
+
+
+@pytest.mark.parametrize("made", [_State, State])
+def test_gradients_that_are_no_numbers_change_nothing(made, caplog):
+    state = made(PretrainSettings() if made is _State else EndlessSettings(), torch.device("cpu"))
+    before = {key: value.clone() for key, value in state.model.state_dict().items()}
+    state.update(sum(p.sum() for p in state.model.parameters()) * float("nan"), 1e-3)
+    assert state.step == 1
+    assert "The update of step 0 is left out" in caplog.text
+    for key, value in state.model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+        assert torch.equal(state.average[key], before[key]), key
+    state.update(sum(p.sum() for p in state.model.parameters()), 1e-3)
+    assert any(not torch.equal(value, before[key]) for key, value in state.model.state_dict().items())
 
 
 def test_the_loss_is_finite_and_has_gradients_everywhere(pool):
@@ -179,7 +190,7 @@ def test_a_lossy_pack_stays_grey_and_keeps_the_labels(tmp_path):
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_drawing_ahead_in_processes_gives_the_same_batches(pool):
     settings = PretrainSettings(batch=2, crop=64)
-    # OpenCV has threads by now, as after reading the images; the processes used to wait for them for ever.
+    # OpenCV has threads by now, as after reading the images; the processes must not wait for them for ever.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(4)
     draw_crop(np.random.default_rng(0), pool, 256, 0.0)
