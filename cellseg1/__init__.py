@@ -2,10 +2,10 @@
 
 The whole program in four functions, the same as behind the command line and the window::
 
-    result = cellseg1.train([image], [mask], Path("model.cs1"))
+    result = cellseg1.train("cells.tif", "mask.tif", "model.cs1")
     model = cellseg1.load_model(result.path)
-    run = cellseg1.predict(model, [folder], Path("results"))
-    report = cellseg1.evaluate(truth_folder, run.folder)
+    run = cellseg1.predict(model, "images", "results")
+    report = cellseg1.evaluate("truth", run.folder)
 
 Importing the package is cheap: torch is loaded when one of these is first used.
 """
@@ -38,3 +38,8 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public functions, also those that are not loaded yet."""
+    return sorted({*globals(), *__all__})

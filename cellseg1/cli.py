@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
+import logging
+import logging.handlers
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+import platformdirs
 
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error, SettingsError, StoppedError
@@ -23,10 +27,12 @@ from cellseg1.settings import (
     DEFAULT_BACKBONE,
     DEFAULT_RECIPE,
     RECIPES,
+    Use,
     help_table,
     load_yaml,
     parse_assignments,
 )
+from cellseg1.text import json_text, safe_text
 
 if TYPE_CHECKING:
     from cellseg1.prediction.job import PredictProgress
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 _TRAIN_GROUPS = (
     "environment",
     "data",
+    "input",
     "train",
     "net",
     "points",
@@ -44,12 +51,19 @@ _TRAIN_GROUPS = (
     "log",
     "switches",
 )
-_PREDICT_GROUPS = ("environment", "data", "predict", "switches")
+#: No computer has more cores, and systems refuse many more threads in a way that ends the program.
+_MOST_THREADS = 1024
+_PREDICT_GROUPS = ("environment", "data", "input", "predict", "switches")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = _parser().parse_args(argv)
+    with _logging() as log_file:
+        return _run(options, log_file)
+
+
+def _run(options: argparse.Namespace, log_file: Path) -> int:
     try:
         with warnings.catch_warnings(), _stop_on_signals() as stop:
             # Libraries warn about their own internals; a user cannot act on that.
@@ -67,19 +81,63 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = "" if error.filename is None else f" {error.filename}"
         _error(f"Cannot use{where or ' a file'}: {error.strerror or error}. Check its name, or choose another.")
         return 2
-    except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
-            raise
-        _error("The memory is not enough; close other programs, use smaller images, or --device cpu.")
-        return 2
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence, and the log the rest
+        _error(_unexpected(error, log_file))
+        return 2
 
 
-def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    from cellseg1.sam.memory import is_out_of_memory
+def _unexpected(error: Exception, log_file: Path) -> str:
+    from cellseg1.memory import is_out_of_memory
 
-    return is_out_of_memory(error)
+    if isinstance(error, ImportError) and is_out_of_memory(error):
+        return (
+            "The memory that this process may use is not enough to load the program's libraries; raise its limit "
+            "(ulimit -v unlimited), or close other programs."
+        )
+    if is_out_of_memory(error):
+        return "The memory is not enough; close other programs, use smaller images, or --device cpu."
+    from cellseg1.trouble import explained
+
+    return f"{explained(error, 'working on this command')} It is {log_file}."
+
+
+class _Terminal(logging.StreamHandler[TextIO]):
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave out what has a traceback: it was told in a sentence already."""
+        return not record.exc_info and super().filter(record) is not False
+
+
+class _LogFile(logging.handlers.RotatingFileHandler):
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is of the logging module
+        """A log that cannot be written is no reason to end, or to say anything."""
+
+
+@contextlib.contextmanager
+def _logging() -> Iterator[Path]:
+    """Send warnings to the terminal, and everything, with tracebacks, to a file made when there is something for it."""
+    path = Path(platformdirs.user_log_dir("CellSeg1", appauthor=False)) / "command.log"
+    terminal = _Terminal(sys.stderr)
+    terminal.setLevel(logging.WARNING)
+    file = _LogFile(path, maxBytes=1_000_000, backupCount=1, encoding="utf-8", delay=True, errors="backslashreplace")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log = logging.getLogger("cellseg1")
+    level = log.level
+    log.setLevel(logging.INFO)
+    for handler in (terminal, file):
+        log.addHandler(handler)
+    try:
+        yield path
+    finally:
+        log.setLevel(level)
+        for handler in (terminal, file):
+            log.removeHandler(handler)
+            handler.close()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,13 +167,14 @@ def _command(
     text: str,
     run: Callable[[argparse.Namespace, Callable[[], bool]], int],
     groups: Sequence[str] = (),
+    use: Use | None = None,
 ) -> argparse.ArgumentParser:
     epilog = f"Settings for --set NAME=VALUE (defaults of the {DEFAULT_RECIPE} recipe with {DEFAULT_BACKBONE}):\n\n"
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=text,
         description=text,
-        epilog=epilog + help_table(groups) if groups else None,
+        epilog=epilog + help_table(groups, use=use) if groups else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
@@ -132,30 +191,46 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads to use (default: all cores)")
 
 
-def _use_threads(options: argparse.Namespace) -> None:
-    if options.threads is None:
-        return
-    if options.threads < 1:
-        raise SettingsError(f"--threads cannot be {options.threads}: it must be at least 1.")
-    import torch
+def _number(text: str) -> float:
+    from cellseg1.numbers import read_number
 
-    torch.set_num_threads(options.threads)
+    try:
+        return read_number(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _path(text: str) -> Path:
+    # Path("") is the current folder, which nobody means by an empty name or an unset variable.
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(text)
+
+
+def _use_threads(options: argparse.Namespace) -> None:
+    if options.threads is not None and options.threads < 1:
+        raise SettingsError(f"--threads cannot be {options.threads}: it must be at least 1.")
+    if options.threads is not None and options.threads > _MOST_THREADS:
+        raise SettingsError(f"--threads cannot be {options.threads}: it must be at most {_MOST_THREADS}.")
+    from cellseg1.sam.device import quiet_cpu
+
+    quiet_cpu(options.threads)
 
 
 def _say(options: argparse.Namespace) -> Callable[[str], None]:
     def say(sentence: str) -> None:
         if not options.quiet:
-            sys.stderr.write(f"{sentence}\n")
+            sys.stderr.write(f"{safe_text(sentence)}\n")
 
     return say
 
 
 def _error(sentence: str) -> None:
-    sys.stderr.write(f"cellseg1: {sentence}\n")
+    sys.stderr.write(f"cellseg1: {safe_text(sentence)}\n")
 
 
 def _result(options: argparse.Namespace, values: Any, text: str) -> None:
-    shown = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) if options.json else text
+    shown = json_text(values, indent=1) if options.json else safe_text(text)
     with contextlib.suppress(AttributeError, ValueError):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     sys.stdout.write(f"{shown}\n")
@@ -233,7 +308,7 @@ def _duration(seconds: float) -> str:
 
 def _add_demo(commands: _Commands) -> None:
     parser = _command(commands, "demo", "Do the main job on the sample project.", _demo)
-    parser.add_argument("--out", type=Path, default=Path("cellseg1-demo"), help="folder of the results")
+    parser.add_argument("--out", type=_path, default=Path("cellseg1-demo"), help="folder of the results")
     _add_settings(parser)
 
 
@@ -258,13 +333,23 @@ def _demo(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
     return 0
 
 
+def _add_pieces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mask-pieces",
+        choices=("auto", "split", "keep"),
+        default="auto",
+        help="separate pieces of one id or colour in a mask are separate cells (split) or one cell (keep); "
+        "auto splits them where a few ids have many pieces, and says so (default: auto)",
+    )
+
+
 # ---- train
 
 
 def _add_train(commands: _Commands) -> None:
     parser = _command(commands, "train", "Fine-tune a backbone on annotated images.", _train, _TRAIN_GROUPS)
-    parser.add_argument("--image", type=Path, action="append", default=[], help="training image (repeatable)")
-    parser.add_argument("--mask", type=Path, action="append", default=[], help="its mask, in the same order")
+    parser.add_argument("--image", type=_path, action="append", default=[], help="training image (repeatable)")
+    parser.add_argument("--mask", type=_path, action="append", default=[], help="its mask, in the same order")
     parser.add_argument(
         "--region",
         action="append",
@@ -272,23 +357,56 @@ def _add_train(commands: _Commands) -> None:
         metavar="MASK|X,Y,W,H",
         help="the fully annotated part of the image: a mask file, or x,y,width,height in pixels; one for each image",
     )
+    _add_channels(parser)
+    parser.add_argument(
+        "--plane",
+        action="append",
+        default=[],
+        metavar="z=N,t=N",
+        help="the annotated plane of a stack, from 0 (default: the first); once for all images, or one for each",
+    )
+    _add_pieces(parser)
     parser.add_argument("--backbone", help=f"vit_h, vit_l, vit_b or tiny (default: {DEFAULT_BACKBONE})")
     parser.add_argument("--recipe", default=DEFAULT_RECIPE, help=f"{' or '.join(RECIPES)} (default: {DEFAULT_RECIPE})")
     parser.add_argument("--epochs", type=int, help="number of epochs (the setting epoch_max)")
-    parser.add_argument("--config", type=Path, help="settings file of the research code (flat YAML)")
-    parser.add_argument("--out", type=Path, required=True, help="the model file, NAME.cs1 or NAME.pth")
+    parser.add_argument("--config", type=_path, help="settings file of the research code (flat YAML)")
+    parser.add_argument("--out", type=_path, required=True, help="the model file, NAME.cs1 or NAME.pth")
     parser.add_argument("--resume", action="store_true", help="go on with the interrupted training of --out")
     _add_settings(parser)
 
 
+def _add_channels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--channels",
+        metavar="NAME|N,...",
+        help="the channels that the network sees, one to three names or numbers from 0, such as DAPI,2; "
+        "a name that holds a comma in double quotes: '\"DAPI, nuclei\",2'",
+    )
+
+
+def _training_planes(texts: Sequence[str], count: int) -> list[tuple[int, int] | None] | None:
+    """Return (z, t) for each training image."""
+    from cellseg1.images import PlaneChoice
+
+    if not texts:
+        return None
+    if len(texts) not in (1, count):
+        raise SettingsError(f"--plane is given {len(texts)} times for {count} images; give it once, or for each image.")
+    choices = [PlaneChoice.parse(text) for text in texts]
+    planes: list[tuple[int, int] | None] = [(one.z or 0, one.t or 0) for one in choices]
+    return planes * count if len(planes) == 1 else planes
+
+
 def _train(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
     values = load_yaml(options.config) if options.config else {}
+    if options.backbone:
+        # The option counts, not the file; two options that contradict each other are refused.
+        values.pop("vit_name", None)
     values.update(parse_assignments(options.set))
     if options.epochs is not None:
         values.update(parse_assignments([f"epoch_max={options.epochs}"]))
     images, masks = _training_files(options, values)
     backbone = options.backbone or values.pop("vit_name", DEFAULT_BACKBONE)
-    values.pop("vit_name", None)
     regions = [_region(text) for text in options.region]
 
     from cellseg1.training.job import train
@@ -306,6 +424,9 @@ def _train(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
             overrides=values,
             device=options.device,
             resume=options.resume,
+            planes=_training_planes(options.plane, len(images)),
+            channels=options.channels,
+            pieces=options.mask_pieces,
             progress=bar.train,
             stop=stop,
             say=_say(options),
@@ -335,9 +456,9 @@ def _training_files(options: argparse.Namespace, values: dict[str, Any]) -> tupl
     folders = values.get("train_image_dir"), values.get("train_mask_dir")
     if options.image or options.mask or None in folders:
         return options.image, options.mask
-    from cellseg1.masks import list_images, pair_by_name
+    from cellseg1.masks import list_images, list_masks, pair_by_name
 
-    pairing = pair_by_name(list_images(str(folders[0])), list_images(str(folders[1])))
+    pairing = pair_by_name(list_images(str(folders[0])), list_masks(str(folders[1])))
     pairing.require_complete()
     chosen = values.get("train_id")
     pairs = pairing.pairs
@@ -357,7 +478,7 @@ def _region(text: str) -> tuple[int, int, int, int] | Path:
             x, y, width, height = (int(part) for part in parts)
             return x, y, width, height
     path = Path(text)
-    if not path.exists():
+    if not text.strip() or not path.exists():
         raise SettingsError(f"The region {text!r} is neither a file nor x,y,width,height in whole pixels.")
     return path
 
@@ -366,24 +487,32 @@ def _region(text: str) -> tuple[int, int, int, int] | Path:
 
 
 def _add_predict(commands: _Commands) -> None:
-    parser = _command(commands, "predict", "Segment images with a trained model.", _predict, _PREDICT_GROUPS)
-    parser.add_argument("--model", type=Path, required=True, help="a .cs1 model or a published .pth adapter")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser = _command(commands, "predict", "Segment images with a trained model.", _predict, _PREDICT_GROUPS, "predict")
+    parser.add_argument("--model", type=_path, required=True, help="a .cs1 model or a published .pth adapter")
+    parser.add_argument("--out", type=_path, required=True, help="folder of the results")
+    _add_channels(parser)
+    parser.add_argument(
+        "--plane", metavar="z=N,t=N", help="segment this plane of a stack, numbered from 0 (default: all planes)"
+    )
     parser.add_argument("--format", choices=("png", "tif"), default="png", help="of the label images (default: png)")
     parser.add_argument("--no-overlays", action="store_true", help="write no overlay pictures")
     parser.add_argument("--no-candidates", action="store_true", help="do not keep the proposals with the run")
     parser.add_argument("--no-adapter", action="store_true", help="use the plain backbone, for comparison")
-    parser.add_argument("--backbone-file", type=Path, help="weights of the backbone, instead of the installed ones")
-    parser.add_argument("inputs", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
+    parser.add_argument("--backbone-file", type=_path, help="weights of the backbone, instead of the installed ones")
+    parser.add_argument("inputs", type=_path, nargs="+", metavar="IMAGE_OR_FOLDER")
     _add_settings(parser)
 
 
 def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
-    overrides = parse_assignments(options.set)
+    overrides = parse_assignments(options.set, "predict")
 
+    from cellseg1.images import PlaneChoice, parse_channels
     from cellseg1.model import load_model
     from cellseg1.prediction.job import collect_inputs, predict
 
+    if options.channels is not None:
+        parse_channels(options.channels)
+    PlaneChoice.parse(options.plane)
     collect_inputs(options.inputs)  # a wrong name is told before a backbone of gigabytes is read
     _use_threads(options)
     model = load_model(
@@ -403,6 +532,8 @@ def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
             overlays=not options.no_overlays,
             keep_candidates=not options.no_candidates,
             suffix=f".{options.format}",
+            channels=options.channels,
+            plane=options.plane,
         )
     finally:
         bar.close()
@@ -434,23 +565,29 @@ def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
 
 def _add_evaluate(commands: _Commands) -> None:
     parser = _command(commands, "evaluate", "Compare predicted label images with the truth.", _evaluate)
-    parser.add_argument("--truth", type=Path, required=True, help="folder of true label images")
-    parser.add_argument("--pred", type=Path, required=True, help="folder of predicted label images")
+    parser.add_argument("--truth", type=_path, required=True, help="folder of true label images")
+    parser.add_argument("--pred", type=_path, required=True, help="folder of predicted label images")
+    _add_pieces(parser)
     parser.add_argument("--resize-truth", action="store_true", help="bring the truth to the size of the prediction")
-    parser.add_argument("--threshold", type=float, action="append", help="IoU threshold of the AP (repeatable)")
-    parser.add_argument("--csv", type=Path, help="also write a table")
+    parser.add_argument("--threshold", type=_number, action="append", help="IoU threshold of the AP (repeatable)")
+    parser.add_argument("--csv", type=_path, help="also write a table")
 
 
 def _evaluate(options: argparse.Namespace, _stop: Callable[[], bool]) -> int:
     from cellseg1.evaluation import DEFAULT_THRESHOLDS
     from cellseg1.evaluation.job import evaluate
+    from cellseg1.files import check_replaceable, check_writable
 
+    if options.csv:
+        check_replaceable(options.csv)
+        check_writable(options.csv.absolute().parent)
     report = evaluate(
         options.truth,
         options.pred,
         thresholds=options.threshold or DEFAULT_THRESHOLDS,
         resize_truth=options.resize_truth,
         say=_say(options),
+        pieces=options.mask_pieces,
     )
     if options.csv:
         report.to_csv(options.csv)
@@ -468,11 +605,11 @@ def _add_model(commands: _Commands) -> None:
     group = commands.add_parser("model", help="Show or convert model files.")
     actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
     show = _command(actions, "show", "Show the card of a .cs1 or .pth file.", _model_show)
-    show.add_argument("file", type=Path)
+    show.add_argument("file", type=_path)
     convert = _command(actions, "convert", "Convert between .cs1 and the published .pth format.", _model_convert)
-    convert.add_argument("source", type=Path)
-    convert.add_argument("target", type=Path)
-    convert.add_argument("--backbone-file", type=Path, help="weights of the backbone, instead of the installed ones")
+    convert.add_argument("source", type=_path)
+    convert.add_argument("target", type=_path)
+    convert.add_argument("--backbone-file", type=_path, help="weights of the backbone, instead of the installed ones")
 
 
 def _model_show(options: argparse.Namespace, _stop: Callable[[], bool]) -> int:
@@ -509,7 +646,10 @@ def _model_convert(options: argparse.Namespace, _stop: Callable[[], bool]) -> in
     if options.target.exists():
         raise ModelFileError(f"{options.target} exists and is not replaced; give another name.")
     model = load_model(options.source, device="cpu", backbone_weights=options.backbone_file)
-    save_trained(options.target, model.module, model.card)
+    try:
+        save_trained(options.target, model.module, model.card, new=True)
+    except FileExistsError as error:
+        raise ModelFileError(f"{options.target} exists and is not replaced; give another name.") from error
     _result(options, {"model": str(options.target)}, f"Written: {options.target}")
     return 0
 
@@ -522,7 +662,7 @@ def _add_backbone(commands: _Commands) -> None:
     actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
     _command(actions, "list", "List the backbones and which are installed.", _backbone_list)
     take = _command(actions, "import", "Copy a SAM weights file that you have into the data folder.", _backbone_import)
-    take.add_argument("file", type=Path)
+    take.add_argument("file", type=_path)
     load = _command(actions, "download", "Download SAM weights (resumable, verified).", _backbone_download)
     load.add_argument("name", help="vit_b, vit_l or vit_h")
 

@@ -48,5 +48,9 @@ class ResourceExhaustedError(CellSeg1Error, MemoryError):
     """The memory of this computer or its GPU is not enough, even for the smallest batch."""
 
 
+class InternalError(CellSeg1Error, RuntimeError):
+    """The program itself failed; its log has the details."""
+
+
 class StoppedError(CellSeg1Error):
     """The user asked a job to stop before it had a result worth keeping."""

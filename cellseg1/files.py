@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import io
 import os
+import secrets
+import shutil
+import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from cellseg1.errors import OutputError
+
+#: What is left free on a disk, so that small things can still be written.
+_MARGIN_BYTES = 4_000_000
+
+
+#: How callers may name a file.
+PathLike = str | os.PathLike[str]
+
+
+def as_paths(files: PathLike | Iterable[PathLike]) -> list[Path]:
+    """Return files as a list of paths, however they are named; a single one is a list of one."""
+    return [Path(files)] if isinstance(files, (str, os.PathLike)) else [Path(file) for file in files]
 
 
 def describe_os_error(error: OSError) -> str:
@@ -26,45 +43,136 @@ def describe_os_error(error: OSError) -> str:
             return error.strerror or str(error)
 
 
+def nothing_can_be_written(error: BaseException) -> bool:
+    """Tell whether a failed write means that the next one will fail too: the disk is full, read-only or gone."""
+    cause = error.__cause__ if isinstance(error, OutputError) else None
+    return isinstance(cause, OSError) and cause.errno in {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ESTALE,
+    }
+
+
+class _Raw(io.FileIO):
+    """A file whose failures to write are told apart from whatever else fails while it is filled."""
+
+    def __init__(self, handle: int, path: Path) -> None:
+        super().__init__(handle, "wb")
+        self._path = path
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise _not_written(self._path, error) from error
+
+
+class _Stream(io.BufferedWriter):
+    """Gives no file handle: libraries that write through it would bypass `_Raw`."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
+def _not_written(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"Cannot write {path}: {describe_os_error(error)}. Choose another folder or free some space.")
+
+
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; on success flush it to disk and move it into place.
 
     Parameters
     ----------
     path
-        The final name.  Its folder is made when missing.  An existing file is replaced in one step.
+        The final name.  Its folder is made when missing.  An existing file is replaced in one step, and its
+        permissions stay; a new one has those that the system gives to new files.
+    new
+        Never replace: when there is such a file in the end, it stays and `FileExistsError` is raised.
 
     Raises
     ------
     OutputError
-        When the folder or the file cannot be written; `path` is then as it was before.
+        When the folder or the file cannot be written; `path` is then as it was before.  Whatever else fails inside
+        (a source that cannot be read) is raised as it is.
     """
+    check_replaceable(path)
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_part_prefix(path), suffix=".part", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes private files; results are ordinary files that follow the umask.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        if isinstance(error, OutputError):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = _open_part(path)
+        except OSError as error:
+            raise _not_written(path, error) from error
+        raw = _Raw(handle, path)
+        with _Stream(raw) as stream:
+            yield cast("IO[bytes]", stream)
+            try:
+                stream.flush()
+                os.fsync(raw.fileno())
+            except OSError as error:
+                raise error if isinstance(error, OutputError) else _not_written(path, error) from error
+        try:
+            _move(temporary, path, new=new)
+        except FileExistsError:
             raise
-        raise OutputError(
-            f"Cannot write {path}: {describe_os_error(error)}. Choose another folder or free some space."
-        ) from error
+        except OSError as error:
+            raise _not_written(path, error) from error
+        temporary = None
+        flush_folder(path.parent)
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def _open_part(path: Path) -> tuple[int, Path]:
+    """Make the temporary file, readable by nobody whom the final one is hidden from."""
+    try:
+        mode: int | None = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        mode = None
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    while True:
+        part = path.with_name(f"{_part_prefix(path)}{secrets.token_hex(4)}.part")
+        with contextlib.suppress(FileExistsError):
+            # 0666 leaves the rest to the umask, which cannot be asked for without changing it for all threads.
+            handle = os.open(part, flags, 0o666 if mode is None else 0o600)
+            break
+    if mode is not None:
+        with contextlib.suppress(OSError):  # some network file systems have no permissions
+            part.chmod(mode)
+    return handle, part
+
+
+def _move(part: Path, path: Path, *, new: bool) -> None:
+    if not new:
+        os.replace(part, path)
+        return
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without links: the name is taken first.
+        path.open("xb").close()
+        os.replace(part, path)
+    else:
+        part.unlink()
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, so that a file moved into it is there after a power failure."""
+    with contextlib.suppress(OSError):  # Windows opens no folders, and does not need it
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def remove_unfinished(path: Path) -> None:
@@ -82,16 +190,30 @@ def _glob_text(text: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, new: bool = False) -> None:
     """Write `data` to `path` atomically (see `atomic_write`)."""
-    with atomic_write(path) as stream:
+    with atomic_write(path, new=new) as stream:
         stream.write(data)
 
 
-def write_with(path: Path, writer: Callable[[IO[bytes]], None]) -> None:
-    """Let `writer` fill an open binary file that then replaces `path` atomically."""
-    with atomic_write(path) as stream:
+def write_with(path: Path, writer: Callable[[IO[bytes]], None], *, new: bool = False) -> None:
+    """Let `writer` fill an open binary file that then takes the place of `path` (see `atomic_write`)."""
+    with atomic_write(path, new=new) as stream:
         writer(stream)
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse to put a file in the place of a folder, a device or a pipe.
+
+    Raises
+    ------
+    OutputError
+        When such a thing has that name.
+    """
+    # These never raise, whatever the name is.
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
+        what = "a folder" if path.is_dir() else "a device or a pipe"
+        raise OutputError(f"Cannot write {path}: it is {what} and not a file. Give another name.")
 
 
 def check_writable(folder: Path) -> None:
@@ -121,8 +243,48 @@ def check_writable(folder: Path) -> None:
                 parent.rmdir()
 
 
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """Refuse to begin what its disk cannot hold.
+
+    Parameters
+    ----------
+    folder
+        Where it is to be written; need not exist yet.
+    needed
+        Bytes.
+    what
+        What needs them, for the sentence.
+
+    Raises
+    ------
+    OutputError
+        With how much is needed and how much is free.
+    """
+    try:
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free = shutil.disk_usage(there).free
+    except (OSError, StopIteration):
+        return  # where it cannot be asked, writing will tell
+    if free < needed + _MARGIN_BYTES:
+        raise OutputError(
+            f"The disk of {folder} has {_megabytes(free)} free, but {what} needs "
+            f"{_megabytes(needed + _MARGIN_BYTES)}; free some space or choose another folder."
+        )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def is_taken(path: Path) -> bool:
+    """Tell whether there is something of that name, be it a link to what is not there."""
+    return os.path.lexists(path)
+
+
 def free_folder(wanted: Path) -> Path:
     """Return `wanted`, or with ``_2``, ``_3`` ... appended: the first that does not exist yet or is empty.
+
+    Two callers at once get the same; `claim_folder` does not.
 
     Raises
     ------
@@ -133,7 +295,7 @@ def free_folder(wanted: Path) -> Path:
     number, folder = 1, wanted
     try:
         in_the_way = folder.exists() and not folder.is_dir()
-        while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        while is_taken(folder) and not (folder.is_dir() and not any(folder.iterdir())):
             number += 1
             folder = wanted.with_name(f"{wanted.name}_{number}")
     except OSError as error:
@@ -145,15 +307,74 @@ def free_folder(wanted: Path) -> Path:
     return folder
 
 
+def claim_folder(wanted: Path, first: str) -> Path:
+    """Take `free_folder` for oneself: it is made, with an empty file `first` in it, and nobody else gets it.
+
+    Raises
+    ------
+    OutputError
+        As `free_folder`, and when the folder cannot be made.
+    """
+    while True:
+        folder = free_folder(wanted)
+        marker = folder / first
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            marker.open("xb").close()
+            # Somebody else may have come and gone since it was looked at.
+            if [entry.name for entry in folder.iterdir()] == [first]:
+                return folder
+            marker.unlink()
+        except FileExistsError:
+            continue
+        except FileNotFoundError:
+            if not folder.parent.exists():
+                raise
+            continue  # another's attempt removed it meanwhile
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write in the folder {folder}: {describe_os_error(error)}. Choose another output folder."
+            ) from error
+
+
 def free_file(wanted: Path) -> Path:
-    """Return `wanted`, or with ``_2``, ``_3`` ... before its suffix: the first that does not exist yet."""
+    """Return `wanted`, or with ``_2``, ``_3`` ... before its suffix: the first that does not exist yet.
+
+    Two callers at once get the same; `write_free` does not.
+    """
     number, path = 1, wanted
-    while path.exists():
+    while is_taken(path):
         number += 1
         path = numbered(wanted, number)
     return path
 
 
+def write_free(wanted: Path, writer: Callable[[Path], None]) -> Path:
+    """Write a file of the first free name (see `free_file`), however many do so at once.
+
+    Parameters
+    ----------
+    writer
+        Writes the name that it is given with `atomic_write` and ``new=True``.
+
+    Returns
+    -------
+    Path
+        The name that was taken.
+    """
+    while True:
+        path = free_file(wanted)
+        with contextlib.suppress(FileExistsError):
+            writer(path)
+            return path
+
+
 def numbered(path: Path, number: int) -> Path:
     """Return the `number`-th name of a file: ``a.cs1``, ``a_2.cs1``, ``a_3.cs1`` ..."""
     return path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

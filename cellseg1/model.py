@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from cellseg1.errors import CellSeg1Error, ModelFileError
-from cellseg1.images import InputRule
-from cellseg1.lora import Card, apply_model, apply_pth, load_card, read_pth, set_adapter_enabled
+from cellseg1.errors import CellSeg1Error, ModelFileError, SettingsError
+from cellseg1.files import PathLike, file_sha256
+from cellseg1.images import InputRule, InputSpecification
+from cellseg1.lora import Card, apply_model, apply_pth, is_adapter_enabled, load_card, read_pth, set_adapter_enabled
 from cellseg1.sam.build import build_backbone
 from cellseg1.sam.device import choose_device
 from cellseg1.sam.registry import canonical_name, get_spec
-from cellseg1.settings import Settings, make_settings, settings_from_dict
+from cellseg1.settings import Settings, check_same_backbone, make_settings, settings_from_dict
 
 if TYPE_CHECKING:
+    from cellseg1.images.specification import ChannelWish
     from cellseg1.sam.interface import Backbone
 
 
@@ -30,21 +33,47 @@ class Model:
     ----------
     settings
         Those the model was trained with, overridden by what the caller asked for.
+    input
+        What of an image the network sees: channels, and how grey values are scaled.
     scale
         Factor by which an image is enlarged before the network sees it (1 when the model keeps the image's scale).
+    file, file_sha256
+        The file it was loaded from, with the hash of its bytes; None and empty where there is none.
     """
 
     backbone: Backbone
     card: Card
     settings: Settings
-    input_rule: InputRule
+    input: InputSpecification
     scale: float
+    file: Path | None = None
+    file_sha256: str = ""
 
     @property
     def module(self) -> nn.Module:
         """The backbone as a torch module."""
         assert isinstance(self.backbone, nn.Module)
         return self.backbone
+
+    @property
+    def input_rule(self) -> InputRule:
+        """How grey values are scaled."""
+        return self.input.rule
+
+    def with_channels(self, channels: ChannelWish | None) -> Model:
+        """Return the model looking at other channels, by name or number (from 0); None changes nothing.
+
+        Raises
+        ------
+        SettingsError
+            When these are not one to three.
+        """
+        return dataclasses.replace(self, input=self.input.with_channels(channels))
+
+    @property
+    def adapter_enabled(self) -> bool:
+        """Whether the adapter acts; False also where there is none."""
+        return is_adapter_enabled(self.module)
 
     def set_adapter(self, enabled: bool) -> None:
         """Switch the adapter on or off; off, the answers are those of the plain backbone."""
@@ -69,11 +98,11 @@ def prepare_backbone(
 
 
 def load_model(
-    path: Path,
+    path: PathLike,
     *,
     device: str = "auto",
     overrides: Mapping[str, Any] | None = None,
-    backbone_weights: Path | None = None,
+    backbone_weights: PathLike | None = None,
 ) -> Model:
     """Load a ``.cs1`` model or a published ``.pth`` adapter together with its backbone.
 
@@ -91,24 +120,35 @@ def load_model(
     ModelFileError, BackboneError, SettingsError
         When a file is missing, damaged or does not fit.
     """
+    path, weights = Path(path), None if backbone_weights is None else Path(backbone_weights)
     if not path.exists():
         raise ModelFileError(f"There is no model file {path}; check its name.")
     chosen = choose_device(device)
     if path.suffix.lower() in {".pth", ".pt"}:
-        return _load_pth(path, chosen, overrides or {}, backbone_weights)
+        return _load_pth(path, chosen, overrides or {}, weights)
     card = load_card(path)
     try:
         stored = settings_from_dict(card.settings)
-        rule = InputRule.from_dict(card.input_rule) if card.input_rule else None
+        specification = InputSpecification.from_dict(card.input) if card.input else input_of(stored)
         name = canonical_name(card.backbone)
+        # The backbone that the card names counts, and so does the rule that is stored with the input.
+        stored = stored.replace(vit_name=name, **_input_settings(specification.rule))
     except CellSeg1Error as error:
         raise ModelFileError(f"The card of the model {path} cannot be used: {error}") from error
-    settings = stored.replace(**(overrides or {}))
-    backbone, sha256 = prepare_backbone(name, settings, chosen, backbone_weights)
+    # Settings that are given now replace single values, and who gives percentiles does not want the range that was set
+    # by hand in the training.
+    given = dict(overrides or {})
+    if {"input_rule", "input_low", "input_high", "input_outliers"} & set(given):
+        given = {"input_range": None, **given}
+    check_same_backbone(given.get("vit_name", name), name)
+    settings = stored.replace(**{**given, "vit_name": name})
+    check_input_settings(overrides or {}, settings)
+    specification = dataclasses.replace(specification, rule=rule_of(settings))
+    backbone, sha256 = prepare_backbone(name, settings, chosen, weights)
     assert isinstance(backbone, nn.Module)
     apply_model(path, backbone, backbone_sha256=sha256 or None)
     backbone.to(chosen).eval()
-    return Model(backbone, card, settings, rule or rule_of(settings), card.scale or 1.0)
+    return Model(backbone, card, settings, specification, card.scale or 1.0, path.absolute(), file_sha256(path))
 
 
 def _load_pth(path: Path, device: torch.device, overrides: Mapping[str, Any], weights: Path | None) -> Model:
@@ -122,6 +162,7 @@ def _load_pth(path: Path, device: torch.device, overrides: Mapping[str, Any], we
     values = {"sam_image_size": file.image_size, **overrides}
     name = canonical_name(str(values.pop("vit_name", file.backbone)))
     settings = make_settings("paper", name, values)
+    check_input_settings(values, settings)
     backbone, sha256 = prepare_backbone(name, settings, device, weights)
     assert isinstance(backbone, nn.Module)
     apply_pth(path, backbone)
@@ -132,11 +173,11 @@ def _load_pth(path: Path, device: torch.device, overrides: Mapping[str, Any], we
         backbone=name,
         backbone_sha256=sha256,
         image_size=settings.sam_image_size,
-        input_rule=rule_of(settings).to_dict(),
+        input=input_of(settings).to_dict(),
         settings=settings.to_dict(),
         notes=notes,
     )
-    return Model(backbone, card, settings, rule_of(settings), 1.0)
+    return Model(backbone, card, settings, input_of(settings), 1.0, path.absolute(), file_sha256(path))
 
 
 def plain_model(name: str, settings: Settings, device: str = "auto") -> Model:
@@ -144,9 +185,46 @@ def plain_model(name: str, settings: Settings, device: str = "auto") -> Model:
     chosen = choose_device(device)
     backbone, sha256 = prepare_backbone(name, settings, chosen)
     card = Card(backbone=name, backbone_sha256=sha256, settings=settings.to_dict())
-    return Model(backbone, card, settings, rule_of(settings), 1.0)
+    return Model(backbone, card, settings, input_of(settings), 1.0)
+
+
+def input_of(settings: Settings) -> InputSpecification:
+    """What the network sees under these settings, as long as no channels are chosen."""
+    return InputSpecification(rule_of(settings))
 
 
 def rule_of(settings: Settings) -> InputRule:
-    """How images become model input under these settings."""
-    return InputRule(settings.input_rule, settings.input_low, settings.input_high)
+    """How grey values become model input under these settings."""
+    values = settings.input_range or ()
+    ranges = tuple(zip(values[::2], values[1::2], strict=True))
+    return InputRule(settings.input_rule, settings.input_low, settings.input_high, settings.input_outliers, ranges)
+
+
+def check_input_settings(given: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse settings of the input that were given and would not be used.
+
+    Raises
+    ------
+    SettingsError
+        With the name of the setting, and why it has no effect.
+    """
+    measured = [name for name in ("input_low", "input_high", "input_outliers") if name in given]
+    if measured and settings.input_rule == "minmax":
+        raise SettingsError(
+            f"The setting {measured[0]} has no effect with input_rule=minmax; "
+            "add input_rule=percentile, or leave it out."
+        )
+    if settings.input_range is not None and (measured or "input_rule" in given) and "input_range" in given:
+        raise SettingsError(
+            f"The setting {[*measured, 'input_rule'][0]} has no effect beside input_range; leave out one of them."
+        )
+
+
+def _input_settings(rule: InputRule) -> dict[str, Any]:
+    return {
+        "input_rule": rule.kind,
+        "input_low": rule.low,
+        "input_high": rule.high,
+        "input_outliers": rule.outliers,
+        "input_range": [value for pair in rule.ranges for value in pair] or None,
+    }

@@ -20,8 +20,22 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from cellseg1.errors import SettingsError
+from cellseg1.numbers import NumberError, read_number
 
 Switch = Literal["upstream", "repaired"]
+#: What looks at a setting; nothing does at those that are read for compatibility.
+Use = Literal["train", "predict", "both", "nothing"]
+
+_USE_OF_GROUP: dict[str, Use] = {
+    "environment": "train",
+    "path": "nothing",
+    "data": "both",
+    "input": "both",
+    "predict": "predict",
+    "log": "nothing",
+}
+#: Where a setting has no upper limit of its own, this is it: no pixel, count or grey value is larger.
+_HIGHEST, _HIGHEST_FLOAT = 2**31 - 1, 1e38
 
 
 def _setting(
@@ -34,29 +48,48 @@ def _setting(
     le: float | None = None,
     unit: str = "",
     advanced: bool = True,
+    use: Use | None = None,
 ) -> Any:
-    meta = {"group": group, "help": text, "ge": ge, "gt": gt, "le": le, "unit": unit, "advanced": advanced}
+    meta = {
+        "group": group,
+        "help": text,
+        "ge": ge,
+        "gt": gt,
+        "le": le,
+        "unit": unit,
+        "advanced": advanced,
+        "use": use or _USE_OF_GROUP.get(group, "train"),
+    }
     return field(default=default, metadata=meta)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of training and prediction; immutable, validated when made (see `make_settings`)."""
+    """All settings of training and prediction; immutable, validated when made (`SettingsError`)."""
 
     # ---- environment
     deterministic: bool = _setting(True, "environment", "Give the same result for the same seed on the same computer.")
     allow_tf32_on_matmul: bool = _setting(True, "environment", "Let NVIDIA GPUs multiply matrices in TF32.")
     allow_tf32_on_cudnn: bool = _setting(True, "environment", "Let NVIDIA GPUs convolve in TF32.")
-    seed: int = _setting(0, "environment", "Seed of all randomness.", ge=0, advanced=False)
+    seed: int = _setting(0, "environment", "Seed of all randomness.", ge=0, le=2**63 - 1, advanced=False)
     precision: Literal["float32", "auto"] = _setting(
-        "float32", "environment", "float32, or bfloat16 autocast wherever the device computes it faster (auto)."
+        "float32",
+        "environment",
+        "float32, or bfloat16 autocast wherever the device computes it faster (auto).",
+        use="both",
     )
 
     # ---- paths (read from published YAML files; the command line and the window name files themselves)
     vit_name: Literal["default", "vit_h", "vit_l", "vit_b", "tiny"] = _setting(
-        "vit_h", "path", "Backbone: vit_h, vit_l, vit_b (Meta's SAM) or tiny (ours, bundled).", advanced=False
+        "vit_h",
+        "path",
+        "Backbone: vit_h, vit_l, vit_b (Meta's SAM) or tiny (ours, bundled).",
+        advanced=False,
+        use="both",
     )
-    model_path: str | None = _setting(None, "path", "File of the backbone's weights, instead of the installed one.")
+    model_path: str | None = _setting(
+        None, "path", "File of the backbone's weights, instead of the installed one.", use="both"
+    )
     data_dir: str | None = _setting(None, "path", "Read for compatibility: files are named one by one.")
     result_pth_path: str | None = _setting(None, "path", "Read for compatibility: --out names the model.")
     train_image_dir: str | None = _setting(None, "path", "Folder of training images.")
@@ -64,23 +97,50 @@ class Settings:
 
     # ---- data
     resize_size: tuple[int, int] | None = _setting(
-        (512, 512), "data", "Resize every image to this size first; none keeps the image's own size.", unit="px"
+        (512, 512),
+        "data",
+        "Resize every image to this size first; none keeps the image's own size.",
+        le=16384,
+        unit="px",
     )
     patch_size: int | None = _setting(
-        256, "data", "Side of the training tiles; none trains on whole images.", unit="px"
+        256, "data", "Side of the training tiles; none trains on whole images.", ge=16, le=16384, unit="px", use="train"
     )
     sam_image_size: int = _setting(
         512, "data", "Side of the square image the network sees, a multiple of 16.", ge=64, le=2048, unit="px"
     )
     train_id: tuple[int, ...] | None = _setting(
-        (0, 1, 2, 3, 4), "data", "Which images of the sorted training folder to use; none uses all."
+        (0, 1, 2, 3, 4), "data", "Which images of the sorted training folder to use; none uses all.", use="train"
     )
-    duplicate_data: int = _setting(32, "data", "Repeat the tiles until one epoch has at least this many.", ge=0)
+    duplicate_data: int = _setting(
+        32, "data", "Repeat the tiles until one epoch has at least this many.", ge=0, le=100_000, use="train"
+    )
     input_rule: Literal["minmax", "percentile"] = _setting(
-        "minmax", "data", "How grey values become the network's input: full range, or between two percentiles."
+        "minmax", "input", "What becomes black and white: the darkest and the brightest pixel, or two percentiles."
     )
-    input_low: float = _setting(0.1, "data", "Lower percentile of the percentile rule.", ge=0, le=50, unit="%")
-    input_high: float = _setting(99.9, "data", "Upper percentile of the percentile rule.", ge=50, le=100, unit="%")
+    input_low: float = _setting(
+        0.1, "input", "With percentiles: so many of the pixels become black.", ge=0, le=50, unit="%"
+    )
+    input_high: float = _setting(
+        99.9,
+        "input",
+        "With percentiles: what is brighter than so many of the pixels becomes white.",
+        ge=50,
+        le=100,
+        unit="%",
+    )
+    input_outliers: Literal["leave_out", "keep"] = _setting(
+        "keep",
+        "input",
+        "Whether hot and dead pixels, scale bars, black borders and debris are left out when black and white are "
+        "measured, or kept and count as any other pixel.",
+    )
+    input_range: tuple[float, ...] | None = _setting(
+        None,
+        "input",
+        "Grey values of the image that become black and white, for example 100, 4000; or such a pair for each channel "
+        "that the network sees. none: they are measured.",
+    )
     target_diameter: float | None = _setting(
         None,
         "data",
@@ -91,7 +151,12 @@ class Settings:
     )
 
     epoch_tiles: int | None = _setting(
-        None, "data", "Most tiles per epoch, so that a large image does not train longer; none uses all.", ge=1
+        None,
+        "data",
+        "Most tiles per epoch, so that a large image does not train longer; none uses all.",
+        ge=1,
+        le=100_000,
+        use="train",
     )
 
     # ---- training
@@ -111,7 +176,9 @@ class Settings:
         gt=0,
         le=1,
     )
-    num_workers: int = _setting(4, "train", "Read for compatibility; samples are made in the training process.", ge=0)
+    num_workers: int = _setting(
+        4, "train", "Read for compatibility; samples are made in the training process.", ge=0, use="nothing"
+    )
     gradient_checkpointing: bool = _setting(
         False, "train", "Recompute the encoder in the backward pass: less memory, about a third more time."
     )
@@ -167,7 +234,9 @@ class Settings:
 
     # ---- loss
     ce_loss_weight: float = _setting(1.0, "loss", "Weight of the mask loss against the score loss.", ge=0, le=1000)
-    punish_background_point: bool = _setting(False, "loss", "Read for compatibility; the research code never used it.")
+    punish_background_point: bool = _setting(
+        False, "loss", "Read for compatibility; the research code never used it.", use="nothing"
+    )
 
     # ---- prediction
     crop_n_layers: int = _setting(1, "predict", "Layers of enlarged crops beside the whole image.", ge=0, le=4)
@@ -180,7 +249,9 @@ class Settings:
     min_mask_region_area: int = _setting(
         20, "predict", "Smaller holes are filled, smaller islands dropped.", ge=0, unit="px²"
     )
-    box_nms_thresh: float = _setting(0.05, "predict", "Read for compatibility: only crop_nms_thresh acts.", ge=0, le=1)
+    box_nms_thresh: float = _setting(
+        0.05, "predict", "Read for compatibility: only crop_nms_thresh acts.", ge=0, le=1, use="nothing"
+    )
     crop_nms_thresh: float = _setting(
         0.05, "predict", "Two masks that overlap more (IoU) are one cell.", ge=0, le=1, advanced=False
     )
@@ -259,10 +330,27 @@ class Settings:
     duplicate_rule: Switch = _setting("upstream", "switches", "T11: duplicate_data is a number of tiles, not a factor.")
     lora_dropout_place: Switch = _setting("upstream", "switches", "T17: dropout acts on the adapter only.")
     tile_starts: Switch = _setting("upstream", "switches", "T12: no nearly identical tiles.")
-    second_nms: Switch = _setting("upstream", "switches", "P2: duplicates made by cleaning masks are removed.")
-    box_overlap: Switch = _setting("upstream", "switches", "P3: masks one pixel wide can be duplicates too.")
-    output_size: Switch = _setting("upstream", "switches", "P5: results have the size of the original image.")
-    assemble: Switch = _setting("upstream", "switches", "P7: a cell keeps one piece and hides nothing beside it.")
+    second_nms: Switch = _setting(
+        "upstream", "switches", "P2: duplicates made by cleaning masks are removed.", use="predict"
+    )
+    box_overlap: Switch = _setting(
+        "upstream", "switches", "P3: masks one pixel wide can be duplicates too.", use="predict"
+    )
+    output_size: Switch = _setting(
+        "upstream", "switches", "P5: results have the size of the original image.", use="predict"
+    )
+    assemble: Switch = _setting(
+        "upstream", "switches", "P7: a cell keeps one piece and hides nothing beside it.", use="predict"
+    )
+
+    def __post_init__(self) -> None:
+        """Bring every value into its type and refuse what does not fit (`SettingsError`)."""
+        for name in FIELDS:
+            object.__setattr__(self, name, check_value(name, getattr(self, name)))
+        if self.input_low >= self.input_high:
+            raise SettingsError(
+                f"The setting input_low ({self.input_low:g}) must be below input_high ({self.input_high:g})."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """All values as plain JSON types."""
@@ -287,6 +375,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         **dict.fromkeys(_SWITCHES, "repaired"),
         "precision": "auto",
         "input_rule": "percentile",
+        "input_outliers": "leave_out",
         "resize_size": None,
         "train_id": None,
         "pyramid_window": 512,
@@ -374,16 +463,22 @@ def make_settings(
     Raises
     ------
     SettingsError
-        Unknown recipe or setting, or a value out of its range.
+        Unknown recipe or setting, a value out of its range, or a `vit_name` that is not the backbone.
     """
     if recipe not in RECIPES:
         raise SettingsError(f"There is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}.")
     values: dict[str, Any] = dict(RECIPES[recipe])
     values.update(BACKBONE_SETTINGS.get((recipe, backbone), {}))
     values.update(preset or {})
-    values["vit_name"] = backbone
     values.update(overrides or {})
-    return Settings().replace(**values)
+    check_same_backbone(values.pop("vit_name", backbone), backbone)
+    return Settings().replace(**values, vit_name=backbone)
+
+
+def check_same_backbone(wanted: Any, backbone: str) -> None:
+    """Refuse the setting `vit_name` where another backbone is used (`SettingsError`)."""
+    if check_value("vit_name", wanted) not in {backbone, "default" if backbone == "vit_h" else backbone}:
+        raise SettingsError(f"The setting vit_name is {wanted} but the backbone is {backbone}; give one of them only.")
 
 
 def untrained_settings(backbone: str, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -404,43 +499,68 @@ def load_yaml(path: Path) -> dict[str, Any]:
     SettingsError
         When the file cannot be read, is not a flat table, or holds an unknown key or a wrong value.
     """
-    import yaml
+    from cellseg1 import plain_yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise SettingsError(f"The settings file {path} is not a file.")
+        with path.open("rb") as stream:
+            data = stream.read(plain_yaml.MOST_BYTES + 1)
     except OSError as error:
         raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}. Check its name.") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise SettingsError(f"The settings file {path} is not valid YAML: {str(error).splitlines()[0]}.") from error
+    try:
+        content = plain_yaml.load(data)
+    except ValueError as error:
+        raise SettingsError(f"The settings file {path} is not valid YAML: {error}.") from error
     if not isinstance(content, dict):
         raise SettingsError(f"The settings file {path} must hold lines of the form 'name: value'.")
     try:
-        return {str(key): check_value(str(key), value) for key, value in content.items()}
+        values = {str(key): check_value(str(key), value) for key, value in content.items()}
+        Settings().replace(**values)
     except SettingsError as error:
         raise SettingsError(f"In {path}: {error}") from error
+    return values
 
 
-def parse_assignments(items: Iterable[str]) -> dict[str, Any]:
+def parse_assignments(items: Iterable[str], use: Use | None = None) -> dict[str, Any]:
     """Read ``key=value`` texts as given with ``--set``; values are written as in YAML (none, true, [1, 2], 0.5).
+
+    Parameters
+    ----------
+    use
+        Refuse settings that do not act there: ``predict`` those of a training only, and the reverse.
 
     Raises
     ------
     SettingsError
-        When a text has no ``=``, the setting is unknown or its value does not fit.
+        When a text has no ``=``, the setting is unknown, does nothing here, or its value does not fit.
     """
-    import yaml
+    from cellseg1 import plain_yaml
 
     values: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
         if not equals:
-            raise SettingsError(f"{item!r} is not a setting; write it as name=value.")
+            raise SettingsError(f"{_clipped(item)} is not a setting; write it as name=value.")
         try:
-            value = None if text.strip().lower() == "none" else yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError):  # what looks like a date but is none
+            value = None if text.strip().lower() == "none" else plain_yaml.load(text.encode("utf-8", "replace"))
+        except ValueError:
             value = text
-        values[key.strip()] = check_value(key.strip(), value)
+        name = key.strip()
+        values[name] = check_value(name, value)
+        if use is not None and not acts_in(name, use):
+            where = "prediction" if use == "predict" else "training"
+            raise SettingsError(f"The setting {name} does nothing in a {where}; leave it out.")
     return values
+
+
+def acts_in(name: str, use: Use) -> bool:
+    """Tell whether a training or a prediction looks at the setting `name`.
+
+    A training looks at those of the prediction too: it measures its model on the training image.
+    """
+    used = FIELDS[name].metadata["use"]
+    return used in {use, "both"} or (use == "train" and used == "predict")
 
 
 def check_value(name: str, value: Any) -> Any:
@@ -454,13 +574,18 @@ def check_value(name: str, value: Any) -> Any:
     if name not in FIELDS:
         import difflib
 
-        near = difflib.get_close_matches(name, FIELDS, n=1)
+        near = difflib.get_close_matches(name[:_SHOWN], FIELDS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "; 'cellseg1 train --help' lists them."
-        raise SettingsError(f"There is no setting {name!r}{hint}")
+        raise SettingsError(f"There is no setting {_clipped(name)}{hint}")
     meta = FIELDS[name].metadata
     if name in {"resize_size", "patch_size"} and _is_none_upstream(value):
         return None
-    result = _convert(name, value, _TYPES[name])
+    try:
+        result = _convert(name, value, _TYPES[name])
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if isinstance(error, SettingsError):
+            raise
+        raise SettingsError(_refusal(name, value, _TYPES[name])) from error
     for number in result if isinstance(result, tuple) else (result,):
         if isinstance(number, (int, float)) and not isinstance(number, bool):
             _check_range(name, number, meta)
@@ -476,21 +601,59 @@ def _is_none_upstream(value: Any) -> bool:
 
 
 def _check_range(name: str, number: float, meta: Mapping[str, Any]) -> None:
-    ge, gt, le = meta["ge"], meta["gt"], meta["le"]
-    bad = not math.isfinite(number) or (ge is not None and number < ge)
-    bad = bad or (gt is not None and number <= gt) or (le is not None and number > le)
-    if bad:
-        low = f"at least {ge:g}" if ge is not None else f"above {gt:g}" if gt is not None else ""
-        high = f"at most {le:g}" if le is not None else ""
+    ge, gt = meta["ge"], meta["gt"]
+    le = meta["le"] if meta["le"] is not None else _HIGHEST if isinstance(number, int) else _HIGHEST_FLOAT
+    finite = isinstance(number, int) or math.isfinite(number)
+    bad = not finite or (ge is not None and number < ge) or (gt is not None and number <= gt) or number > le
+    # Where no lowest value is given, zero and less were sorted out before, or any is allowed.
+    if bad or number < -_HIGHEST_FLOAT:
+        low = f"at least {_plain(ge)}" if ge is not None else f"above {_plain(gt)}" if gt is not None else ""
+        high = f"at most {_plain(le)}" if number > le or meta["le"] is not None else ""
         allowed = " and ".join(part for part in (low, high) if part) or "a number"
-        if not math.isfinite(number):
+        if not finite:
             allowed = "a finite number"
-        raise SettingsError(f"The setting {name} cannot be {number:g}: it must be {allowed}.")
+        raise SettingsError(f"The setting {name} cannot be {_plain(number)}: it must be {allowed}.")
+
+
+def _plain(number: float) -> str:
+    """Write a number as people do: whole ones with all digits, while there are not too many."""
+    if not isinstance(number, int):
+        return f"{number:g}"
+    return str(number) if abs(number) < 10**20 else f"a number of more than {_digits(number)} digits"
+
+
+def _digits(number: int) -> int:
+    # Python refuses to write out numbers of thousands of digits.
+    return int((abs(number).bit_length() - 1) * math.log10(2))
+
+
+#: Characters of a wrong value that are shown.
+_SHOWN = 80
+
+
+def _clipped(value: Any) -> str:
+    """Show a wrong value, but no more of it than fits into a sentence."""
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return _plain(value)
+    if isinstance(value, str):
+        return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a list with such a number in it, or one that goes too deep
+        return f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _check_special(name: str, value: Any) -> None:
     if name in {"sam_image_size", "tile_size"} and value % 16:
         raise SettingsError(f"The setting {name} cannot be {value}: it must be a multiple of 16.")
+    if name == "input_range" and value is not None:
+        pairs = list(zip(value[::2], value[1::2], strict=False))
+        if len(value) not in (2, 4, 6) or any(low >= high for low, high in pairs):
+            raise SettingsError(
+                f"The setting input_range cannot be {list(value)}: give the values that become black and white, the "
+                "lower first, once or for each of up to three channels, for example [100, 4000]."
+            )
     if name in {"crop_scale", "crop_ratio", "scale_limit"} and value[0] > value[1]:
         raise SettingsError(f"The setting {name} cannot be {list(value)}: the first value must not exceed the second.")
 
@@ -498,17 +661,7 @@ def _check_special(name: str, value: Any) -> None:
 def _convert(name: str, value: Any, wanted: Any) -> Any:
     origin = typing.get_origin(wanted)
     if origin in (Union, types.UnionType):
-        options = typing.get_args(wanted)
-        if value is None and type(None) in options:
-            return None
-        for option in options:
-            if option is type(None):
-                continue
-            try:
-                return _convert(name, value, option)
-            except SettingsError:
-                continue
-        raise SettingsError(_refusal(name, value, wanted))
+        return _convert_union(name, value, wanted)
     if origin is Literal:
         if value in typing.get_args(wanted):
             return value
@@ -521,11 +674,27 @@ def _convert(name: str, value: Any, wanted: Any) -> Any:
         return int(value)
     if wanted is float:
         # YAML reads 3e-3 as text; the published files write numbers that way.
-        number = _as_float(value)
+        number = _as_float(name, value)
         if number is not None:
             return number
     if wanted is str and isinstance(value, (str, Path)):
         return str(value)
+    raise SettingsError(_refusal(name, value, wanted))
+
+
+def _convert_union(name: str, value: Any, wanted: Any) -> Any:
+    options = typing.get_args(wanted)
+    if value is None and type(None) in options:
+        return None
+    for option in options:
+        if option is type(None):
+            continue
+        try:
+            return _convert(name, value, option)
+        except NumberError:  # it says more than that the value does not fit
+            raise
+        except SettingsError:
+            continue
     raise SettingsError(_refusal(name, value, wanted))
 
 
@@ -545,17 +714,24 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _as_float(value: Any) -> float | None:
+def _as_float(name: str, value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        return float(value)
-    except ValueError:
-        return None
+        return read_number(value) if isinstance(value, str) else float(value)
+    except NumberError as error:
+        if not error.readings:
+            return None
+        one, other = error.readings
+        raise NumberError(
+            f"The setting {name} cannot be {value!r}: it can mean {one} or {other}; write one of these.", error.readings
+        ) from error
+    except OverflowError:
+        return math.inf
 
 
 def _refusal(name: str, value: Any, wanted: Any) -> str:
-    return f"The setting {name} cannot be {value!r}: it must be {describe_type(wanted)}."
+    return f"The setting {name} cannot be {_clipped(value)}: it must be {describe_type(wanted)}."
 
 
 def describe_type(wanted: Any) -> str:
@@ -568,13 +744,16 @@ def describe_type(wanted: Any) -> str:
     if origin is tuple:
         inner = typing.get_args(wanted)
         if inner[-1] is Ellipsis:
-            return "a list of whole numbers"
+            return f"a list of {'whole numbers' if inner[0] is int else 'numbers'}"
         return f"a list of {len(inner)} {'whole numbers' if inner[0] is int else 'numbers'}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "a text", type(None): "none"}[wanted]
 
 
-def help_table(groups: Iterable[str], settings: Settings | None = None) -> str:
-    """Describe the settings of some groups as indented text with defaults, ranges and units, for ``--help``."""
+def help_table(groups: Iterable[str], settings: Settings | None = None, use: Use | None = None) -> str:
+    """Describe the settings of some groups as indented text with defaults, ranges and units, for ``--help``.
+
+    With `use` only those that act there.
+    """
     import textwrap
 
     shown = settings or make_settings()
@@ -582,7 +761,7 @@ def help_table(groups: Iterable[str], settings: Settings | None = None) -> str:
     for group in groups:
         lines.append(f"{group}:")
         for name, item in FIELDS.items():
-            if item.metadata["group"] != group:
+            if item.metadata["group"] != group or (use is not None and not acts_in(name, use)):
                 continue
             value = getattr(shown, name)
             unit = f" {item.metadata['unit']}" if item.metadata["unit"] else ""
@@ -594,7 +773,7 @@ def help_table(groups: Iterable[str], settings: Settings | None = None) -> str:
 
 def _range_of(item: dataclasses.Field[Any]) -> str:
     bounds = ((">=", "ge"), (">", "gt"), ("<=", "le"))
-    shown = [f"{sign} {item.metadata[key]:g}" for sign, key in bounds if item.metadata[key] is not None]
+    shown = [f"{sign} {_plain(item.metadata[key])}" for sign, key in bounds if item.metadata[key] is not None]
     return f", {' and '.join(shown)}" if shown else ""
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +15,8 @@ from cellseg1.evaluation.matching import overlap_table
 from cellseg1.evaluation.metrics import DEFAULT_THRESHOLDS, check_thresholds, score_table
 from cellseg1.evaluation.mistakes import Mistake, find_mistakes
 from cellseg1.files import write_bytes
+from cellseg1.tables import csv_bytes
+from cellseg1.text import json_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +126,7 @@ class Report:
         OutputError
             When the file cannot be written.
         """
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        write_bytes(Path(path), (text + "\n").encode())
+        write_bytes(Path(path), (json_text(self.to_dict(), indent=2) + "\n").encode())
 
     def to_csv(self, path: Path) -> None:
         """Write one row per image and a last one, ``mean``, to `path` as UTF-8 CSV, in one step.
@@ -138,19 +136,18 @@ class Report:
         OutputError
             When the file cannot be written.
         """
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
         single = ("precision", "recall", "f1", "pq", "seg")
-        writer.writerow(["name", *(f"ap_{_name(level)}" for level in self.thresholds), *single, "n_true", "n_pred"])
+        rows: list[list[Any]] = [
+            ["name", *(f"ap_{_name(level)}" for level in self.thresholds), *single, "n_true", "n_pred"]
+        ]
         for image in self.images:
             ap = [image.ap[level] for level in self.thresholds]
-            writer.writerow([image.name, *ap, *(getattr(image, key) for key in single), image.n_true, image.n_pred])
+            rows.append([image.name, *ap, *(getattr(image, key) for key in single), image.n_true, image.n_pred])
         total = [sum(image.n_true for image in self.images), sum(image.n_pred for image in self.images)]
         count = len(self.images)
         means = [*self.ap.values(), *(getattr(self, key) for key in single), *(value / count for value in total)]
-        writer.writerow(["mean", *means])
-        # The mark at the beginning makes Excel read names with umlauts correctly.
-        write_bytes(Path(path), text.getvalue().encode("utf-8-sig"))
+        rows.append(["mean", *means])
+        write_bytes(Path(path), csv_bytes(rows))
 
 
 def evaluate_labels(

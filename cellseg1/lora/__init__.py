@@ -15,14 +15,15 @@ from cellseg1.lora.header import load_card
 if TYPE_CHECKING:
     from cellseg1.lora.inject import (
         inject_lora,
+        is_adapter_enabled,
         lora_matrices,
         remove_lora,
         set_adapter_enabled,
         trainable_parameters,
         trainable_summary,
     )
-    from cellseg1.lora.io import apply_model, convert, save_model
-    from cellseg1.lora.pth import apply_pth, read_pth, write_pth
+    from cellseg1.lora.io import apply_model, save_model
+    from cellseg1.lora.pth import apply_pth, check_pth, read_pth, write_pth
 
 __all__ = [
     "Card",
@@ -30,8 +31,9 @@ __all__ = [
     "TrainingImage",
     "apply_model",
     "apply_pth",
-    "convert",
+    "check_pth",
     "inject_lora",
+    "is_adapter_enabled",
     "load_card",
     "lora_matrices",
     "read_pth",
@@ -47,13 +49,14 @@ _LAZY = {
     "inject_lora": "inject",
     "lora_matrices": "inject",
     "remove_lora": "inject",
+    "is_adapter_enabled": "inject",
     "set_adapter_enabled": "inject",
     "trainable_parameters": "inject",
     "trainable_summary": "inject",
     "apply_model": "io",
-    "convert": "io",
     "save_model": "io",
     "apply_pth": "pth",
+    "check_pth": "pth",
     "read_pth": "pth",
     "write_pth": "pth",
 }

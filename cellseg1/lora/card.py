@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING, Any
 from cellseg1._version import __version__
 from cellseg1.errors import ModelFileError, SettingsError
 from cellseg1.lora.config import LoraConfig
+from cellseg1.text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 #: Version of the card and of the file around it.
-SCHEMA = 1
+SCHEMA = 2
+
+
+def _with_input(values: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 stored how grey values are scaled, and nothing about channels."""
+    rule = values.get("input_rule")
+    kept = {key: value for key, value in values.items() if key != "input_rule"}
+    return {**kept, "input": {"intensity": rule}} if rule else kept
+
+
 #: Old schema version -> function that brings a card's values to the next one.
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_input}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +74,8 @@ class Card:
         `LoraConfig` of the adapter.
     image_size
         Side of the square model input in pixels.
-    input_rule
-        How an image file becomes model input (channels, intensity scaling), as plain values.
+    input
+        `cellseg1.images.InputSpecification`: how an image becomes model input (channels, grey values), as plain values.
     pixel_size_um
         Micrometres per pixel of the training images; None when unknown.
     median_cell_diameter_px
@@ -85,7 +95,7 @@ class Card:
     backbone_sha256: str = ""
     lora: LoraConfig = field(default_factory=LoraConfig)
     image_size: int = 512
-    input_rule: dict[str, Any] = field(default_factory=dict)
+    input: dict[str, Any] = field(default_factory=dict)
     pixel_size_um: float | None = None
     median_cell_diameter_px: float | None = None
     scale: float | None = None
@@ -122,14 +132,22 @@ class Card:
             known["training_images"] = tuple(TrainingImage.from_dict(one) for one in known.get("training_images", ()))
             for key in ("pixel_size_um", "median_cell_diameter_px", "scale", "ap_training"):
                 if known.get(key) is not None:
-                    known[key] = float(known[key])
+                    known[key] = _within(key, float(known[key]))
             for key in ("recipe", "backbone", "backbone_sha256", "program_version", "created", "notes"):
                 if key in known:
                     known[key] = str(known[key])
-            for key in ("input_rule", "settings"):
+            for key in ("input", "settings"):
                 known[key] = dict(known.get(key) or {})
-            known["image_size"] = int(known.get("image_size", 512))
-        except (TypeError, ValueError, KeyError, AttributeError, SettingsError) as error:
+            known["image_size"] = int(_within("image_size", int(known.get("image_size", 512))))
+        except (
+            TypeError,
+            ValueError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            SettingsError,
+        ) as error:
             raise ModelFileError(f"The model's card is damaged ({error}).") from error
         return cls(**known, extra={key: value for key, value in content.items() if key not in names})
 
@@ -153,11 +171,30 @@ def migrate(values: dict[str, Any], schema: int) -> dict[str, Any]:
     return values
 
 
+#: What the figures of a card can be; a file with others was damaged, or made to harm.
+_LIMITS = {
+    "pixel_size_um": (1e-6, 1e6),
+    "median_cell_diameter_px": (0.0, 1e6),
+    "scale": (1e-3, 1e3),
+    "ap_training": (0.0, 1.0),
+    "image_size": (16, 8192),
+}
+
+
+def _within(key: str, number: float) -> float:
+    low, high = _LIMITS[key]
+    if not low <= number <= high:  # also false for what is not a number
+        raise ValueError(f"{key} cannot be {number}")
+    return number
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return safe_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {safe_text(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from cellseg1.errors import ModelFileError
 from cellseg1.lora.card import Card
+from cellseg1.text import parse_json
+from cellseg1.trouble import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_KEY, CARD_KEY, HASH_KEY = "cellseg1_schema", "card", "tensors_sha256"
-_MAX_HEADER = 50_000_000
+CARD_HASH_KEY = "card_sha256"
+#: A card with thousands of training images has a megabyte.
+_MAX_HEADER = 16_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ def load_card(path: Path) -> Card:
 def read_header(path: Path) -> Header:
     """Read and check the header of a ``.cs1`` file (safetensors: length, JSON, tensor data); see `load_card`."""
     try:
+        if path.exists() and not path.is_file():
+            raise ModelFileError(f"Cannot read the model {path}: it is not a file.")
         size = path.stat().st_size
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
@@ -49,12 +55,10 @@ def read_header(path: Path) -> Header:
         raise ModelFileError(f"{path} is not a CellSeg1 model, or it is damaged.")
     if len(raw) < length:
         raise ModelFileError(f"The model {path} is cut short; copy it again.")
-    try:
-        header = json.loads(raw)
+    with reading(ModelFileError, f"The model {path} is damaged: its header cannot be read."):
+        header = parse_json(raw)
         metadata = header.pop("__metadata__", {})
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ModelFileError(f"The model {path} is damaged: its header cannot be read.") from error
     if 8 + length + end != size:
         raise ModelFileError(f"The model {path} is cut short or damaged; copy it again.")
     if not isinstance(metadata, dict) or SCHEMA_KEY not in metadata or CARD_KEY not in metadata:
@@ -62,12 +66,18 @@ def read_header(path: Path) -> Header:
     return Header(_parse_card(path, metadata), str(metadata.get(HASH_KEY, "")), tuple(header))
 
 
+def card_hash(text: str) -> str:
+    """Return the checksum of a card's text, which is stored beside it."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _parse_card(path: Path, metadata: dict[str, Any]) -> Card:
-    try:
-        values, schema = dict(json.loads(metadata[CARD_KEY])), int(metadata[SCHEMA_KEY])
-    except (ValueError, TypeError) as error:
-        raise ModelFileError(f"The card of the model {path} is damaged.") from error
-    try:
-        return Card.from_dict(values, schema)
-    except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from error
+    with reading(ModelFileError, f"The card of the model {path} is damaged."):
+        text = metadata[CARD_KEY]
+        if CARD_HASH_KEY in metadata and metadata[CARD_HASH_KEY] != card_hash(text):
+            raise ModelFileError(f"The card of the model {path} is damaged: it does not match its checksum.")
+        values, schema = dict(parse_json(text)), int(metadata[SCHEMA_KEY])
+        try:
+            return Card.from_dict(values, schema)
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: {error}") from error

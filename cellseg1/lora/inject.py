@@ -221,6 +221,12 @@ def set_base_tensors(model: nn.Module, values: dict[str, Tensor]) -> None:
         tensors[key].copy_(value)
 
 
+def is_adapter_enabled(model: nn.Module) -> bool:
+    """Tell whether the model carries an adapter that acts."""
+    state = lora_state(model)
+    return state is not None and state.enabled
+
+
 @torch.no_grad()
 def set_adapter_enabled(model: nn.Module, enabled: bool) -> None:
     """Switch the adapter on or off; off, the model is the plain backbone, also where base weights were trained."""

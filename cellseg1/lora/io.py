@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from cellseg1.errors import ModelFileError
 from cellseg1.files import write_bytes
-from cellseg1.lora import pth
 from cellseg1.lora.card import SCHEMA, Card
 from cellseg1.lora.fit import check_ranks, check_tensors, put_adapter
-from cellseg1.lora.header import CARD_KEY, HASH_KEY, SCHEMA_KEY, load_card, read_header
+from cellseg1.lora.header import CARD_HASH_KEY, CARD_KEY, HASH_KEY, SCHEMA_KEY, card_hash, load_card, read_header
 from cellseg1.lora.inject import base_tensors, lora_matrices, lora_state, remove_lora, set_base_tensors
+from cellseg1.text import json_text
+from cellseg1.trouble import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cellseg1.lora.config import LoraConfig
 
-__all__ = ["apply_model", "convert", "load_card", "model_bytes", "save_model"]
+__all__ = ["apply_model", "load_card", "model_bytes", "save_model"]
 
 _LORA, _DELTA = "lora.", "delta."
 
 
-def save_model(path: Path, model: nn.Module, card: Card, *, exact: bool = False) -> Card:
+def save_model(path: Path, model: nn.Module, card: Card, *, exact: bool = False, new: bool = False) -> Card:
     """Write the adapter of `model` and its card, atomically.
 
     Trained base weights are stored as differences from the backbone, in half precision.
@@ -41,6 +40,8 @@ def save_model(path: Path, model: nn.Module, card: Card, *, exact: bool = False)
         Its LoRA configuration, and an empty backbone name, are filled in from the model.
     exact
         Store the differences in single precision.
+    new
+        Never replace a file (`FileExistsError`).
 
     Returns
     -------
@@ -55,7 +56,7 @@ def save_model(path: Path, model: nn.Module, card: Card, *, exact: bool = False)
         When the file cannot be written.
     """
     data, card = model_bytes(model, card, exact=exact)
-    write_bytes(path, data)
+    write_bytes(path, data, new=new)
     return card
 
 
@@ -76,9 +77,11 @@ def model_bytes(model: nn.Module, card: Card, *, exact: bool = False) -> tuple[b
         raise ModelFileError(f"The model is not saved: {bad} holds values that are not numbers (training diverged).")
     name = card.backbone or str(getattr(model, "name", ""))
     card = dataclasses.replace(card, lora=state.config, backbone=name)
+    text = json_text(card.to_dict())
     metadata = {
         SCHEMA_KEY: str(SCHEMA),
-        CARD_KEY: json.dumps(card.to_dict(), ensure_ascii=False, allow_nan=False),
+        CARD_KEY: text,
+        CARD_HASH_KEY: card_hash(text),
         HASH_KEY: _hash(tensors),
     }
     return safetensors.torch.save(tensors, metadata), card
@@ -114,10 +117,8 @@ def apply_model(
     _check_backbone(path, card, backbone or str(getattr(model, "name", "")), backbone_sha256)
     if config is not None:
         check_ranks(path, card.lora, config)
-    try:
+    with reading(ModelFileError, f"The model {path} is damaged and cannot be read."):
         tensors = safetensors.torch.load(path.read_bytes())
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise ModelFileError(f"The model {path} is damaged and cannot be read.") from error
     if header.tensors_sha256 and _hash(tensors) != header.tensors_sha256:
         raise ModelFileError(f"The model {path} is damaged: its content does not match its checksum; copy it again.")
     bad = _not_finite(tensors)
@@ -160,33 +161,3 @@ def _hash(tensors: dict[str, Tensor]) -> str:
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def convert(src: Path, dst: Path, model: nn.Module, card: Card | None = None) -> Card:
-    """Convert an upstream ``.pth`` to ``.cs1`` or back, by the suffixes of the two names.
-
-    Parameters
-    ----------
-    model
-        The backbone the adapter belongs to; afterwards it is the plain backbone again.
-    card
-        For a ``.cs1`` made from a ``.pth``: what is known about the training.  None fills in what the file tells.
-
-    Raises
-    ------
-    ModelFileError
-        When the suffixes are not one of each, or the file cannot be read or does not fit the backbone.
-    """
-    kinds = src.suffix.lower(), dst.suffix.lower()
-    try:
-        if kinds[0] in {".pth", ".pt"} and kinds[1] == ".cs1":
-            found = pth.apply_pth(src, model)
-            card = card or Card(recipe="paper", image_size=found.image_size, notes=f"Converted from {src.name}.")
-            return save_model(dst, model, card, exact=True)
-        if kinds[0] == ".cs1" and kinds[1] in {".pth", ".pt"}:
-            card = apply_model(src, model)
-            pth.write_pth(dst, model)
-            return card
-    finally:
-        remove_lora(model)
-    raise ModelFileError(f"Cannot convert {src.name} to {dst.name}: one must end in .cs1 and the other in .pth.")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,8 @@ from cellseg1.lora.config import LoraConfig
 from cellseg1.lora.fit import check_ranks, check_tensors, put_adapter
 from cellseg1.lora.inject import base_tensors, lora_matrices, lora_state, remove_lora, set_base_tensors
 from cellseg1.sam.registry import VIT_SHAPES
+from cellseg1.torch_file import read_torch_file
+from cellseg1.trouble import reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,17 +65,24 @@ def read_pth(path: Path) -> PthFile:
     ModelFileError
         When it is damaged, holds anything but tensors (nothing of it is then run), or is not a LoRA file.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "global" in str(error).lower():
-            raise ModelFileError(
-                f"{path} is refused: it holds program code, which could harm this computer. "
-                "A LoRA file holds only numbers; ask whoever made it."
-            ) from error
-        raise ModelFileError(f"{path} is not a LoRA file, or it is damaged.") from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, AttributeError, IndexError, TypeError) as error:
-        raise ModelFileError(f"{path} cannot be read as a LoRA file: it is damaged or cut short.") from error
+    content = read_torch_file(path, "a LoRA file")
+    with reading(ModelFileError, f"{path} cannot be read as a LoRA file: it is damaged."):
+        lora, base = _sorted_out(path, content)
+        ranks = _rank(path, lora, encoder=True), _rank(path, lora, encoder=False)
+        backbone = _guess_backbone(lora)
+    size = _FILE_NAME.search(path.name)
+    return PthFile(
+        lora,
+        base,
+        *ranks,
+        backbone,
+        int(size.group(2)) if size else _DEFAULT_SIZE,
+        size is not None,
+    )
+
+
+def _sorted_out(path: Path, content: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the LoRA matrices and the copied weights of a file, which must hold nothing else."""
     if not isinstance(content, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
     ):
@@ -90,16 +98,7 @@ def read_pth(path: Path) -> PthFile:
     for key, value in tensors.items():
         if not value.is_floating_point() or not bool(torch.isfinite(value).all()):
             raise ModelFileError(f"{path} cannot be used: {key} holds values that are not numbers.")
-    size = _FILE_NAME.search(path.name)
-    return PthFile(
-        lora,
-        base,
-        _rank(path, lora, encoder=True),
-        _rank(path, lora, encoder=False),
-        _guess_backbone(lora),
-        int(size.group(2)) if size else _DEFAULT_SIZE,
-        size is not None,
-    )
+    return lora, base
 
 
 def _rank(path: Path, lora: Mapping[str, Tensor], *, encoder: bool) -> int:
@@ -169,7 +168,21 @@ def _stored_base(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def write_pth(path: Path, model: nn.Module) -> None:
+def check_pth(backbone: str, config: LoraConfig) -> None:
+    """Refuse what `write_pth` could not write, before anything is trained (`ModelFileError`)."""
+    _check_name(backbone)
+    lost = [key for key in config.trained_prefixes() if not key.startswith(_STORED) or key.startswith(_NOT_STORED)]
+    if lost or not config.freeze_norms_and_biases:
+        what = lost[0].rstrip(".") if lost else "all normalisations"
+        raise ModelFileError(f"A .pth file cannot hold the trained weights of {what}; save this model as .cs1.")
+
+
+def _check_name(backbone: str) -> None:
+    if backbone == "tiny":
+        raise ModelFileError("The research code has no backbone tiny; save this model as .cs1.")
+
+
+def write_pth(path: Path, model: nn.Module, *, new: bool = False) -> None:
     """Write the adapter of `model` as a file that the research code loads: its keys, in its order, on the CPU.
 
     Raises
@@ -177,13 +190,12 @@ def write_pth(path: Path, model: nn.Module) -> None:
     ModelFileError
         When there is no adapter, or it holds more than such a file can (trained encoder or transformer weights).
     OutputError
-        When the file cannot be written.
+        When the file cannot be written; with `new`, `FileExistsError` where there is one already.
     """
     state = lora_state(model)
     if state is None:
         raise ModelFileError("There is nothing to save: the backbone carries no adapter.")
-    if getattr(model, "name", "") == "tiny":
-        raise ModelFileError("The research code has no backbone tiny; save this model as .cs1.")
+    _check_name(str(getattr(model, "name", "")))
     current = base_tensors(model)
     for key, original in state.originals.items():
         stored = key.startswith(_STORED) and not key.startswith(_NOT_STORED)
@@ -194,4 +206,4 @@ def write_pth(path: Path, model: nn.Module) -> None:
     ordered: list[tuple[str, Tensor]] = [item for item in matrices if not item[0].startswith("fati_")]
     ordered += base
     ordered += [item for item in matrices if item[0].startswith("fati_")]
-    write_with(path, lambda stream: torch.save(dict(ordered), stream))
+    write_with(path, lambda stream: torch.save(dict(ordered), stream), new=new)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,16 @@ from numpy.typing import NDArray
 
 from cellseg1.errors import ModelFileError
 from cellseg1.files import write_with
+from cellseg1.memory import check_memory
+from cellseg1.text import parse_json
+from cellseg1.trouble import reading
 
 #: Version of the file layout; a file of a later version is refused.
 SCHEMA = 1
+#: No plane of an image that can be read has more pixels.
+_MOST_PIXELS = 2**30
+#: The most that deflate can make of one byte.
+_MOST_PACKING = 1040
 
 _COLUMNS = {
     "box_xyxy": "int32",
@@ -30,6 +38,31 @@ _COLUMNS = {
     "packed": "uint8",
     "view_boxes": "int32",
 }
+
+
+class MaskPacker:
+    """Packs masks one by one, so that nobody has to keep them whole until the last one is known."""
+
+    def __init__(self) -> None:
+        self.boxes: list[tuple[int, int, int, int]] = []
+        self.areas: list[int] = []
+        self.packed: list[NDArray[np.uint8]] = []
+
+    def add(self, crop: NDArray[np.bool_], corner: tuple[int, int]) -> None:
+        """Pack a bool array (h, w) whose top left pixel lies at `corner`, (x0, y0), of the image."""
+        x0, y0 = corner
+        filled = np.asarray(crop, bool)
+        rows, columns = np.flatnonzero(filled.any(axis=1)), np.flatnonzero(filled.any(axis=0))
+        if not len(rows):
+            self.boxes.append((0, 0, 0, 0))
+            self.areas.append(0)
+            self.packed.append(np.zeros(0, np.uint8))
+            return
+        top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+        tight = filled[top:bottom, left:right]
+        self.boxes.append((x0 + left, y0 + top, x0 + right, y0 + bottom))
+        self.areas.append(int(np.count_nonzero(tight)))
+        self.packed.append(np.packbits(tight))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +138,7 @@ class Candidates:
     @classmethod
     def from_masks(
         cls,
-        masks: Iterable[tuple[NDArray[np.bool_], tuple[int, int]]],
+        masks: Iterable[tuple[NDArray[np.bool_], tuple[int, int]]] | MaskPacker,
         shape: tuple[int, int],
         *,
         score: Sequence[float] | NDArray[Any],
@@ -121,7 +154,7 @@ class Candidates:
         ----------
         masks
             N pairs of a bool array (h, w) and (x0, y0), the place of its top left pixel in the image.  The arrays
-            need not be tight; they may be empty or hold no pixel.
+            need not be tight; they may be empty or hold no pixel.  Or masks that were packed as they came.
         shape
             (H, W) of the image in pixels.
         score, stability, point_xy, view
@@ -134,22 +167,13 @@ class Candidates:
         ValueError
             When a mask leaves the image or the columns differ in length.
         """
-        boxes: list[tuple[int, int, int, int]] = []
-        areas: list[int] = []
-        packed: list[NDArray[np.uint8]] = []
-        for crop, (x0, y0) in masks:
-            filled = np.asarray(crop, bool)
-            rows, columns = np.flatnonzero(filled.any(axis=1)), np.flatnonzero(filled.any(axis=0))
-            if not len(rows):
-                boxes.append((0, 0, 0, 0))
-                areas.append(0)
-                packed.append(np.zeros(0, np.uint8))
-                continue
-            top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-            tight = filled[top:bottom, left:right]
-            boxes.append((x0 + left, y0 + top, x0 + right, y0 + bottom))
-            areas.append(int(np.count_nonzero(tight)))
-            packed.append(np.packbits(tight))
+        if isinstance(masks, MaskPacker):
+            packer = masks
+        else:
+            packer = MaskPacker()
+            for crop, corner in masks:
+                packer.add(crop, corner)
+        boxes, areas, packed = packer.boxes, packer.areas, packer.packed
         total = len(boxes)
         return cls(
             shape=(int(shape[0]), int(shape[1])),
@@ -257,32 +281,55 @@ class Candidates:
         FileNotFoundError
             When there is no such file.
         """
-        try:
+        with reading(
+            ModelFileError,
+            f"The proposals in {path} are damaged or not a file of proposals. Run the prediction of this image again.",
+        ):
             header, columns = _read(Path(path))
-            later = int(header["schema"]) > SCHEMA
-            height, width = header["shape"]
-            shape = (int(height), int(width))
-            made = None if later else cls(shape=shape, settings=dict(header["settings"]), **columns)
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, OverflowError) as error:
-            raise ModelFileError(
-                f"The proposals in {path} are damaged or not a file of proposals ({error}). "
-                "Run the prediction of this image again."
-            ) from error
-        if made is None:
-            raise ModelFileError(
-                f"The proposals in {path} were written by a later version of the program (layout "
-                f"{header['schema']}, this program knows {SCHEMA}). Update the program to open them."
-            )
-        return made
+            if int(header["schema"]) > SCHEMA:
+                raise ModelFileError(
+                    f"The proposals in {path} were written by a later version of the program (layout "
+                    f"{int(header['schema'])}, this program knows {SCHEMA}). Update the program to open them."
+                )
+            height, width = (int(length) for length in header["shape"])
+            if min(height, width) < 0 or height * width > _MOST_PIXELS:
+                raise ValueError(f"an image of {width} x {height} pixels")
+            made = cls(shape=(height, width), settings=dict(header["settings"]), **columns)
+        return made  # noqa: RET504 - to a type checker the boundary may swallow what is returned in it
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the header and, when the layout is not a later one, the columns."""
-    # Opened here: np.load leaves a damaged file open.
-    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        header = json.loads(stored["header"].tobytes())
-        columns = {name: stored[name] for name in _COLUMNS} if int(header["schema"]) <= SCHEMA else {}
-    for name, column in columns.items():
-        if column.dtype != _COLUMNS[name]:
-            raise ValueError(f"column {name} has the type {column.dtype}")
-    return header, columns
+    """Return the header and, when the layout is not a later one, the columns.
+
+    Nothing is allocated because a file claims it: every column has the size of its packed bytes at most.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("not a file")
+    with zipfile.ZipFile(path) as stored:
+        entries = {entry.filename: entry for entry in stored.infolist()}
+        total = sum(entry.file_size for entry in entries.values())
+        packed = sum(entry.compress_size for entry in entries.values())
+        if total > packed * _MOST_PACKING + 10_000 or packed > path.stat().st_size:
+            raise ValueError("it claims to hold more than it can")
+        check_memory(2 * total, f"The file of proposals {path}")
+        header = parse_json(_column(stored, entries, "header", "uint8").tobytes())
+        if int(header["schema"]) > SCHEMA:
+            return header, {}
+        return header, {name: _column(stored, entries, name, kind) for name, kind in _COLUMNS.items()}
+
+
+def _column(stored: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], name: str, kind: str) -> NDArray[Any]:
+    entry = entries[f"{name}.npy"]
+    with stored.open(entry) as stream:
+        data = stream.read(entry.file_size + 1)
+        stream.read(1)  # beyond the end: only there is the checksum compared
+    start = io.BytesIO(data)
+    version = np.lib.format.read_magic(start)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, in_columns, dtype = read_header(start)
+    if dtype != np.dtype(kind) or in_columns or len(data) != entry.file_size:
+        raise ValueError(f"column {name} has the type {dtype}")
+    values = np.frombuffer(data, dtype, offset=start.tell())
+    if values.size != math.prod(shape):
+        raise ValueError(f"column {name} is cut short")
+    return values.reshape(shape).copy()

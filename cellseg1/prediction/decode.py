@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cellseg1.prediction.candidates import Candidates
+from cellseg1.prediction.candidates import Candidates, MaskPacker
 from cellseg1.prediction.sparing import SparingPrompts
 from cellseg1.prediction.views import View, plan_views
 from cellseg1.sam.interface import Backbone, Decoded
@@ -33,7 +33,7 @@ Crop = tuple[NDArray[np.bool_], tuple[int, int]]
 
 @dataclass(slots=True)
 class _Found:
-    masks: list[Crop]
+    masks: MaskPacker
     score: list[float]
     stability: list[float]
     point: list[tuple[float, float]]
@@ -71,7 +71,7 @@ def find_candidates(
     scaled = _scaled(image, scale)
     views = plan_views((scaled.shape[0], scaled.shape[1]), settings)
     floor = min(settings.candidate_floor, settings.pred_iou_thresh, settings.stability_score_thresh)
-    found = _Found([], [], [], [], [])
+    found = _Found(MaskPacker(), [], [], [], [])
     tiles = settings.view_plan == "tiles"
     module = model
     assert isinstance(module, nn.Module)
@@ -85,7 +85,7 @@ def find_candidates(
             for numbers, decoded in _decode_view(model, scaled, view, settings, floor, autocast):
                 reader = _window_masks if tiles else _full_masks
                 for mask in reader(decoded, numbers, view, settings, floor, shape, scaled.shape[:2]):
-                    found.masks.append(mask[0])
+                    found.masks.add(*mask[0])
                     found.stability.append(mask[1])
                     found.score.append(mask[2])
                     found.point.append(mask[3])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cellseg1.errors import ModelFileError
-from cellseg1.files import write_with
+from cellseg1.files import is_taken, numbered, write_with
+from cellseg1.torch_file import read_torch_file
 
 SCHEMA = 1
 
@@ -20,9 +20,33 @@ def checkpoint_path(model_path: Path) -> Path:
     return model_path.with_name(f"{model_path.name}.checkpoint")
 
 
-def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint atomically; the previous one stays until the new one is complete."""
-    write_with(path, lambda stream: torch.save({"schema": SCHEMA, **content}, stream))
+def model_path(checkpoint: Path) -> Path:
+    """Which model the training of a checkpoint will write; the reverse of `checkpoint_path`."""
+    return checkpoint.with_name(checkpoint.name.removesuffix(".checkpoint"))
+
+
+def write_checkpoint(path: Path, content: dict[str, Any], *, new: bool = False) -> Path:
+    """Write a checkpoint atomically; the previous one stays until the new one is complete.
+
+    Parameters
+    ----------
+    new
+        Whether a checkpoint of that name is another training's: it stays, and this one, with its model, gets the next
+        free number.
+
+    Returns
+    -------
+    Path
+        Where it is.
+    """
+    number, place = 1, path
+    while True:
+        with contextlib.suppress(FileExistsError):
+            write_with(place, lambda stream: torch.save({"schema": SCHEMA, **content}, stream), new=new)
+            return place
+        while is_taken(place) or is_taken(model_path(place)):
+            number += 1
+            place = checkpoint_path(numbered(model_path(path), number))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -33,12 +57,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     ModelFileError
         When the file is damaged or of a newer version.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ModelFileError(
-            f"The checkpoint {path} is damaged and cannot be resumed; move it away and train again."
-        ) from error
+    content = read_torch_file(path, "a checkpoint", "move it away and train again")
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise ModelFileError(f"The checkpoint {path} was written by another version of the program; train again.")
     return content

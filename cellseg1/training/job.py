@@ -2,52 +2,78 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import math
+import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cellseg1.errors import ImageError, MaskError, ModelFileError, OutputError, SettingsError
-from cellseg1.files import check_writable, free_file, numbered, remove_unfinished, write_bytes
-from cellseg1.images import Image, pick_channels, read_image, resize_mask, to_model_input
+from cellseg1.errors import CellSeg1Error, ImageError, MaskError, ModelFileError, OutputError, SettingsError
+from cellseg1.files import (
+    PathLike,
+    as_paths,
+    check_room,
+    check_writable,
+    file_sha256,
+    is_taken,
+    numbered,
+    remove_unfinished,
+    write_bytes,
+    write_free,
+)
+from cellseg1.images import Image, InputSpecification, plane_input, read_image
 from cellseg1.lora import (
     Card,
     LoraConfig,
     apply_model,
     apply_pth,
+    check_pth,
     inject_lora,
     load_card,
     read_pth,
     save_model,
+    trainable_parameters,
     trainable_summary,
     write_pth,
 )
 from cellseg1.lora import TrainingImage as CardImage
-from cellseg1.masks import look_at_masks, median_cell_diameter, read_mask
-from cellseg1.model import Model, prepare_backbone, rule_of
+from cellseg1.masks import Pieces, look_at_masks, median_cell_diameter, open_mask, read_mask
+from cellseg1.model import Model, check_input_settings, input_of, prepare_backbone
 from cellseg1.sam.device import choose_device
 from cellseg1.sam.memory import is_out_of_memory
-from cellseg1.sam.registry import canonical_name
-from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, Settings, make_settings, memory_preset
-from cellseg1.training.checkpoint import checkpoint_path
+from cellseg1.sam.registry import canonical_name, data_dir
+from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, FIELDS, Settings, make_settings, memory_preset
+from cellseg1.text import json_text, safe_text
+from cellseg1.training.checkpoint import checkpoint_path, model_path, read_checkpoint
 from cellseg1.training.samples import SampleSource, TrainingImage, rescaled
-from cellseg1.training.share import ap_before, share_for
+from cellseg1.training.share import ap_before, ap_of, share_for
 from cellseg1.training.trainer import Trainer, TrainOutcome, TrainProgress
+from cellseg1.trouble import explained, reading
+
+if TYPE_CHECKING:
+    from cellseg1.images.specification import ChannelWish
+    from cellseg1.sam.interface import Backbone
 
 #: Factor between image and model input beyond which a rescaling would not help.
 _SCALE_LIMITS = (0.1, 10.0)
 #: Rescaling by less than this share changes nothing but sharpness.
 _SCALE_TOLERANCE = 0.05
 
-Region = tuple[int, int, int, int] | Path | NDArray[np.bool_]
+#: Bytes of a name, less what a number for the next free one takes.
+_LONGEST_NAME = 255 - len("_9999")
+
+Region = tuple[int, int, int, int] | PathLike | NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +93,14 @@ class _Input:
     pixel_size: float | None
     #: Tells apart what one file can be read as; "0 0 " is its first plane.
     reading: str
+    #: With the channels that were used written down.
+    specification: InputSpecification
 
 
 def train(
-    images: Sequence[Path],
-    masks: Sequence[Path],
-    out: Path,
+    images: PathLike | Sequence[PathLike],
+    masks: PathLike | Sequence[PathLike],
+    out: PathLike,
     *,
     regions: Sequence[Region | None] | None = None,
     backbone: str = DEFAULT_BACKBONE,
@@ -84,17 +112,22 @@ def train(
     stop: Callable[[], bool] | None = None,
     say: Callable[[str], None] | None = None,
     measure: bool | Callable[[TrainOutcome], bool] = True,
-    start_model: Path | None = None,
+    start_model: PathLike | None = None,
     planes: Sequence[tuple[int, int] | None] | None = None,
+    channels: ChannelWish | None = None,
     read: Callable[[Path], Image] = read_image,
+    pieces: Pieces = "auto",
     watch: Callable[[Model, Sequence[TrainingImage]], None] | None = None,
 ) -> TrainResult:
     """Fine-tune a backbone on annotated images.
 
+    Whatever can be refused is refused before the first step, and the weights are written before anything that only
+    adorns them.
+
     Parameters
     ----------
     images, masks
-        Files, in the same order.
+        Files, in the same order; a single one may stand alone.
     out
         The model file, ``.cs1`` or ``.pth`` (published format).  An existing file is never replaced: the new one
         gets a number.
@@ -115,9 +148,15 @@ def train(
         A model of the same backbone whose adapter the training begins with, instead of a fresh one.  It also gives
         the ranks, unless `overrides` name them.
     planes
-        For each image the plane (z, t) that is used; None for the first.
+        For each image the plane (z, t) that is used, of the image and of its mask; None for the first.
+    channels
+        One to three channels that the network sees, as names or numbers (from 0): ``"DAPI,2"`` or ``["DAPI", 2]``.
+        None: those of `start_model`; without it all of up to three, else the first three that hold anything.  They
+        are stored in the model.
     read
         Reads an image file, where the file's own axes are not to be believed.
+    pieces
+        Whether separate pieces of one id or colour are separate cells, see `cellseg1.masks.open_mask`.
     watch
         Called once before the first step with the model that is being trained and the training images.  The model
         may be used to predict whenever `progress` or `stop` is called, which is between two steps; that does not
@@ -131,25 +170,83 @@ def train(
     notes: list[str] = []
 
     def tell(sentence: str) -> None:
-        notes.append(sentence)
+        notes.append(safe_text(sentence))
         if say is not None:
-            say(sentence)
+            say(notes[-1])
 
+    out, image_files, mask_files = Path(out), as_paths(images), as_paths(masks)
+    first = None if start_model is None else Path(start_model)
     name = canonical_name(backbone)
     check_model_name(out)
     chosen = choose_device(device)
     preset_name, preset = memory_preset(_free_gib(chosen), name)
-    ranks = {} if start_model is None else _ranks_of(start_model)
+    ranks = {} if first is None else _ranks_of(first)
     settings = make_settings(recipe, name, overrides, {**preset, **ranks})
     if preset:
         tell(f"Preset for this computer: {preset_name} (batch {settings.batch_size}).")
-    inputs = read_training_set(images, masks, regions, settings, tell, planes=planes, read=read)
-    scale = _scale_for([entry.image for entry in inputs], settings)
-    ready = [rescaled(entry.image, scale) for entry in inputs]
+    check_input_settings(overrides or {}, settings)
+    if out.suffix.lower() == ".pth":
+        check_pth(name, lora_config(settings))
     target, resumable = _target(out, resume=resume, tell=tell)
     check_writable(target.resolve().parent)
+    seen = input_of(settings).with_channels(channels)
+    if channels is None and first is not None:
+        seen = _channels_of(first, seen)
+    inputs = read_training_set(image_files, mask_files, regions, seen, tell, planes=planes, read=read, pieces=pieces)
+    seen = _specification_of(inputs)
+    scale = _scale_for([entry.image for entry in inputs], settings)
+    ready = [rescaled(entry.image, scale) for entry in inputs]
 
-    model, sha256 = prepare_backbone(name, settings, chosen)
+    model, sha256 = _adapted_backbone(name, settings, chosen, first)
+    module = model
+    assert isinstance(module, nn.Module)
+    tell(trainable_summary(module))
+    check_room(target.resolve().parent, _room_needed(module), f"the training of {target.name}")
+    card = _make_card(inputs, seen, settings, recipe, name, sha256, scale)
+    stored = _stored_share(checkpoint_path(target)) if resumable else None
+    share, remark = stored or _choose_share(Model(model, card, settings, seen, scale), inputs)
+    if remark:
+        tell(remark)
+        card = _noted(card, remark)
+    trainer = Trainer(
+        model,
+        SampleSource(ready, settings),
+        settings,
+        checkpoint=checkpoint_path(target),
+        fingerprint=_fingerprint(inputs, settings, sha256, first),
+        progress=progress,
+        stop=stop,
+        trained_share=share,
+        noted={"share": [share, remark]},
+    )
+    if resumable:
+        tell(f"Resumed after {trainer.resume()} of {trainer.steps} steps.")
+    if first is not None:
+        card = _noted(card, f"Trained on from {first.name}.")
+    if watch is not None:
+        watch(Model(model, card, settings, seen, scale), [entry.image for entry in inputs])
+    outcome = trainer.run()
+    trainer.average()
+    module.eval()
+    if not outcome.finished:
+        card = _noted(card, f"Stopped after {outcome.epochs:.1f} of {settings.epoch_max} epochs.")
+    assert trainer.checkpoint is not None
+    saved = save_safely(model_path(trainer.checkpoint), module, card, new=not resumable, tell=tell)
+    if outcome.finished:
+        _forget(trainer.checkpoint)
+    if measure(outcome) if callable(measure) else measure:
+        usable = Model(model, card, settings, seen, scale)
+        card = _measured(saved, usable, [entry.image for entry in inputs], tell)
+    if settings.track_gpu_memory:
+        _write_statistics(target.parent / "memory_stats.json", outcome, tell)
+    return TrainResult(saved, card, outcome, tuple(notes))
+
+
+def _adapted_backbone(
+    name: str, settings: Settings, device: torch.device, start_model: Path | None
+) -> tuple[Backbone, str]:
+    """Build the backbone with its adapter, a fresh one or that of a model; returns it with the hash of its weights."""
+    model, sha256 = prepare_backbone(name, settings, device)
     module = model
     assert isinstance(module, nn.Module)
     with torch.random.fork_rng(devices=[]):
@@ -158,54 +255,106 @@ def train(
             inject_lora(module, lora_config(settings))
         else:
             _take_adapter(start_model, module, lora_config(settings), sha256)
-        module.to(chosen)
+        module.to(device)
     model.checkpoint_encoder = settings.gradient_checkpointing
-    tell(trainable_summary(module))
-    card = _make_card(inputs, settings, recipe, name, sha256, scale)
-    share, card = _choose_share(Model(model, card, settings, rule_of(settings), scale), inputs, tell)
-    trainer = Trainer(
-        model,
-        SampleSource(ready, settings),
-        settings,
-        checkpoint=checkpoint_path(target),
-        fingerprint=_fingerprint(inputs, settings, sha256, start_model),
-        progress=progress,
-        stop=stop,
-        trained_share=share,
-    )
-    if resumable:
-        tell(f"Resumed after {trainer.resume()} of {trainer.steps} steps.")
-    if start_model is not None:
-        card = _noted(card, f"Trained on from {start_model.name}.")
-    if watch is not None:
-        watch(Model(model, card, settings, rule_of(settings), scale), [entry.image for entry in inputs])
-    outcome = trainer.run()
-    trainer.average()
-    module.eval()
-    if not outcome.finished:
-        card = _noted(card, f"Stopped after {outcome.epochs:.1f} of {settings.epoch_max} epochs.")
-    if measure(outcome) if callable(measure) else measure:
-        usable = Model(model, card, settings, rule_of(settings), scale)
-        try:
-            card = _with_ap(card, usable, [entry.image for entry in inputs])
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            # The model is what counts; it must not be lost over a figure on its card.
+    return model, sha256
+
+
+def _write_statistics(wanted: Path, outcome: TrainOutcome, tell: Callable[[str], None]) -> None:
+    data = json_text(outcome.memory, indent=4).encode()
+    try:
+        write_free(wanted, lambda path: write_bytes(path, data, new=True))
+    except OutputError as error:
+        tell(str(error))
+
+
+def _forget(checkpoint: Path) -> None:
+    """Remove what an interrupted training would have needed."""
+    with contextlib.suppress(OSError):
+        checkpoint.unlink(missing_ok=True)
+        remove_unfinished(checkpoint)
+
+
+def _room_needed(module: nn.Module) -> int:
+    """Bytes of the model and of two checkpoints (a new one is complete before the old one goes)."""
+    trained = sum(parameter.numel() for _, parameter in trainable_parameters(module))
+    # Weights, gradients and two averages of them, in single precision.
+    return 4 * trained + 2 * 4 * 4 * trained
+
+
+def _measured(path: Path, model: Model, images: Sequence[TrainingImage], tell: Callable[[str], None]) -> Card:
+    """Write AP@0.5 on the training images into the card of a saved model; whatever fails, the model is there."""
+    try:
+        return save_trained(path, model.module, _with_ap(model.card, model, images))
+    except Exception as error:  # noqa: BLE001 - a figure on the card is not worth a word of alarm
+        if is_out_of_memory(error):
             tell("Memory was not enough to measure the model on its training image; the model is saved.")
-    card = save_trained(target, module, card)
-    if settings.track_gpu_memory:
-        write_bytes(free_file(target.parent / "memory_stats.json"), json.dumps(outcome.memory, indent=4).encode())
-    if outcome.finished:
-        checkpoint_path(target).unlink(missing_ok=True)
-        remove_unfinished(checkpoint_path(target))
-    return TrainResult(target, card, outcome, tuple(notes))
+        else:
+            reason = explained(error, "measuring the model on its training image")
+            tell(f"The model is saved, but not how good it is on its training image: {reason}")
+        return model.card
+
+
+def save_safely(path: Path, module: nn.Module, card: Card, *, new: bool, tell: Callable[[str], None]) -> Path:
+    """Write a trained model, if need be under another name, in another folder, or with less on its card.
+
+    Parameters
+    ----------
+    new
+        Whether a file of that name is somebody else's, and stays.
+
+    Returns
+    -------
+    Path
+        Where it is; `tell` is told when that is not `path`.
+
+    Raises
+    ------
+    ModelFileError
+        When its values are not numbers.
+    OutputError
+        When it can be written nowhere.
+    """
+    try:
+        saved = _save_as(path, module, card, new=new)
+    except OutputError as error:
+        saved = _save_elsewhere(path, module, card, error)
+        tell(f"{error} The model is saved as {saved} instead.")
+        return saved
+    if saved != path:
+        tell(f"{path.name} was written by another training meanwhile and is kept; this model is {saved.name}.")
+    return saved
+
+
+def _save_as(path: Path, module: nn.Module, card: Card, *, new: bool) -> Path:
+    def write(place: Path) -> None:
+        try:
+            save_trained(place, module, card, new=new)
+        except (CellSeg1Error, FileExistsError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the card, the weights must not suffer
+            explained(error, "writing the card of the model")
+            bare = dataclasses.replace(card, training_images=(), notes="", extra={})
+            save_trained(place, module, bare, new=new)
+
+    if new:
+        return write_free(path, write)
+    write(path)
+    return path
+
+
+def _save_elsewhere(path: Path, module: nn.Module, card: Card, error: OutputError) -> Path:
+    """Write a model that its own folder does not take any more; raises `error` when no other one does either."""
+    for folder in (data_dir() / "rescued", Path.home(), Path(tempfile.gettempdir())):
+        with contextlib.suppress(OutputError):
+            return _save_as(folder / path.name, module, card, new=True)
+    raise error
 
 
 def _target(out: Path, *, resume: bool, tell: Callable[[str], None]) -> tuple[Path, bool]:
     """Decide which file is written, and whether an interrupted training of it is taken up."""
     number, target = 1, out
-    while target.exists() and not checkpoint_path(target).exists():
+    while is_taken(target) and not checkpoint_path(target).exists():
         number += 1
         target = numbered(out, number)
     checkpoint = checkpoint_path(target)
@@ -226,12 +375,12 @@ def _target(out: Path, *, resume: bool, tell: Callable[[str], None]) -> tuple[Pa
     return target, False
 
 
-def save_trained(path: Path, module: nn.Module, card: Card) -> Card:
-    """Write a trained model in the format that the suffix asks for."""
+def save_trained(path: Path, module: nn.Module, card: Card, *, new: bool = False) -> Card:
+    """Write a trained model in the format that the suffix asks for; with `new` never replace a file."""
     if path.suffix.lower() == ".pth":
-        write_pth(path, module)
+        write_pth(path, module, new=new)
         return card
-    return save_model(path, module, card)
+    return save_model(path, module, card, new=new)
 
 
 def lora_config(settings: Settings) -> LoraConfig:
@@ -259,11 +408,12 @@ def read_training_set(
     images: Sequence[Path],
     masks: Sequence[Path],
     regions: Sequence[Region | None] | None,
-    settings: Settings,
+    specification: InputSpecification,
     tell: Callable[[str], None],
     *,
     planes: Sequence[tuple[int, int] | None] | None = None,
     read: Callable[[Path], Image] = read_image,
+    pieces: Pieces = "auto",
 ) -> list[_Input]:
     """Read and check all training images with their masks; `tell` gets every remark about them."""
     if not images:
@@ -279,7 +429,12 @@ def read_training_set(
     chosen = list(planes) if planes else [None] * len(images)
     if len(chosen) != len(images):
         raise SettingsError(f"Images ({len(images)}) and planes ({len(chosen)}) differ in number; give one for each.")
-    return [_read_one(*entry, read, settings, tell) for entry in zip(images, masks, wanted, chosen, strict=True)]
+    inputs = []
+    for entry in zip(images, masks, wanted, chosen, strict=True):
+        inputs.append(_read_one(*entry, read, pieces, specification, tell))
+        # What the first image leaves to choose is chosen once, for all of them.
+        specification = inputs[-1].specification
+    return inputs
 
 
 def _read_one(
@@ -288,15 +443,16 @@ def _read_one(
     region: Region | None,
     chosen: tuple[int, int] | None,
     read: Callable[[Path], Image],
-    settings: Settings,
+    pieces: Pieces,
+    specification: InputSpecification,
     tell: Callable[[str], None],
 ) -> _Input:
     image = read(image_path)
-    mask = read_mask(mask_path, require_cells=True)
-    for note in (*image.info.notes, *mask.notes):
-        tell(note)
     z, t = chosen or (0, 0)
     plane = image.plane(z=z, t=t)
+    mask = read_mask(mask_path, require_cells=True, z=z, t=t, image=image, pieces=pieces)
+    for note in (*image.info.notes, *mask.notes):
+        tell(note)
     if image.n_z * image.n_t > 1 and chosen is None:
         tell(f"{image_path.name} has {image.n_z * image.n_t} planes; the first is used for training.")
     _check_plane(image_path, plane)
@@ -305,20 +461,33 @@ def _read_one(
             f"The mask {mask_path} is {mask.labels.shape[1]} x {mask.labels.shape[0]} pixels but its image "
             f"{image_path.name} is {plane.shape[1]} x {plane.shape[0]}; use the mask of this very image."
         )
-    _channels, remark = pick_channels(plane, names=image.info.channel_names)
-    if remark:
-        tell(remark)
-    annotated, boxes = read_region(region, mask.labels.shape)
+    seen = plane_input(image, specification, z=z, t=t)
+    for note in seen.notes:
+        tell(f"{image_path.name}: {note}")
+    pixels = seen.pixels
+    if not np.any(pixels != pixels[0, 0]):
+        raise ImageError(
+            f"The image {image_path} shows the same value in every pixel, so there is nothing to learn from; choose "
+            "another file, plane or channel."
+        )
+    annotated, boxes = read_region(region, mask.labels.shape, image=image, z=z, t=t)
     if annotated is not None and not np.any(mask.labels[annotated]):
         raise MaskError(f"There is no cell inside the region of {image_path.name}; choose a part with painted cells.")
     for warning in look_at_masks(mask.labels.shape, mask.labels, annotated):
         tell(f"{mask_path.name}: {warning}")
-    pixels = to_model_input(plane, rule_of(settings), colour=image.is_colour)
     hashes = file_sha256(image_path), file_sha256(mask_path)
     name = image_path.name if (z, t) == (0, 0) else f"{image_path.name} (z {z}, t {t})"
     ready = TrainingImage(name, hashes[0], pixels, mask.labels, annotated)
     as_read = "" if read is read_image else hashlib.sha256(pixels.tobytes()).hexdigest()
-    return _Input(ready, CardImage(name, *hashes, boxes), _mean_pixel_size(image), f"{z} {t} {as_read}")
+    specification = specification.settled(image)
+    way = f"{z} {t} {as_read}" + ("" if pieces == "auto" else pieces)
+    return _Input(ready, CardImage(name, *hashes, boxes), _mean_pixel_size(image), way, specification)
+
+
+def _specification_of(inputs: Sequence[_Input]) -> InputSpecification:
+    """What the network saw of the training images, to be stored with the model."""
+    planes = [entry.reading.split(" ")[:2] for entry in inputs]
+    return dataclasses.replace(inputs[-1].specification, planes=tuple((int(z), int(t)) for z, t in planes))
 
 
 def _mean_pixel_size(image: Image) -> float | None:
@@ -336,9 +505,11 @@ def _check_plane(path: Path, plane: NDArray[Any]) -> None:
 
 
 def read_region(
-    region: Region | None, shape: tuple[int, int]
+    region: Region | None, shape: tuple[int, int], *, image: Image | None = None, z: int = 0, t: int = 0
 ) -> tuple[NDArray[np.bool_] | None, tuple[tuple[int, int, int, int], ...]]:
     """Return the annotated part as (H, W) bool, None for all of it, and its boxes (x, y, width, height).
+
+    A file with a mask for each plane of `image` is asked for the plane (z, t).
 
     Raises
     ------
@@ -353,7 +524,8 @@ def read_region(
         if width > 0 and height > 0 and x < shape[1] and y < shape[0]:
             inside[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)] = True
     else:
-        inside = read_mask(region).labels > 0 if isinstance(region, Path) else np.asarray(region, bool)
+        masks = open_mask(region, image=image) if isinstance(region, Path) else None
+        inside = np.asarray(region, bool) if masks is None else masks.area(z, t)
         if inside.shape != shape:
             raise MaskError(
                 f"The region is {inside.shape[1]} x {inside.shape[0]} pixels but its image is {shape[1]} x {shape[0]}; "
@@ -371,19 +543,15 @@ def read_region(
     return (None if inside.all() else inside), (box,)
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 # ---- preparing
 
 
 def check_model_name(out: Path) -> None:
-    """Refuse a name that does not tell the format, or is a folder (`OutputError`)."""
+    """Refuse a name that does not tell the format, is too long, or is a folder (`OutputError`)."""
     if out.suffix.lower() not in {".cs1", ".pth"}:
         raise OutputError(f"The model file {out.name} must end in .cs1 (or .pth for the published format).")
+    if len(os.fsencode(checkpoint_path(out).name)) > _LONGEST_NAME:
+        raise OutputError(f"The name of the model file {out.name[:40]}... is too long; give a shorter one.")
     if out.is_dir():
         raise OutputError(f"{out} is a folder; give the name of the model file to write in it.")
 
@@ -399,6 +567,17 @@ def _ranks_of(path: Path) -> dict[str, int]:
         lora = load_card(path).lora
         ranks = lora.image_encoder_rank, lora.mask_decoder_rank
     return {"image_encoder_lora_rank": ranks[0], "mask_decoder_lora_rank": ranks[1]}
+
+
+def _channels_of(path: Path, specification: InputSpecification) -> InputSpecification:
+    """Return the specification with the channels that a model to train on from has seen."""
+    if path.suffix.lower() in {".pth", ".pt"} or not (stored := load_card(path).input):
+        return specification
+    try:
+        before = InputSpecification.from_dict(stored)
+    except SettingsError as error:
+        raise ModelFileError(f"The card of the model {path} cannot be used: {error}") from error
+    return dataclasses.replace(specification, channels=before.channels, by_hand=before.by_hand)
 
 
 def _take_adapter(path: Path, module: nn.Module, config: LoraConfig, sha256: str) -> None:
@@ -436,36 +615,46 @@ def median_diameter(images: Sequence[TrainingImage]) -> float:
     return float(np.median(values))
 
 
-def _choose_share(model: Model, inputs: Sequence[_Input], tell: Callable[[str], None]) -> tuple[float, Card]:
-    """How much of the change is kept, and the card with a note where that had to be found out.
+def _stored_share(checkpoint: Path) -> tuple[float, str] | None:
+    """What `_choose_share` found before the first step; the settings of the prediction may be others meanwhile."""
+    with reading(ModelFileError, f"The checkpoint {checkpoint} is damaged; move it away and train again."):
+        stored = read_checkpoint(checkpoint).get("share")
+        found = None if stored is None else (float(stored[0]), str(stored[1]))
+    return found  # noqa: RET504 - to a type checker the boundary may swallow what is returned in it
+
+
+def _choose_share(model: Model, inputs: Sequence[_Input]) -> tuple[float, str]:
+    """How much of the change is kept, and a sentence where that had to be found out.
 
     The network of `model` is still as the training finds it.
     """
     if model.settings.trained_share is not None:
-        return model.settings.trained_share, model.card
+        return model.settings.trained_share, ""
     training = model.module.training
     model.module.eval()
     try:
         ap = ap_before(model, [entry.image for entry in inputs])
         share = share_for(ap)
         kept = "all" if share == 1 else f"{share:.0%}"
-        remark = f"Before the training the network has an AP@0.5 of {ap:.2f} here, so {kept} of the change is kept."
-    except (RuntimeError, MemoryError) as error:
+        remark = f"Before the training the AP on these images is {ap:.2f}, so {kept} of what is learned is used."
+    except Exception as error:
         if not is_out_of_memory(error):
             raise
         # A training can do with less memory, tile by tile; it must not end over this.
         share = 0.75
-        remark = "Memory was not enough to look at the image before the training; 75% of the change is kept."
+        remark = "Memory was not enough to look at the images before the training; 75% of what is learned is used."
     model.module.train(training)
-    tell(remark)
-    return share, _noted(model.card, remark)
+    return share, remark
 
 
 def _fingerprint(inputs: Sequence[_Input], settings: Settings, sha256: str, start_model: Path | None) -> str:
     """Hash of everything that decides the result of a training."""
-    values = settings.to_dict()
-    for name in ("checkpoint_seconds", "num_workers", "gradient_checkpointing"):
-        del values[name]
+    values = {
+        name: value
+        for name, value in settings.to_dict().items()
+        if FIELDS[name].metadata["use"] in {"train", "both"}
+        and name not in {"checkpoint_seconds", "gradient_checkpointing"}
+    }
     digest = hashlib.sha256()
     for entry in inputs:
         digest.update(entry.card.sha256.encode() + entry.card.mask_sha256.encode())
@@ -473,13 +662,23 @@ def _fingerprint(inputs: Sequence[_Input], settings: Settings, sha256: str, star
             digest.update(np.packbits(entry.image.annotated).tobytes())
         if entry.reading != "0 0 ":
             digest.update(entry.reading.encode())
+        if entry.specification.by_hand:
+            digest.update(str(entry.specification.channels).encode())
     if start_model is not None:
         digest.update(file_sha256(start_model).encode())
     digest.update(json.dumps([values, sha256], sort_keys=True).encode())
     return digest.hexdigest()
 
 
-def _make_card(inputs: Sequence[_Input], settings: Settings, recipe: str, name: str, sha256: str, scale: float) -> Card:
+def _make_card(
+    inputs: Sequence[_Input],
+    specification: InputSpecification,
+    settings: Settings,
+    recipe: str,
+    name: str,
+    sha256: str,
+    scale: float,
+) -> Card:
     sizes = [entry.pixel_size for entry in inputs if entry.pixel_size is not None]
     return Card(
         recipe=recipe,
@@ -487,7 +686,7 @@ def _make_card(inputs: Sequence[_Input], settings: Settings, recipe: str, name: 
         backbone_sha256=sha256,
         lora=lora_config(settings),
         image_size=settings.sam_image_size,
-        input_rule=rule_of(settings).to_dict(),
+        input=specification.to_dict(),
         pixel_size_um=float(np.median(sizes)) if sizes else None,
         median_cell_diameter_px=round(median_diameter([entry.image for entry in inputs]), 3),
         scale=scale,
@@ -497,29 +696,10 @@ def _make_card(inputs: Sequence[_Input], settings: Settings, recipe: str, name: 
 
 
 def _noted(card: Card, sentence: str) -> Card:
-    import dataclasses
-
     return dataclasses.replace(card, notes=f"{card.notes} {sentence}".strip())
 
 
 def _with_ap(card: Card, model: Model, images: Sequence[TrainingImage]) -> Card:
     """Write the mean AP@0.5 on the training images into the card; outside a region nothing counts."""
-    import dataclasses
-
-    from cellseg1.evaluation import evaluate_labels
-    from cellseg1.prediction.job import predict_pixels
-
-    values = []
-    for image in images:
-        labels = predict_pixels(model, image.pixels).labels
-        truth, annotated = image.labels, image.annotated
-        if labels.shape != truth.shape:
-            # With resize_size the published figures compare at that size, the truth brought to it.
-            size = (labels.shape[0], labels.shape[1])
-            truth = np.asarray(resize_mask(truth, size), dtype=np.int32)
-            annotated = None if annotated is None else resize_mask(annotated.astype(np.int32), size) > 0
-        if annotated is not None:
-            labels = np.where(annotated, labels, 0).astype(np.int32)
-            truth = np.where(annotated, truth, 0).astype(np.int32)
-        values.append(evaluate_labels(truth, labels, thresholds=(0.5,)).ap[0.5])
+    values = [ap_of(model, image.pixels, image.labels, image.annotated) for image in images]
     return dataclasses.replace(card, ap_training=round(float(np.mean(values)), 4))

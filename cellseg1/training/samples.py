@@ -6,10 +6,8 @@ so an interrupted training goes on with the very samples it would have had.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 
 from cellseg1.images import make_tiles, resize_image, resize_mask, resize_to_short_edge
 from cellseg1.settings import Settings
+from cellseg1.training.augment import augment
 from cellseg1.training.points import TilePoints, near_border, sample_points
 
 Labels = NDArray[np.int32]
@@ -87,7 +86,7 @@ class SampleSource:
         for image in images:
             self._tiles.extend(_cut(_resized(image, settings), settings))
         self._repeats = _repeats(len(self._tiles), settings)
-        self._transform: Any = None
+        self._ordered: tuple[int, NDArray[np.int64]] | None = None
 
     @property
     def tile_count(self) -> int:
@@ -109,10 +108,16 @@ class SampleSource:
 
         With `epoch_tiles` an epoch goes on in the list of all tiles where the one before stopped.
         """
-        count, total = len(self), self._all
-        places = np.arange(epoch * count, (epoch + 1) * count)
-        rounds = {number: self._shuffled(number, total) for number in np.unique(places // total)}
-        return np.array([rounds[place // total][place % total] for place in places], dtype=np.int64)
+        if self._ordered is None or self._ordered[0] != epoch:
+            count, total = len(self), self._all
+            places = np.arange(epoch * count, (epoch + 1) * count)
+            order = np.empty(count, np.int64)
+            for number in np.unique(places // total):
+                there = places // total == number
+                order[there] = self._shuffled(int(number), total)[places[there] % total]
+            # A training asks for it with every batch.
+            self._ordered = epoch, order
+        return self._ordered[1]
 
     def _shuffled(self, number: int, total: int) -> NDArray[np.int64]:
         return np.random.default_rng((self.settings.seed, number)).permutation(total).astype(np.int64)
@@ -136,25 +141,19 @@ class SampleSource:
         return _plain(tile, points, settings.sam_image_size)
 
     def _augmented(self, tile: _Tile, points: TilePoints, rng: np.random.Generator) -> Sample | None:
-        if self._transform is None:
-            self._transform = make_transform(self.settings)
-        masks = [tile.labels] if tile.annotated is None else [tile.labels, tile.annotated.astype(np.uint8)]
-        with seeded_globals(int(rng.integers(2**32))):
-            result = self._transform(
-                image=tile.pixels,
-                masks=masks,
-                # albumentations truncates integer keypoints in ShiftScaleRotate; floats keep their fraction.
-                keypoints=points.xy.astype(np.float64),
-                idx=list(range(len(points.xy))),
-            )
-        order = np.array(result["idx"], dtype=np.int64)
+        masks: list[NDArray[Any]] = [tile.labels]
+        if tile.annotated is not None:
+            masks.append(tile.annotated.astype(np.uint8))
+        seed = int(rng.integers(2**32))
+        result = augment(self.settings, seed, tile.pixels, masks, points.xy.astype(np.float64))
+        order = result.kept
         if len(order) == 0:
             return None
-        xy = np.array(result["keypoints"], dtype=np.float64).reshape(-1, 2).astype(np.int64)
-        labels = np.asarray(result["masks"][0], dtype=np.int32)
-        annotated = None if tile.annotated is None else np.asarray(result["masks"][1]) > 0
+        xy = result.xy.astype(np.int64)
+        labels = np.asarray(result.masks[0], dtype=np.int32)
+        annotated = None if tile.annotated is None else result.masks[1] > 0
         xy, cell = _surviving(xy, points.cell[order], labels, annotated, self.settings)
-        return Sample(np.asarray(result["image"], dtype=np.uint8), labels, annotated, xy, cell)
+        return Sample(np.asarray(result.pixels, dtype=np.uint8), labels, annotated, xy, cell)
 
 
 def _surviving(
@@ -202,49 +201,6 @@ def _plain(tile: _Tile, points: TilePoints, size: int) -> Sample:
     cell = np.where(points.cell > 0, labels[xy[:, 1], xy[:, 0]], 0).astype(np.int32)
     keep = (cell > 0) | (points.cell == 0)
     return Sample(np.asarray(pixels, dtype=np.uint8), labels, annotated, xy[keep], cell[keep])
-
-
-def make_transform(settings: Settings) -> Any:
-    """Build the published augmentation with albumentations 1.3.1: light, flip, crop, shift-scale-rotate, resize."""
-    import albumentations as A
-
-    size = settings.sam_image_size
-    steps = [
-        A.RandomBrightnessContrast(
-            brightness_limit=settings.bright_limit, contrast_limit=settings.contrast_limit, p=settings.bright_prob
-        ),
-        A.Flip(p=settings.flip_prob),
-        A.RandomResizedCrop(
-            height=size,
-            width=size,
-            scale=settings.crop_scale,
-            ratio=settings.crop_ratio,
-            interpolation=cv2.INTER_LINEAR_EXACT,
-            p=settings.crop_prob,
-        ),
-        A.ShiftScaleRotate(
-            scale_limit=settings.scale_limit,
-            border_mode=cv2.BORDER_CONSTANT,
-            interpolation=cv2.INTER_LINEAR,
-            p=settings.rotate_prob,
-        ),
-        A.Resize(height=size, width=size),
-    ]
-    return A.Compose(steps, keypoint_params=A.KeypointParams(format="xy", label_fields=["idx"]))
-
-
-@contextlib.contextmanager
-def seeded_globals(seed: int) -> Iterator[None]:
-    """Seed the global generators that albumentations draws from, and put them back afterwards."""
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()  # noqa: NPY002 - albumentations 1.3.1 uses the global generator
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def _resized(image: TrainingImage, settings: Settings) -> TrainingImage:

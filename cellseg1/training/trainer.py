@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from cellseg1.errors import ModelFileError, SettingsError
+from cellseg1.errors import ModelFileError, OutputError, SettingsError
 from cellseg1.lora.inject import trainable_parameters
+from cellseg1.sam.device import flushed_denormals
 from cellseg1.sam.interface import Backbone
 from cellseg1.sam.memory import exhausted, is_out_of_memory
 from cellseg1.sam.precision import autocast_dtype
@@ -31,6 +32,7 @@ from cellseg1.training.loss import BatchCounts, Targets, count_batch, forward_lo
 from cellseg1.training.memory import GpuMemoryLog
 from cellseg1.training.samples import Sample, SampleSource
 from cellseg1.training.schedule import group_bounds, is_group_end, planned_updates
+from cellseg1.trouble import reading
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,7 @@ class Trainer:
         progress: Callable[[TrainProgress], None] | None = None,
         stop: Callable[[], bool] | None = None,
         trained_share: float | None = None,
+        noted: dict[str, Any] | None = None,
     ) -> None:
         """Prepare.
 
@@ -106,6 +109,8 @@ class Trainer:
             Asked after every batch; True ends the training, keeping what was learned.
         trained_share
             What `average` keeps of the change; None takes it from the settings, where none keeps all.
+        noted
+            Plain values that are kept with every checkpoint.
         """
         self.model = model
         self.source = source
@@ -127,6 +132,9 @@ class Trainer:
             total_steps=max(2, updates),
             pct_start=settings.onecycle_lr_pct_start,
         )
+        self._noted = noted or {}
+        # Whether a checkpoint of that name would be another training's.
+        self._first_checkpoint = True
         self._step = 0
         self._pending = 0
         self._lost = 0
@@ -169,7 +177,7 @@ class Trainer:
                     memory.end_epoch(self._step // self._batches - 1)
                 stopped = self._stop is not None and self._step < self.steps and self._stop()
                 if self.checkpoint and (stopped or time.monotonic() - saved >= self.settings.checkpoint_seconds):
-                    self.save()
+                    self._save_if_possible()
                     saved = time.monotonic()
         module.train(was_training)
         return TrainOutcome(
@@ -312,13 +320,21 @@ class Trainer:
 
     # ---- checkpoints
 
+    def _save_if_possible(self) -> None:
+        try:
+            self.save()
+        except OutputError as error:
+            # What was learned is worth more than the means to resume it.
+            log.warning("%s The training goes on without a checkpoint.", error)
+
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint; where another training has one of that name, under the next free one."""
         if self.checkpoint is None:
             return
-        write_checkpoint(
+        self.checkpoint = write_checkpoint(
             self.checkpoint,
             {
+                **self._noted,
                 "fingerprint": self.fingerprint,
                 "weights": {name: p.detach().cpu() for name, p in self._parameters},
                 "gradients": {name: p.grad.detach().cpu() for name, p in self._parameters if p.grad is not None},
@@ -331,7 +347,9 @@ class Trainer:
                 "epoch_sum": self._epoch_sum,
                 "epoch_count": self._epoch_count,
             },
+            new=self._first_checkpoint,
         )
+        self._first_checkpoint = False
 
     def resume(self) -> int:
         """Take up the training of the checkpoint; returns the number of batches that were done.
@@ -344,11 +362,18 @@ class Trainer:
         if self.checkpoint is None:
             raise ModelFileError("There is no checkpoint to resume from.")
         state = read_checkpoint(self.checkpoint)
-        if state["fingerprint"] != self.fingerprint:
+        if state.get("fingerprint") != self.fingerprint:
             raise ModelFileError(
                 f"The interrupted training {self.checkpoint} used other images, masks or settings; "
                 "give the same ones to resume it, or another --out to train anew."
             )
+        with reading(ModelFileError, f"The checkpoint {self.checkpoint} does not fit; move it away and train again."):
+            self._take(state)
+        self._first_checkpoint = False
+        self._resumed_from = self._step
+        return self._step
+
+    def _take(self, state: dict[str, Any]) -> None:
         device = self.model.device_of()
         with torch.no_grad():
             for name, parameter in self._parameters:
@@ -360,8 +385,6 @@ class Trainer:
         self._step, self._pending, self._seconds = state["step"], state["pending"], state["seconds"]
         self._losses = list(state["losses"])
         self._epoch_sum, self._epoch_count = state["epoch_sum"], state["epoch_count"]
-        self._resumed_from = self._step
-        return self._step
 
 
 def _make_optimizer(parameters: list[tuple[str, nn.Parameter]], settings: Settings) -> torch.optim.AdamW:
@@ -405,7 +428,7 @@ def _quiet_environment(settings: Settings, device: torch.device) -> Iterator[Non
     torch.backends.cudnn.benchmark = not settings.deterministic
     devices = [device] if device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices), flushed_denormals():
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn

@@ -3,8 +3,10 @@
 import contextlib
 import io
 import json
+import os
 import shutil
 import struct
+import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ from PIL import Image
 
 from cellseg1.bundled import resource_path
 from cellseg1.cli import main
+
+# The log of the command does not belong among the user's files.
+os.environ["XDG_STATE_HOME"] = f"{tempfile.gettempdir()}/cellseg1-tests"
 
 SAMPLE = resource_path("sample_project")
 IMAGE = SAMPLE / "train" / "images" / "nuclei_a.png"

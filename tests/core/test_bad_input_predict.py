@@ -192,6 +192,17 @@ def test_empty_folder_and_no_input(tmp_path, model):
     assert run("predict", "--model", model, "--out", tmp_path / "out").code == 2
 
 
+def test_an_empty_name_is_not_the_current_folder(tmp_path, model, image, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    before = tree(tmp_path)
+    for arguments in (("--out", "", image), ("--out", "results", ""), ("--out", " ", image)):
+        ran = run("predict", "--model", model, *arguments)
+        assert ran.code == 2
+        assert "the name is empty" in ran.err
+    assert tree(tmp_path) == before
+
+
 # ---- must be refused: the output folder
 
 
@@ -209,12 +220,14 @@ def test_a_folder_that_cannot_be_written(tmp_path, model, image, monkeypatch):
     refused_prediction(tmp_path, [tmp_path / "out", "read-only"], model, image)
 
 
-@pytest.mark.parametrize("allowed", [0, 1, 3, 4, 5, 6])
+@pytest.mark.parametrize("allowed", [0, 1, 2, 4, 5, 6, 7])
 def test_a_disk_that_becomes_full(tmp_path, model, image, monkeypatch, allowed):
     crop(IMAGE, image.parent / "more.png", 64)
     real, calls = os.fsync, []
 
     def full(handle):
+        if Path(f"/proc/self/fd/{handle}").is_dir():
+            return  # a folder is flushed for what is in it already
         calls.append(handle)
         if len(calls) > allowed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -223,8 +236,8 @@ def test_a_disk_that_becomes_full(tmp_path, model, image, monkeypatch, allowed):
     monkeypatch.setattr(os, "fsync", full)
     text = sentence(run("predict", "--model", model, "--out", tmp_path / "out", image.parent, *PLAIN))
     assert "the disk is full" in text
-    # One flush for the check, three for the files of each image.
-    files = [] if allowed < 4 else ["candidates/cells.npz", "cells.png", "overlays/cells.png"]
+    # One flush for the check, one for the record, three for the files of each image.
+    files = [] if allowed < 5 else ["candidates/cells.npz", "cells.png", "overlays/cells.png", "run.json"]
     left = {name for name, data in tree(tmp_path).items() if data is not None} - {"in/cells.png", "in/more.png"}
     assert sorted(left) == [f"out/{name}" for name in files]
     assert (tmp_path / "out").exists() == bool(files)
@@ -327,6 +340,7 @@ def test_a_backbone_with_a_flipped_byte(tmp_path, model, image, monkeypatch):
         (["--set", "tile_size=100"], ["tile_size cannot be 100", "multiple of 16"]),
         (["--device", "tpu"], ["device 'tpu' is unknown"]),
         (["--threads", "-1"], ["--threads cannot be -1"]),
+        (["--threads", "99999999999"], ["--threads cannot be 99999999999", "at most 1024"]),
         (["--backbone-file", "/no/such"], ["no backbone file /no/such"]),
     ],
 )
@@ -348,8 +362,19 @@ def test_evaluations_that_cannot_be(tmp_path):
     refused(tmp_path, ["no prediction", "a.png"], "evaluate", "--truth", truth, "--pred", pred)
     crop(MASK, pred / "a.png", 80)
     refused(tmp_path, ["a.png", "80", "96"], "evaluate", "--truth", truth, "--pred", pred)
+    refused(
+        tmp_path, [truth / "a.png", "is a file", "two folders"], "evaluate", "--truth", truth / "a.png", "--pred", truth
+    )
+    refused(tmp_path, [pred, "it is a folder"], "evaluate", "--truth", truth, "--pred", truth, "--csv", pred)
+    if hasattr(os, "mkfifo"):
+        # Devices and pipes would be replaced by a file: /dev/stdout, where the user may do so.
+        os.mkfifo(tmp_path / "pipe")
+        arguments = ("evaluate", "--truth", truth, "--pred", truth, "--csv", tmp_path / "pipe")
+        assert "a device or a pipe" in sentence(run(*arguments))
+        assert (tmp_path / "pipe").is_fifo()
+        (tmp_path / "pipe").unlink()
     refused(tmp_path, ["thresholds", "2.0"], "evaluate", "--truth", truth, "--pred", truth, "--threshold", "2")
     table = tmp_path / "truth" / "a.png" / "table.csv"
-    refused(tmp_path, [table, "in the way"], "evaluate", "--truth", truth, "--pred", truth, "--csv", table)
+    refused(tmp_path, [table.parent, "in the way"], "evaluate", "--truth", truth, "--pred", truth, "--csv", table)
     cut_short(MASK, pred / "a.png")
     refused(tmp_path, [pred / "a.png", "damaged"], "evaluate", "--truth", truth, "--pred", pred)

@@ -128,7 +128,18 @@ def test_a_file_with_all_upstream_keys_loads(tmp_path):
         ("epoch_max: [3]", "epoch_max cannot be"),
         ("epoch_max: 0", "at least 1"),
         ("a: b: c", "is not valid YAML"),
-        ("seed: 2024-99-99", "is not valid YAML"),
+        ("seed: 2024-99-99", "must be a whole number"),
+        ("seed: 1\nseed: 2", "'seed' stands in it twice"),
+        ("a: &x [1]\nseed: *x", "aliases"),
+        ("train_id: [[[[[[1]]]]]]", "lists go too deep"),
+        ("seed: " + "9" * 5000, "a number of 5000 digits"),
+        ("seed: " + "9" * 400, "a number of more than 399 digits"),
+        ("base_lr: " + "9" * 400, "a finite number"),
+        ("? [1, 2]\n: 3", "is not valid YAML"),
+        ("? {a: 1}\n: 3", "is not valid YAML"),
+        ("input_low: 50\ninput_high: 50", "must be below input_high"),
+        ("? " + "a" * 100_000 + "\n: 1", "no setting 'aaaa"),
+        ("#" * 300_000, "more than 200,000 bytes"),
         ("- 1", "must hold lines of the form"),
         ("", "must hold lines of the form"),
         ("\ufffe", "is not valid YAML"),
@@ -174,6 +185,12 @@ def test_no_tiles(value):
         ("model_path=/a b=c.pth", "/a b=c.pth"),
         ("selected_gpu=cuda:0", "cuda:0"),
         ("selected_gpu=1", 1),
+        # No number is rescaled on its way: octal and base 60 are of an older YAML.
+        ("epoch_max=010", 10),
+        ("seed=+7", 7),
+        ("base_lr=1E-2", 0.01),
+        ("base_lr=.5", 0.5),
+        ("scale_limit=[-.5, 0.5]", (-0.5, 0.5)),
     ],
 )
 def test_assignments(text, value):
@@ -219,6 +236,20 @@ def test_assignments(text, value):
         ("accumulation", "broken"),
         ("lora_dropout", 1.0),
         ("model_path", 3),
+        ("seed", -1),
+        ("seed", 2**70),
+        ("seed", 10**400),
+        ("max_area", 10**400),
+        ("min_cell_area", 2**31),
+        ("neg_area_threshold", 1e300),
+        ("resize_size", [10**9, 10**9]),
+        ("patch_size", 3),
+        ("patch_size", 10**6),
+        ("duplicate_data", 10**7),
+        ("vit_name", [1]),
+        ("vit_name", {}),
+        ("seed", "1:30"),
+        ("seed", "0x10"),
     ],
 )
 def test_values_that_are_refused(name, value):
@@ -228,8 +259,55 @@ def test_values_that_are_refused(name, value):
     assert text.startswith(f"The setting {name} cannot be ")
     assert "it must be" in text or "must not exceed" in text
     assert text.endswith(".")
-    with pytest.raises(SettingsError):
-        Settings().replace(**{name: value})
+    for make in (Settings, Settings().replace):
+        with pytest.raises(SettingsError):
+            make(**{name: value})
+
+
+def test_what_does_not_fit_together():
+    with pytest.raises(SettingsError, match="input_low"):
+        Settings(input_low=50.0, input_high=50.0)
+    with pytest.raises(SettingsError, match=r"vit_name is vit_b but the backbone is tiny"):
+        make_settings(overrides={"vit_name": "vit_b"})
+    assert make_settings("paper", "vit_h", {"vit_name": "default"}).vit_name == "vit_h"
+    assert Settings(base_lr="1e-3", resize_size=[20, 30]).resize_size == (20, 30)
+    with pytest.raises(SettingsError, match="no setting 'sed'"):
+        Settings().replace(sed=1)
+
+
+def test_a_small_file_cannot_take_long(tmp_path):
+    names = [f"a{number}: &x{number} [{', '.join([f'*x{number - 1}'] * 9)}]" for number in range(1, 30)]
+    nested = "train_id: " + "[" * 50_000
+    for text in ("x0: &x0 [1]\n" + "\n".join(names), nested, "{" * 50_000, "seed: " + "!!python/object:os.system " * 9):
+        path = tmp_path / "config.yaml"
+        path.write_text(text)
+        with pytest.raises(SettingsError, match="is not valid YAML"):
+            load_yaml(path)
+        with pytest.raises(SettingsError):
+            parse_assignments([f"seed={text}"])
+
+
+def _text(value):
+    return str(list(value) if isinstance(value, tuple) else value).lower()
+
+
+def test_what_does_nothing_is_not_offered():
+    told = help_table({item.metadata["group"] for item in FIELDS.values()}, use="predict")
+    for name in (
+        "deterministic",
+        "allow_tf32_on_matmul",
+        "seed",
+        "epoch_max",
+        "patch_size",
+        "box_nms_thresh",
+        "tile_starts",
+    ):
+        assert f"  {name}\n" not in told
+        with pytest.raises(SettingsError, match=f"{name} does nothing in a prediction"):
+            parse_assignments([f"{name}={_text(FIELDS[name].default)}"], "predict")
+    for name in ("precision", "input_rule", "pred_iou_thresh", "assemble", "resize_size"):
+        assert f"  {name}\n" in told
+        assert parse_assignments([f"{name}={_text(FIELDS[name].default)}"], "predict")
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -22,14 +22,14 @@ from cellseg1.lora.inject import (
     set_adapter_enabled,
     trainable_parameters,
 )
-from cellseg1.lora.io import apply_model, convert, save_model
+from cellseg1.lora.io import apply_model, save_model
 from cellseg1.lora.layer import LoraLinear
 from cellseg1.lora.pth import apply_pth, read_pth, write_pth
 
 CARD = Card(
     backbone_sha256="ab" * 32,
     image_size=256,
-    input_rule={"channels": [0]},
+    input={"channels": [0]},
     pixel_size_um=0.5,
     training_images=(TrainingImage("Zellen ä.tif", "00", "11", ((1, 2, 3, 4),)),),
     ap_training=float("nan"),
@@ -87,6 +87,7 @@ def rewrite(path, target, change=lambda tensors: None, drop_hash=True, **metadat
         held = dict(file.metadata())
     if drop_hash:
         held.pop("tensors_sha256")
+        held.pop("card_sha256")
     change(tensors)
     target.write_bytes(safetensors.torch.save(tensors, held | metadata))
     return target
@@ -119,8 +120,26 @@ def test_damaged_files_are_refused(saved, tmp_path):
     (tmp_path / "bare.cs1").write_bytes(safetensors.torch.save({"a": torch.zeros(1)}))
     refused(tmp_path / "bare.cs1", "no card")
     refused(rewrite(path, tmp_path / "card.cs1", card="[1"), "card of the model .* is damaged")
-    refused(rewrite(path, tmp_path / "card2.cs1", card='{"image_size": "big"}'), "card is damaged")
-    refused(rewrite(path, tmp_path / "newer.cs1", cellseg1_schema="2"), "newer CellSeg1")
+    for number, values in enumerate(
+        (
+            {"image_size": "big"},
+            {"image_size": -1},
+            {"scale": 0},
+            {"scale": 1e9},
+            {"pixel_size_um": -1},
+            {"training_images": [{"name": "a", "regions": [[1, 2]]}]},
+        )
+    ):
+        refused(rewrite(path, tmp_path / f"{number}.cs1", card=json.dumps(values)), "card is damaged")
+    for number, text in enumerate(
+        ("[" * 100_000, '{"a": Infinity}', '{"scale": 1e400}', '{"a": ' + "[" * 99 + "]" * 99 + "}")
+    ):
+        refused(rewrite(path, tmp_path / f"{number}.cs1", card=text), "card of the model .* is damaged")
+    text = data.replace(b'\\"recipe\\"', b'\\"recipf\\"')
+    assert text != data
+    (tmp_path / "card.cs1").write_bytes(text)
+    refused(tmp_path / "card.cs1", "card of the model .* does not match its checksum")
+    refused(rewrite(path, tmp_path / "newer.cs1", cellseg1_schema="3"), "newer CellSeg1")
 
 
 def test_models_that_do_not_fit_are_refused(saved, tmp_path):
@@ -241,8 +260,10 @@ def test_pth_that_is_refused(tmp_path):
     data = path.read_bytes()
     (tmp_path / "half.pth").write_bytes(data[: len(data) // 2])
     (tmp_path / "text.pth").write_text("hello there")
-    for name in ("half", "text", "absent"):
-        with pytest.raises(ModelFileError, match="damaged"):
+    (tmp_path / "four.pth").write_bytes(b"\x80\x02\x8a\x0a")
+    (tmp_path / "none.pth").write_bytes(b"")
+    for name in ("half", "text", "absent", "four", "none"):
+        with pytest.raises(ModelFileError, match="check its name" if name == "absent" else "damaged"):
             read_pth(tmp_path / f"{name}.pth")
 
     def refuse(expect, change, config=None):
@@ -273,8 +294,6 @@ def test_pth_that_is_refused(tmp_path):
     refuse("have another shape", vit_h)
     with pytest.raises(ModelFileError, match="trained on the backbone vit_h, not on vit_b"):
         apply_pth(tmp_path / "bad.pth", sam)
-    with pytest.raises(ModelFileError, match=r"one must end in \.cs1"):
-        convert(path, tmp_path / "x.pth", sam)
     good.name = "tiny"
     with pytest.raises(ModelFileError, match="no backbone tiny"):
         write_pth(tmp_path / "x.pth", good)

@@ -9,8 +9,9 @@ import torch
 from golden_models import GOLDEN, golden, pixels, rule, small_sam
 from torch.nn import functional as F
 
+from cellseg1.lora.card import Card
 from cellseg1.lora.inject import lora_matrices, lora_state, remove_lora, trainable_parameters, trainable_summary
-from cellseg1.lora.io import apply_model, convert
+from cellseg1.lora.io import apply_model, save_model
 from cellseg1.lora.pth import apply_pth, read_pth, write_pth
 from cellseg1.sam.interface import Embedding
 
@@ -121,11 +122,13 @@ def test_seed7_file_overwrites_what_upstream_overwrites(d, tmp_path):
     after = sam.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[key], before[key]) for key in before)
-    convert(tmp_path / "seed7.pth", tmp_path / "seed7.cs1", sam)
+    apply_pth(tmp_path / "seed7.pth", sam)
+    save_model(tmp_path / "seed7.cs1", sam, Card(recipe="paper"), exact=True)
+    remove_lora(sam)
     assert lora_state(sam) is None
     apply_model(tmp_path / "seed7.cs1", sam)
     check_seed7(sam, d)
-    convert(tmp_path / "seed7.cs1", tmp_path / "again.pth", sam)
+    write_pth(tmp_path / "again.pth", sam)
     first, again = (torch.load(tmp_path / name, weights_only=True) for name in ("seed7.pth", "again.pth"))
     assert list(first) == list(again)
     for key, value in first.items():

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cellseg1.prediction import rle
 from cellseg1.prediction.assemble import assemble
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.clean import without_small_regions
@@ -57,15 +56,6 @@ def test_boxes_and_areas(golden, candidates):
     runs = runs_of(candidates)
     np.testing.assert_array_equal(runs.boxes(), candidates.box_xyxy)
     np.testing.assert_array_equal(runs.areas(), golden["areas"])
-
-
-def test_run_lengths(golden, masks):
-    ends = np.cumsum(golden["rle_lengths"])
-    for mask, counts in zip(masks, np.split(golden["rle_counts_flat"], ends[:-1]), strict=True):
-        assert rle.encode(mask) == counts.tolist()
-        np.testing.assert_array_equal(rle.decode(counts, mask.shape), mask)
-    with pytest.raises(ValueError, match="do not fill"):
-        rle.decode([3, 4], (2, 5))
 
 
 def test_iou_matrix(golden, candidates):

@@ -292,7 +292,7 @@ def test_settings_out_of_range(wrong):
 def test_neither_torch_nor_qt_is_imported():
     code = (
         "import sys, numpy as np; from cellseg1.prediction.candidates import Candidates;"
-        "from cellseg1.prediction.select import select; from cellseg1.prediction import overlay, rle;"
+        "from cellseg1.prediction.select import select; from cellseg1.prediction import overlay;"
         "import cellseg1.evaluation;"
         "m = np.ones((5, 6), bool);"
         "select(Candidates.from_masks([(m, (2, 3))], (90, 80), score=[1], stability=[1]));"

@@ -24,7 +24,7 @@ def files(tmp_path_factory):
     image = discs()
     np.save(folder / "a.npy", image.pixels[..., 0])
     empty = np.zeros_like(image.pixels[..., 0])
-    np.save(folder / "stack.npy", np.stack([empty, image.pixels[..., 0]]))
+    np.save(folder / "stack.npy", np.stack([empty, image.pixels[..., 0], 255 - image.pixels[..., 0]]))
     write_label_image(folder / "a.tif", image.labels)
     return folder
 
@@ -130,7 +130,7 @@ def test_another_plane_is_another_training(files, tmp_path):
     run(files, tmp_path / "m.cs1", "stack.npy", read=as_stack, planes=[(1, 0)], stop=lambda: True,
         changes={"epoch_max": 3})  # fmt: skip
     with pytest.raises(ModelFileError, match="other images"):
-        run(files, tmp_path / "m.cs1", "stack.npy", read=as_stack, planes=[(0, 0)], resume=True,
+        run(files, tmp_path / "m.cs1", "stack.npy", read=as_stack, planes=[(2, 0)], resume=True,
             changes={"epoch_max": 3})  # fmt: skip
 
 

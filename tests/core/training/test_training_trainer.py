@@ -6,6 +6,7 @@ import torch
 
 from cellseg1.errors import ModelFileError, SettingsError
 from cellseg1.lora.inject import inject_lora, lora_matrices
+from cellseg1.sam.device import flushes_denormals
 from cellseg1.sam.tiny import TinyModel
 from cellseg1.settings import make_settings
 from cellseg1.training.job import lora_config
@@ -356,3 +357,33 @@ def test_a_training_that_diverged_ends_with_a_sentence(tmp_path):
         one.run()
     assert one._step == 14
     assert all(torch.isfinite(value).all() for _, value in one._parameters)
+
+
+@pytest.fixture
+def not_flushed():
+    # The command, called earlier in this process, keeps them flushed.
+    before = flushes_denormals()
+    torch.set_flush_denormal(False)
+    yield
+    torch.set_flush_denormal(before)
+
+
+@pytest.mark.usefixtures("not_flushed")
+def test_numbers_below_the_smallest_normal_one_become_zero_in_a_training_only(monkeypatch):
+    one = trainer()
+    seen = []
+    update = one._update
+
+    def faint_loss(*_args):
+        return sum((p.sum() * 1e-30 * 1e-10 for _, p in one._parameters), torch.zeros(()))
+
+    def look():
+        seen.extend(float(p.grad.view(torch.int32).abs().max()) for _, p in one._parameters)
+        update()
+
+    monkeypatch.setattr("cellseg1.training.trainer.forward_loss", faint_loss)
+    monkeypatch.setattr(one, "_update", look)
+    one.run()
+    assert len(seen) > 0
+    assert max(seen) == 0
+    assert not flushes_denormals()

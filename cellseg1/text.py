@@ -1,0 +1,83 @@
+"""Text that can be written anywhere, whatever file names it holds.
+
+A file name is bytes; those that are no UTF-8 reach Python as lone surrogates, which neither JSON in UTF-8 nor a
+terminal nor a safetensors header can hold.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def safe_text(text: str) -> str:
+    r"""Return `text` with everything that is no character written out: the byte E9 of a name as ``\xe9``."""
+    return _SURROGATE.sub(_written_out, text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    number = ord(found.group())
+    # Python hides the byte 0xNN of a file name in U+DCNN.
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
+
+
+def safe_values(values: Any) -> Any:
+    """Return plain values (as of JSON) with every text made safe, also the keys."""
+    if isinstance(values, str):
+        return safe_text(values)
+    if isinstance(values, dict):
+        return {safe_text(key) if isinstance(key, str) else key: safe_values(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [safe_values(value) for value in values]
+    return values
+
+
+def json_text(values: Any, indent: int | None = None) -> str:
+    """Write plain values as JSON that every encoding of Unicode can hold; NaN is refused (ValueError)."""
+    return json.dumps(safe_values(values), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+#: Deeper than anything the program writes.
+_DEEPEST = 64
+
+
+def parse_json(data: bytes | str) -> Any:
+    """Read JSON that came from outside.
+
+    Raises
+    ------
+    ValueError
+        When it is no JSON, goes too deep, or holds a number that is none or has no end (NaN, Infinity, 1e400).
+    """
+    try:
+        values = json.loads(data, parse_float=_finite, parse_constant=_finite)
+        _check_depth(values)
+    except RecursionError as error:
+        raise ValueError("it goes too deep") from error
+    return values
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is not a number")
+    return number
+
+
+def _check_depth(values: Any) -> None:
+    level = [values]
+    for _ in range(_DEEPEST):
+        level = [
+            item
+            for one in level
+            if isinstance(one, (dict, list))
+            for item in (one.values() if isinstance(one, dict) else one)
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return
+    raise ValueError("it goes too deep")
