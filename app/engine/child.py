@@ -179,7 +179,7 @@ def crash_report(folder: Path | None) -> Iterator[None]:
     path = None if folder is None else folder / CRASH
     try:
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         stream = None if path is None else path.open("w", encoding="utf-8")
     except OSError:
         stream = None
@@ -252,10 +252,8 @@ def explain(error: BaseException, doing: str = "") -> Failed:
 
 
 def is_memory_error(error: BaseException) -> bool:
-    """Tell whether memory was full; needs no torch when torch was not there."""
-    if "torch" not in sys.modules:
-        return isinstance(error, MemoryError)
-    from cellseg1.sam.memory import is_out_of_memory
+    """Tell whether memory was full."""
+    from cellseg1.memory import is_out_of_memory
 
     return is_out_of_memory(error)
 
@@ -296,8 +294,7 @@ def _lower_priority(nice: int) -> None:
 
 
 def use_threads(options: EngineOptions) -> None:
-    """Set the number of CPU threads, where one is asked for."""
-    if options.threads is not None:
-        import torch
+    """Prepare the CPU, with the number of threads that was asked for."""
+    from cellseg1.sam.device import quiet_cpu
 
-        torch.set_num_threads(options.threads)
+    quiet_cpu(options.threads)

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal
 
 from app.engine.child import CRASH
@@ -26,6 +25,7 @@ from app.engine.messages import (
     Stop,
     TrainRequest,
 )
+from app.engine.processes import started
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +42,10 @@ _LOG_LINES = 2000
 SILENT_SECONDS = 60.0
 _LISTEN_MS = 2000
 _START_SECONDS = 5.0
+#: Number of the one request of a job.
+_REQUEST = 1
+#: What a job waits for before its engine may begin (the masks of a training) is waited for so long.
+HELD_SECONDS = 1800.0
 
 
 _KINDS = {TrainRequest: "train", PredictRequest: "predict", ExamineRequest: "examine", ImportModelRequest: "import"}
@@ -69,7 +73,8 @@ class JobHandle(QObject):
     kind
         train, predict, examine or import.
     state
-        starting, running, stopping, then finished, stopped or failed.
+        starting until the engine has the request and says its first word about it, then running, stopping, and at the
+        end finished, stopped or failed.
     last_progress, curve, log
         The latest `Progress`; (step, loss, learning rate) of every training step so far; all sentences so far.
     result
@@ -99,7 +104,7 @@ class JobHandle(QObject):
         options: EngineOptions,
         parent: QObject | None = None,
         *,
-        held: bool = False,
+        held: str = "",
     ) -> None:
         super().__init__(parent)
         self.request = request
@@ -125,22 +130,50 @@ class JobHandle(QObject):
         self.link.answered.connect(self._answered, Qt.ConnectionType.QueuedConnection)
         self.link.gone.connect(self._gone, Qt.ConnectionType.QueuedConnection)
         self._held = held
-        if not held:
-            self.link.post(1, request)
+        self._waited = QTimer(self, interval=int(HELD_SECONDS * 1000), singleShot=True)
+        self._waited.timeout.connect(self._waited_too_long)
+        if held:
+            self._waited.start()
+        else:
+            self.link.post(_REQUEST, request)
         self.link.start()
 
+    # What is handed over depends on what the window has decided (`_held`, `stop`), never on what the engine has said
+    # meanwhile: it may be ready long before the request is, or long after.
+
     def release(self, request: JobRequest) -> None:
-        """Hand the request over that was not ready yet when the engine began to start (`held`)."""
-        self._held = False
+        """Hand the request over that was not ready yet when the engine began to start (`held`); once."""
+        if not self._let_go():
+            return
         self.request = request
-        if self.state == "starting":
-            self.link.post(1, request)
+        self.link.post(_REQUEST, request)
+        self.state_changed.emit(self.state)
 
     def give_up(self, sentence: str, details: str = "") -> None:
         """End as failed before the request was handed over, because it cannot be made."""
-        if self._held and self.state == "starting":
+        if self._let_go():
             self._last = Failed(sentence, details)
             self.link.shutdown(CLOSING_SECONDS)
+
+    def _let_go(self) -> bool:
+        """End the waiting for the request; False when it has ended before, or the job is to end."""
+        waited, self._held = self._held, ""
+        self._waited.stop()
+        return bool(waited) and self.state == "starting"
+
+    def _waited_too_long(self) -> None:
+        sentence = QCoreApplication.translate(
+            "Engines",
+            "The job was ended: {what} took too long. Nothing you drew was lost; look whether the disk answers.",
+        )
+        self.give_up(sentence.format(what=self._held))
+
+    @property
+    def waiting_for(self) -> str:
+        """What is going on before the engine can begin; empty when it works or has ended."""
+        if self.state != "starting":
+            return ""
+        return self._held or QCoreApplication.translate("Engines", "Starting the engine")
 
     @property
     def running(self) -> bool:
@@ -164,19 +197,15 @@ class JobHandle(QObject):
         """
         self.link.begun.wait(_START_SECONDS)
         pid = self.link.pid
-        if pid is None:
-            return {"pid": 0, "pid_created": 0.0}
-        try:
-            return {"pid": pid, "pid_created": psutil.Process(pid).create_time()}
-        except psutil.Error:
-            return {"pid": pid, "pid_created": 0.0}
+        return {"pid": pid or 0, "pid_started": started(pid) if pid else ""}
 
     def stop(self, grace: float | None = None) -> None:
         """Ask the job to end and keep what was done; when it does not within `grace` seconds it is ended."""
         if self.state not in ("starting", "running"):
             return
+        held = self._let_go()
         self._set_state("stopping")
-        if self._held:
+        if held:
             # Nothing has begun that could be kept.
             self.link.shutdown(CLOSING_SECONDS)
             return
@@ -216,12 +245,14 @@ class JobHandle(QObject):
         self.state = state
         if not self.running:
             self._listening.stop()
+            self._waited.stop()
         self.state_changed.emit(state)
 
-    def _answered(self, _number: int, answer: Answer) -> None:
+    def _answered(self, number: int, answer: Answer) -> None:
         if not self.running:
             return
-        if self.state == "starting":
+        # That an engine is there (`Ready`) is no word about the request, which it may not even have.
+        if number == _REQUEST and self.state == "starting" and not self._held:
             self._set_state("running")
         match answer:
             case Progress():
@@ -290,9 +321,6 @@ class JobHandle(QObject):
 class Engines(QObject):
     """All engines of the window: one for each job, and the interactive one."""
 
-    job_started = Signal(object)
-    job_ended = Signal(object)
-
     def __init__(self, parent: QObject | None = None, *, threads: int | None = None) -> None:
         super().__init__(parent)
         self.jobs: list[JobHandle] = []
@@ -300,17 +328,17 @@ class Engines(QObject):
         self._closed = False
         self.interactive = Interactive(EngineOptions("interactive", threads, nice=5), self)
 
-    def start(self, request: JobRequest, title: str, run_id: str = "", *, held: bool = False) -> JobHandle:
+    def start(self, request: JobRequest, title: str, run_id: str = "", *, held: str = "") -> JobHandle:
         """Start a job in an engine of its own; it ends with the job.
 
-        With `held` the engine only starts, and waits for `JobHandle.release` or `give_up`.
+        With `held`, which says what is waited for, the engine only starts, and `JobHandle.release` or `give_up`
+        follow.
         """
         if self._closed:
             raise RuntimeError("The engines are closed.")
         handle = JobHandle(request, title, run_id, EngineOptions("job", self._threads, nice=10), self, held=held)
         self.jobs.append(handle)
         handle.ended.connect(self._ended)
-        self.job_started.emit(handle)
         return handle
 
     def _ended(self, handle: JobHandle) -> None:
@@ -318,7 +346,6 @@ class Engines(QObject):
             self.jobs.remove(handle)
         # It lives as long as somebody looks at it.
         handle.setParent(None)
-        self.job_ended.emit(handle)
 
     def close(self, grace: float = CLOSING_SECONDS) -> None:
         """End everything and wait for it; jobs are asked to keep what was done, and resume later."""

@@ -18,7 +18,6 @@ from app.engine.messages import (
     EngineOptions,
     ExamineRequest,
     Failed,
-    Forget,
     ImportModelRequest,
     Masks,
     Skipped,
@@ -111,6 +110,7 @@ class Interactive(QObject):
         axes: str | None = None,
         raw: bool = False,
         colour: bool | None = None,
+        channel_names: tuple[str, ...] = (),
         backbone: str = "tiny",
         device: str = "auto",
         scale: float | None = None,
@@ -129,6 +129,7 @@ class Interactive(QObject):
             t=t,
             axes=axes,
             colour=colour,
+            channel_names=channel_names,
             raw=raw,
             model=model,
             backbone=backbone,
@@ -170,15 +171,6 @@ class Interactive(QObject):
         places = tuple((float(x), float(y), int(kind)) for x, y, kind in points)
         self._newest_click = self._post(Click(key, places, box))
         return self._newest_click
-
-    def forget(self, key: str) -> None:
-        """Let go of an image."""
-        if self._images.pop(key, None) is not None and self._link is not None:
-            self._post(Forget(key))
-
-    def drop_clicks(self) -> None:
-        """Drop the answer to the click that is under way."""
-        self._newest_click = 0
 
     def is_known(self, key: str) -> bool:
         """Tell whether `click` may be called for an image."""

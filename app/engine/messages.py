@@ -47,6 +47,8 @@ class TrainRequest:
         Files in the same order; a region is (x, y, width, height), None for the whole image.
     planes, axes
         (z, t) of each image, and the axes of its array where the user gave them; empty: the first plane, as read.
+    channels
+        Names or numbers (from 0) of the channels that the network sees; empty: chosen by the library.
     out
         The model file.
     run_folder
@@ -63,6 +65,7 @@ class TrainRequest:
     regions: tuple[tuple[int, int, int, int] | None, ...] = ()
     planes: tuple[tuple[int, int], ...] = ()
     axes: tuple[str | None, ...] = ()
+    channels: tuple[str | int, ...] = ()
     run_folder: Path | None = None
     backbone: str = "tiny"
     recipe: str = "studio"
@@ -100,7 +103,13 @@ class PredictItem:
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """Segment planes with a model; without one with the plain `backbone`."""
+    """Segment planes with a model; without one with the plain `backbone`.
+
+    Attributes
+    ----------
+    channels
+        Names or numbers (from 0) of the channels that the network sees; empty: those of the training.
+    """
 
     model: Path | None
     items: tuple[PredictItem, ...]
@@ -108,6 +117,7 @@ class PredictRequest:
     overrides: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
     backbone: str = "tiny"
+    channels: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,10 @@ class Encode:
     raw
         Whether `pixels` is a plane as it was read, to be converted by the model's rule; otherwise it is (H, W, 3)
         uint8 as the network shall see it.
+    channel_names
+        Of a plane that is given as `pixels`.
+    channels
+        Names or numbers (from 0) of the channels that the network sees; empty: those of the training.
     scale
         Network pixels per image pixel; None takes the model's.
     at
@@ -156,6 +170,8 @@ class Encode:
     axes: str | None = None
     colour: bool | None = None
     raw: bool = False
+    channel_names: tuple[str, ...] = ()
+    channels: tuple[str | int, ...] = ()
     model: Path | None = None
     backbone: str = "tiny"
     device: str = "auto"
@@ -179,13 +195,6 @@ class Click:
     key: str
     points: tuple[tuple[float, float, int], ...] = ()
     box: tuple[float, float, float, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """Let go of a prepared image."""
-
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +325,6 @@ class Masks:
     seconds: float = 0.0
 
 
-Request = TrainRequest | PredictRequest | ExamineRequest | ImportModelRequest | Encode | Click | Forget | Stop | Quit
+Request = TrainRequest | PredictRequest | ExamineRequest | ImportModelRequest | Encode | Click | Stop | Quit
 Answer = Ready | Heartbeat | Progress | Say | Preview | ItemDone | Done | Failed | Skipped | Encoded | Masks
 JobRequest = TrainRequest | PredictRequest | ExamineRequest | ImportModelRequest

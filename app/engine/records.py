@@ -14,8 +14,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from app.engine.processes import lives, started
+from app.project.foreign import read_regular
 from cellseg1.errors import OutputError
 from cellseg1.files import write_bytes
 
@@ -38,8 +40,9 @@ class Status:
     ----------
     sentence, details
         How it ended, in words, and for a failure the traceback.
-    pid, pid_created
-        The engine's process; the time tells it from a later one of the same number.
+    pid, pid_started, pid_created
+        The engine's process; the second tells it from a later one of the same number (see `processes.started`), the
+        third does so in records of earlier programs.
     share, seconds_left
         The last progress.
     result
@@ -51,6 +54,7 @@ class Status:
     sentence: str = ""
     details: str = ""
     pid: int = 0
+    pid_started: str = ""
     pid_created: float = 0.0
     share: float = 0.0
     seconds_left: float | None = None
@@ -59,14 +63,17 @@ class Status:
 
     def alive(self) -> bool:
         """Tell whether the engine still runs."""
-        import psutil
+        return self.state == "running" and lives(self.pid, self.pid_started, self.pid_created)
 
-        if self.state != "running":
-            return False
-        with contextlib.suppress(psutil.Error, ValueError):
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.pid_created) < 1 and process.status() != psutil.STATUS_ZOMBIE
-        return False
+
+_NUMBER = (int, float)
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("state", "kind", "sentence", "details", "pid_started"), str),
+    **dict.fromkeys(("pid_created", "share", "updated"), _NUMBER),
+    "pid": int,
+    "seconds_left": (*_NUMBER, type(None)),
+    "result": dict,
+}
 
 
 class RunRecord:
@@ -88,15 +95,25 @@ class RunRecord:
             "sentence": "",
             "details": "",
             "pid": os.getpid(),
+            "pid_started": started(os.getpid()),
             "pid_created": psutil.Process().create_time(),
             "share": 0.0,
             "seconds_left": None,
             "result": {},
         }
         if folder is not None:
+            # Not its parents: a project that was moved or deleted is not made again.
             with contextlib.suppress(OSError):
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(exist_ok=True)
         self._write_status()
+
+    def require_folder(self) -> None:
+        """Raise OutputError when the run's folder is gone: nothing is written that would make its project anew."""
+        if self.folder is not None and not self.folder.is_dir():
+            raise OutputError(
+                f"The folder {self.folder} was moved or deleted while the job ran, so it was ended. Bring the project "
+                "back to its place, or open it at the new one, and start again."
+            )
 
     def log(self, text: str) -> None:
         """Add a sentence (or a traceback) to the log."""
@@ -137,7 +154,7 @@ class RunRecord:
 
     def _write_status(self) -> None:
         self._written = time.monotonic()
-        if self.folder is None:
+        if self.folder is None or not self.folder.is_dir():
             return
         text = json.dumps({**self._values, "updated": time.time()}, ensure_ascii=False, indent=1)
         with self._lock, contextlib.suppress(OutputError):
@@ -147,11 +164,15 @@ class RunRecord:
 def read_status(folder: Path) -> Status | None:
     """Return where a run is; None when nothing readable is there."""
     try:
-        values = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-        known = {key: values[key] for key in Status.__dataclass_fields__ if key in values}
-        return Status(**known)
-    except (OSError, ValueError, TypeError, KeyError):
+        values = json.loads(read_regular(folder / STATUS))
+    except (OSError, ValueError, RecursionError, MemoryError):
         return None
+    if not isinstance(values, dict):
+        return None
+    known = {key: values[key] for key in _TYPES if key in values}
+    if not all(isinstance(value, _TYPES[key]) for key, value in known.items()):
+        return None
+    return Status(**known) if {"state", "kind"} <= known.keys() and known["state"] in get_args(State) else None
 
 
 def read_curve(folder: Path) -> list[tuple[int, float, float]]:
@@ -173,20 +194,20 @@ def read_items(folder: Path) -> list[dict[str, Any]]:
 
 def read_log(folder: Path) -> str:
     """Return the log, empty when there is none."""
-    try:
-        return (folder / LOG).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return _text(folder / LOG)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of a file of JSON lines; a line cut short by a crash is left out."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError):
+    for line in _text(path).splitlines():
+        with contextlib.suppress(ValueError, RecursionError, MemoryError):
             values = json.loads(line)
             if isinstance(values, dict):
                 yield values
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_regular(path).decode("utf-8", errors="replace")
+    except (OSError, MemoryError):
+        return ""

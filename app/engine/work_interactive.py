@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.engine.arrays import pack
 from app.engine.child import answer, explain, is_memory_error, use_threads
-from app.engine.messages import Click, Done, Encode, Encoded, Forget, Masks, Skipped
+from app.engine.messages import Click, Done, Encode, Encoded, Masks, Skipped
 from app.engine.planes import read_with_axes
 from cellseg1.errors import CellSeg1Error, ImageError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from app.engine.child import Channel
     from app.engine.messages import Answer, EngineOptions, Request
+    from cellseg1.images import Image
     from cellseg1.masks import Box
     from cellseg1.model import Model
     from cellseg1.prediction.views import View
@@ -61,9 +62,6 @@ def _answer(clicks: Clicks, request: Request) -> Answer:
             return clicks.encode(request)
         case Click():
             return clicks.click(request)
-        case Forget():
-            clicks.forget(request.key)
-            return Done()
     return Done(answer(request))
 
 
@@ -131,7 +129,10 @@ class Clicks:
     def encode(self, request: Encode) -> Encoded:
         """Prepare an image, unless it already is."""
         started = time.monotonic()
-        identity = (request.model, _changed(request), request.backbone, request.device, request.scale, request.axes)
+        identity = (
+            *(request.model, _changed(request), request.backbone, request.device),
+            *(request.scale, request.axes, request.channels, request.channel_names),
+        )
         known = self._images.get(request.key)
         if known is not None and known[0] == identity:
             self._images.move_to_end(request.key)
@@ -152,18 +153,18 @@ class Clicks:
     def _prepare(self, request: Encode, device: str) -> Prepared:
         import numpy as np
 
-        from cellseg1.images import to_model_input
+        from cellseg1.images import plane_input
 
-        model = self._model(request, device)
+        model = self._model(request, device).with_channels(request.channels or None)
         if request.pixels is not None:
-            plane, colour = request.pixels.read(), request.colour
+            plane = request.pixels.read()
+            if request.raw:
+                plane = plane_input(_as_image(plane, request), model.input).pixels
         elif request.path is not None:
             image = read_with_axes(request.path, request.axes)
-            plane, colour = image.plane(request.z, request.t), image.is_colour
+            plane = plane_input(image, model.input, z=request.z, t=request.t).pixels
         else:
             raise ImageError("There is no image to prepare; open one first.")
-        if request.raw or request.pixels is None:
-            plane = to_model_input(plane, model.input_rule, colour=colour)
         if plane.dtype != np.uint8 or plane.ndim != 3 or plane.shape[2] != 3:
             raise ImageError(f"An image of shape {plane.shape} and type {plane.dtype} cannot be prepared for clicks.")
         prepared = Prepared(model, plane, model.scale if request.scale is None else request.scale)
@@ -181,10 +182,6 @@ class Clicks:
                 self._models.popitem(last=False)
         self._models.move_to_end(key)
         return self._models[key]
-
-    def forget(self, key: str) -> None:
-        """Let go of an image."""
-        self._images.pop(key, None)
 
     def click(self, request: Click) -> Masks:
         """Find the cell at the places of a click."""
@@ -215,6 +212,20 @@ class Clicks:
         mask, box = _one_piece(mask, box, inside, outside=any(not kind for *_, kind in request.points))
         score = min(1.0, max(0.0, float(decoded.scores[0])))
         return Masks(request.key, box, pack(mask), score, time.monotonic() - started)
+
+
+def _as_image(plane: NDArray[Any], request: Encode) -> Image:
+    """Return a plane as an image of its own, with what the window said about it."""
+    import numpy as np
+
+    from cellseg1.images import Image, ImageInfo
+
+    colour = request.colour if request.colour is not None else plane.ndim == 3 and plane.dtype == np.uint8
+    colour = bool(colour) and plane.ndim == 3 and plane.shape[2] == 3
+    axes = "YX" if plane.ndim == 2 else "YXS" if colour else "CYX"
+    array = np.moveaxis(plane, 2, 0) if axes == "CYX" else plane
+    info = ImageInfo(request.path, "", axes, array.shape, str(array.dtype), request.channel_names)
+    return Image(array, info)
 
 
 def _changed(request: Encode) -> tuple[int, int] | None:

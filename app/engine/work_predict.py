@@ -11,7 +11,8 @@ from app.engine.child import explain, use_threads
 from app.engine.messages import Done, EngineOptions, Failed, ItemDone, Progress, Say
 from app.engine.planes import read_with_axes
 from app.engine.records import RunRecord
-from cellseg1.errors import ModelFileError, OutputError, StoppedError
+from cellseg1.errors import ModelFileError, StoppedError
+from cellseg1.files import nothing_can_be_written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,7 @@ class _Prediction:
         # The window works at the size of the image, whatever the recipe of a published model says.
         overrides = {"output_size": "repaired", **request.overrides}
         model = make_model(request.model, request.backbone, request.device, overrides)
+        model = model.with_channels(request.channels or None)
         self.started = time.monotonic()
         stopped = False
         for index, item in enumerate(request.items):
@@ -97,6 +99,7 @@ class _Prediction:
             "cells": self.cells,
             "seconds": round(time.monotonic() - self.started, 1),
             "scale": model.scale,
+            "input": model.input.to_dict(),
             "settings": model.settings.to_dict(),
             "select": dataclasses.asdict(select_settings(model.settings)),
         }
@@ -106,10 +109,12 @@ class _Prediction:
         self._progress(index, item, 0.0)
         try:
             cells = self._segment(model, index, item)
-        except (StoppedError, OutputError):
-            # A full disk does not get better with the next image.
+        except StoppedError:
             raise
-        except Exception as error:  # noqa: BLE001 - one image must not end the run, whatever is wrong with it
+        except Exception as error:
+            if nothing_can_be_written(error):
+                # A full disk does not get better with the next image.
+                raise
             failed = explain(error, f"segmenting {item.path.name}")
             self.failed += 1
             self.record.log(failed.details)
@@ -138,6 +143,7 @@ class _Prediction:
         spent = time.monotonic() - begun
         for note in found.notes:
             self._say(f"{item.path.name}: {note}")
+        self.record.require_folder()
         found.candidates.save(item.out_candidates)
         if item.out_labels is not None:
             write_label_image(item.out_labels, found.labels)
@@ -190,5 +196,8 @@ def import_model(request: ImportModelRequest) -> dict[str, Any]:
     if request.out.exists():
         raise ModelFileError(f"{request.out} exists and is not replaced; give another name.")
     model = load_model(request.path, device="cpu", overrides=request.overrides)
-    card = save_trained(request.out, model.module, model.card)
+    try:
+        card = save_trained(request.out, model.module, model.card, new=True)
+    except FileExistsError as error:
+        raise ModelFileError(f"{request.out} exists and is not replaced; give another name.") from error
     return {"model": str(request.out), "card": card.to_dict()}

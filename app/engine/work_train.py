@@ -97,6 +97,7 @@ class _Training:
         from cellseg1.training.job import train
 
         request = self.request
+        self.record.require_folder()
         self.send(Progress(0.0, "Reading the images"))
         more: dict[str, Any] = {"read": self.read} if any(request.axes) else {}
         result = train(
@@ -116,6 +117,7 @@ class _Training:
             measure=lambda outcome: outcome.finished,
             start_model=request.start_model,
             planes=request.planes or None,
+            channels=request.channels or None,
             watch=self.watch,
             **more,
         )
@@ -145,6 +147,8 @@ class _Training:
 
     def progress(self, now: TrainProgress) -> None:
         """Between two steps."""
+        # Before the next checkpoint: it would make the folder of a project that is gone.
+        self.record.require_folder()
         self.first = self.first or now
         self.record.curve(now.step, now.loss, now.learning_rate, now.seconds)
         share = now.step / max(1, now.steps)

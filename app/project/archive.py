@@ -6,26 +6,26 @@ on the sender's computer anything was, and nothing in it can be unpacked outside
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
-import json
-import lzma
-import os
 import shutil
 import stat
-import struct
-import uuid
+import unicodedata
 import zipfile
-import zlib
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from app.project.content import FILE, Content, ProjectImage
+from app.project.content import FILE, IMAGES, Content, ProjectImage
 from app.project.copying import files_of, unwritten, write_file
 from app.project.fingerprint import fingerprint
-from app.project.names import check_name, free_project_folder, inside
-from app.project.sealed import BACKUP, ProjectError, dump, seal, unseal
-from cellseg1.errors import OutputError
-from cellseg1.files import atomic_write, describe_os_error
+from app.project.foreign import boundary, is_file, open_regular, parse_json, read_most, read_regular
+from app.project.leftovers import noted, part_of
+from app.project.names import check_name, free_project_folder, inside, safe_name, within
+from app.project.sealed import BACKUP, ProjectError, dump, seal, unseal, write_sealed
+from cellseg1.errors import CellSeg1Error
+from cellseg1.files import atomic_write, describe_os_error, flush_folder
+from cellseg1.images import recognise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,8 +36,13 @@ SUFFIX = ".cs1zip"
 _LIST = "cs1zip.json"
 _SCHEMA = 1
 _CHUNK = 1 << 20
-_BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error)
-_LONGEST_LIST = 200 << 20
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: Bytes of the list for every file.
+_PER_FILE = 1200
+#: Bytes that are unpacked whatever the file's size; beyond that so many times its size.
+_ALWAYS_FINE, _HIGHEST_RATIO = 256 << 20, 200
+#: Files that file managers act on by themselves; like hidden ones they are neither packed nor unpacked.
+_OF_SYSTEMS = frozenset(("desktop.ini", "autorun.inf"))
 _PACKED = frozenset((".json", ".bak", ".jsonl", ".txt", ".bmp", ".npy", ".nii", ".tif", ".tiff", ".journal"))
 
 
@@ -61,64 +66,126 @@ def export_file(project: Project, path: Path, *, pack_linked: bool = True) -> li
     """
     path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
     problems: list[str] = []
-    content, linked, moved = _portable(project, problems, pack_linked=pack_linked)
-    files: dict[str, dict[str, Any]] = {}
-    with atomic_write(path) as stream, zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
-        for data, name in ((content.sealed(), FILE), (content.sealed(), FILE + BACKUP)):
-            _add_bytes(archive, name, data, files)
-        for relative, source in [*files_of(project, without=frozenset(("trash",))), *unwritten(project)]:
-            try:
-                if relative.startswith("runs/") and source.name.removesuffix(BACKUP).endswith(".json"):
-                    _add_bytes(archive, relative, _without_places(source, project.folder, moved), files)
-                else:
-                    _add(archive, relative, files, lambda out, source=source: write_file(project, source, out))  # type: ignore[misc]
-            except FileNotFoundError:
-                continue  # a run in progress replaces its files
-        for relative, source in linked:
-            _add(archive, relative, files, lambda out, source=source: _copy(source, out))  # type: ignore[misc]
-        listing = dump({"schema": _SCHEMA, "name": project.name, "files": files})
-        archive.writestr(zipfile.ZipInfo(_LIST, _DATE), listing, zipfile.ZIP_DEFLATED)
+    names = _Names()
+    content, linked, moved = _portable(project, names, problems, pack_linked=pack_linked)
+    try:
+        with noted(path), atomic_write(path) as stream, zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
+            _fill(project, archive, content, linked, moved, names)
+    except OSError as error:
+        if isinstance(error, CellSeg1Error):
+            raise
+        raise ProjectError(f"A file of the project cannot be read: {describe_os_error(error)}.") from error
     return problems
 
 
 _DATE = (2020, 1, 1, 0, 0, 0)
 
 
+def _fill(
+    project: Project,
+    archive: zipfile.ZipFile,
+    content: Content,
+    linked: list[tuple[str, Path]],
+    moved: dict[str, str],
+    names: _Names,
+) -> None:
+    files: dict[str, dict[str, Any]] = {}
+    for data, name in ((content.sealed(), FILE), (content.sealed(), FILE + BACKUP)):
+        _add_bytes(archive, name, data, files)
+    for relative, source in [*files_of(project, without=frozenset(("trash",))), *unwritten(project)]:
+        if _of_a_system(relative):
+            continue
+        name = names.of(relative)
+        try:
+            if relative.startswith("runs/") and source.name.removesuffix(BACKUP).endswith(".json"):
+                _add_bytes(archive, name, _without_places(source, project.folder, moved), files)
+            else:
+                _add(archive, name, files, lambda out, source=source: write_file(project, source, out))  # type: ignore[misc]
+        except FileNotFoundError:
+            continue  # a run in progress replaces its files
+    for relative, source in linked:
+        _add(archive, relative, files, lambda out, source=source: _copy(source, out))  # type: ignore[misc]
+    listing = dump({"schema": _SCHEMA, "name": project.name, "files": files})
+    archive.writestr(zipfile.ZipInfo(_LIST, _DATE), listing, zipfile.ZIP_DEFLATED)
+
+
 def _portable(
-    project: Project, problems: list[str], *, pack_linked: bool
+    project: Project, names: _Names, problems: list[str], *, pack_linked: bool
 ) -> tuple[Content, list[tuple[str, Path]], dict[str, str]]:
     """Return the content as it goes into the file, the linked images to pack, and what becomes of their paths."""
     images: dict[str, ProjectImage] = {}
     linked: list[tuple[str, Path]] = []
     moved: dict[str, str] = {}
-    taken = {entry.file.casefold() for entry in project.images if not entry.linked}
     for entry in project.images:
         image = ProjectImage.from_dict(entry.to_dict())
         images[image.id] = image
         if not entry.linked:
+            image.file = names.of(entry.file)
             continue
         source = project.image_path(entry.id)
-        image.nearby, image.file = "", Path(entry.file).name
-        if pack_linked and source.is_file():
-            number, name = 1, f"images/{source.name}"
-            while name.casefold() in taken:
-                number += 1
-                name = f"images/{source.stem}_{number}{source.suffix}"
-            taken.add(name.casefold())
-            image.file, image.linked = name, False
+        image.nearby, image.file = "", PureWindowsPath(Path(entry.file).name).name or "image"
+        fault = _fault_in_image(source) if pack_linked else ""
+        if pack_linked and not fault:
+            image.file, image.linked = names.new(f"{IMAGES}/{source.name}"), False
             if project.check_image(entry.id) == "changed":
                 image.fingerprint = fingerprint(source)
-            linked.append((name, source))
+            linked.append((image.file, source))
         elif pack_linked:
-            problems.append(f"The linked image {entry.name} is missing, so only its name was packed.")
+            problems.append(f"The linked image {entry.name} {fault}, so only its name was packed.")
         moved[entry.file] = moved[str(source)] = image.file
     settings = dict(project.settings)
+    if (
+        isinstance(model := settings.get("model"), str)
+        and (project.models_folder / model).parent == project.models_folder
+    ):
+        settings["model"] = names.of(f"models/{model}").removeprefix("models/")
     return Content(project.content.uid, project.content.created, settings, images), linked, moved
+
+
+def _fault_in_image(path: Path) -> str:
+    """Return why a linked file is not packed: it could be anything on this computer, and only images are wanted."""
+    if not is_file(path):
+        return "is missing"
+    try:
+        recognise(path)
+    except (CellSeg1Error, OSError):
+        return "is no image that can be read"
+    return ""
+
+
+class _Names:
+    """Gives the files of a project names that every system can hold, each only once."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def of(self, relative: str) -> str:
+        """Return the name of a file of the project, always the same."""
+        if relative not in self._given:
+            self._given[relative] = self.new(relative)
+        return self._given[relative]
+
+    def new(self, relative: str) -> str:
+        """Return a name that was not given yet."""
+        safe = relative if inside(relative) else "/".join(safe_name(part) for part in relative.split("/"))
+        number, name = 1, safe
+        while _same(name) in self._taken:
+            number += 1
+            place = PurePosixPath(safe)
+            name = place.with_name(f"{place.stem}_{number}{place.suffix}").as_posix()
+        self._taken.add(_same(name))
+        return name
+
+
+def _same(name: str) -> str:
+    """Return what two names have in common that are one file on some system."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _without_places(path: Path, folder: Path, moved: dict[str, str]) -> bytes:
     """Return a run's JSON file without any absolute path."""
-    data = path.read_bytes()
+    data = read_regular(path)
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -135,11 +202,11 @@ def _without_places(path: Path, folder: Path, moved: dict[str, str]) -> bytes:
     try:
         first = data.split(b"\n", 1)[0]
         if b'"sha256"' in first:
-            kind = json.loads(first.rstrip(b",") + b"}")["format"]
+            kind = parse_json(first.rstrip(b",") + b"}")["format"]
             schema, content = unseal(data, kind)
             return seal(kind, schema, dump(plain(content))[1:])
-        return dump(plain(json.loads(data))).encode()
-    except (ValueError, KeyError, TypeError, ProjectError):
+        return dump(plain(parse_json(data))).encode("utf-8", "surrogatepass")
+    except Exception:  # noqa: BLE001 - whatever is in it, what is not understood does not leave this computer
         return b""
 
 
@@ -159,8 +226,11 @@ def _add(
     info.external_attr = (stat.S_IFREG | 0o644) << 16
     with archive.open(info, "w", force_zip64=True) as out:
         hashing = _Hashing(out)
-        write(hashing)  # type: ignore[arg-type]
-    files[name] = {"size": hashing.size, "sha256": hashing.hash.hexdigest()}
+        try:
+            write(hashing)  # type: ignore[arg-type]
+        finally:
+            # Also of a file that went away at this moment there is an entry now.
+            files[name] = {"size": hashing.size, "sha256": hashing.hash.hexdigest()}
 
 
 class _Hashing:
@@ -179,7 +249,7 @@ class _Hashing:
 
 
 def _copy(source: Path, out: BinaryIO) -> None:
-    with source.open("rb") as stream:
+    with open_regular(source) as stream:
         shutil.copyfileobj(stream, out, _CHUNK)
 
 
@@ -194,68 +264,113 @@ def import_file(path: Path, parent: Path, name: str | None = None) -> Path:
     ProjectError
         When the file is damaged, is no project, or holds anything that would go elsewhere.
     """
-    part = parent / f".import-{uuid.uuid4().hex[:8]}.part"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            listing = _listing(path, archive)
-            wanted = check_name(name or str(listing["name"]))
-            _check_room(path, parent, listing["files"])
-            part.mkdir(parents=True)
-            _unpack(path, archive, listing["files"], part)
-        Content.read(part, [], repair=False)
+    part = part_of(parent / "import")
+    damaged = f"{path.name} is damaged or no project file. Copy it again."
+    with noted(part), boundary(lambda _why: ProjectError(damaged), path), _opened(path) as archive:
+        listing = _listing(path, archive)
+        wanted = check_name(name or listing["name"])
+        _check_room(path, parent, listing["files"])
+        part.mkdir(parents=True)
+        _unpack(path, archive, listing["files"], part)
+        _without_links(part)
         target = free_project_folder(parent, wanted)
-        os.replace(part, target)
-    except (*_BROKEN, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise ProjectError(f"{path.name} is damaged or no project file. Copy it again.") from error
+        part.rename(target)
+        flush_folder(parent)
+    return target
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a ZIP file, and tell an error of the disk from one of the file."""
+    try:
+        with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
+            yield archive
     except OSError as error:
-        if isinstance(error, (ProjectError, OutputError)):
+        # What the zip module makes of places that are outside the file.
+        if isinstance(error, CellSeg1Error) or error.errno in (None, errno.EINVAL, errno.EOVERFLOW):
             raise
         raise ProjectError(f"{path.name} cannot be unpacked: {describe_os_error(error)}.") from error
-    finally:
-        if part.exists():
-            shutil.rmtree(part, ignore_errors=True)
-    return target
+
+
+def _without_links(folder: Path) -> None:
+    """Take from linked images where they were: only the user may say which files of this computer belong to them."""
+    content = Content.read(folder, [], repair=False)
+    linked = [image for image in content.images.values() if image.linked]
+    for image in linked:
+        image.file, image.nearby = PureWindowsPath(Path(image.file).name).name or "image", ""
+    if linked:
+        write_sealed(folder / FILE, content.sealed())
 
 
 def _listing(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     """Read and check the list of files before anything is written."""
+    entries = archive.infolist()
     try:
         info = archive.getinfo(_LIST)
-        values: dict[str, Any] = json.loads(archive.read(info)) if info.file_size < _LONGEST_LIST else {}
+        # So long a list only belongs to so many files.
+        values = parse_json(_read_entry(archive, info, _PER_FILE * (len(entries) + 10)))
         schema, files = int(values["schema"]), dict(values["files"])
         for entry in files.values():
-            int(entry["size"]), str(entry["sha256"])
+            if not (isinstance(entry["size"], int) and entry["size"] >= 0 and isinstance(entry["sha256"], str)):
+                raise ValueError("sizes and hashes")  # noqa: TRY301 - one place says it in words
         name = str(values["name"])
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ProjectError(f"{path.name} is not a project file of CellSeg1 Studio.") from error
     if schema > _SCHEMA:
         raise ProjectError(f"{path.name} was written by a newer version of this program. Install that to open it.")
-    names = [info.filename for info in archive.infolist() if info.filename != _LIST]
-    bad = [one for one in names if not inside(one) or one not in files] + [
-        info.filename for info in archive.infolist() if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG)
+    names = [info.filename for info in entries if info.filename != _LIST]
+    bad = [one for one in names if not _belongs(one) or one not in files] + [
+        info.filename
+        for info in entries
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG) or info.compress_type not in _METHODS
     ]
     if bad:
         raise ProjectError(
-            f"{path.name} is refused: it holds {bad[0]!r}, which does not belong into a project. Nothing was unpacked."
+            f"{path.name} is refused: it holds {bad[0][:200]!r}, which does not belong into a project. Nothing was "
+            "unpacked."
         )
-    if len({one.casefold() for one in names}) != len(names) or set(names) != set(files):
+    if len({_same(one) for one in names}) != len(names) or set(names) != set(files):
         raise ProjectError(f"{path.name} is damaged: its list of files does not fit. Copy it again.")
     return {"name": name, "files": files}
 
 
+def _belongs(name: str) -> bool:
+    """Whether a file may be in a one-file project; what was removed from a project stays behind."""
+    return inside(name) and name.casefold().split("/")[0] != "trash"
+
+
+def _of_a_system(name: str) -> bool:
+    return any(part.startswith(".") or part.casefold() in _OF_SYSTEMS for part in name.split("/"))
+
+
+def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
+    with archive.open(info) as source:
+        data = read_most(source, most)
+    if data is None:
+        raise ValueError("it is too large")
+    return data
+
+
 def _check_room(path: Path, parent: Path, files: dict[str, dict[str, Any]]) -> None:
     parent.mkdir(parents=True, exist_ok=True)
-    need = sum(int(entry["size"]) for entry in files.values())
+    need, packed = sum(int(entry["size"]) for entry in files.values()), path.stat().st_size
     if need > shutil.disk_usage(parent).free:
         raise ProjectError(
             f"{path.name} needs {need / 1e6:,.0f} MB, more than is free in {parent}. "
             "Free some space or choose another disk."
         )
+    if need > _ALWAYS_FINE + _HIGHEST_RATIO * packed:
+        raise ProjectError(
+            f"{path.name} is refused: {packed / 1e6:,.1f} MB would become {need / 1e6:,.0f} MB, which no project does. "
+            "Nothing was unpacked."
+        )
 
 
 def _unpack(path: Path, archive: zipfile.ZipFile, files: dict[str, dict[str, Any]], part: Path) -> None:
     for name, entry in files.items():
-        target = part.joinpath(*name.split("/"))
+        if _of_a_system(name):
+            continue
+        target = within(part, *name.split("/"))
         target.parent.mkdir(parents=True, exist_ok=True)
         seen = hashlib.sha256()
         left = int(entry["size"])

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from app.project.content import FILE
+from app.project.content import ADDING, FILE
 from app.project.journal import copy_plain
+from app.project.leftovers import noted, part_of
 from app.project.lock import NAME as LOCK
 from app.project.sealed import BACKUP, ProjectError, write_sealed
 from cellseg1.errors import OutputError
-from cellseg1.files import describe_os_error
+from cellseg1.files import describe_os_error, flush_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from app.project.content import Content
     from app.project.store import ProjectStore
 
-_LEFT_OUT = frozenset((FILE, FILE + BACKUP, LOCK))
+_LEFT_OUT = frozenset((FILE, FILE + BACKUP, LOCK, ADDING))
 
 
 def files_of(project: ProjectStore, *, without: frozenset[str] = frozenset()) -> Iterator[tuple[str, Path]]:
@@ -86,21 +85,20 @@ def copy_project(project: ProjectStore, target: Path, content: Content, problems
         raise ProjectError(f"There is a file or folder {target} already. Choose another name or place.")
     if project.folder in (target, *target.parents):
         raise ProjectError("A project cannot be copied into itself. Choose another place.")
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:6]}.part")
+    part = part_of(target)
     try:
-        part.mkdir(parents=True)
-        for relative, path in [*files_of(project), *unwritten(project)]:
-            _copy(project, path, part / relative, problems)
-        write_sealed(part / FILE, content.sealed())
-        os.replace(part, target)
+        with noted(part):
+            part.mkdir(parents=True)
+            for relative, path in [*files_of(project), *unwritten(project)]:
+                _copy(project, path, part / relative, problems)
+            write_sealed(part / FILE, content.sealed())
+            part.rename(target)
+            flush_folder(target.parent)
     except OSError as error:
         if isinstance(error, ProjectError):
             raise
         cause = error.__cause__ if isinstance(error, OutputError) and isinstance(error.__cause__, OSError) else error
         raise ProjectError(f"{target} cannot be written: {describe_os_error(cause)}. Nothing was changed.") from error
-    finally:
-        if part.exists():
-            shutil.rmtree(part, ignore_errors=True)
 
 
 def _copy(project: ProjectStore, path: Path, target: Path, problems: list[str] | None) -> None:
@@ -110,8 +108,6 @@ def _copy(project: ProjectStore, path: Path, target: Path, problems: list[str] |
         guard = _Guard(stream)
         try:
             write_file(project, path, guard)  # type: ignore[arg-type]
-            stream.flush()
-            os.fsync(stream.fileno())
         except OSError as error:
             if guard.failed or isinstance(error, ProjectError):
                 raise
@@ -120,6 +116,9 @@ def _copy(project: ProjectStore, path: Path, target: Path, problems: list[str] |
                 raise ProjectError(sentence) from error
             problems.append(sentence)
             torn = True
+        # What fails here is the target's fault, too.
+        stream.flush()
+        os.fsync(stream.fileno())
     if torn:
         target.unlink()
 

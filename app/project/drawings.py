@@ -8,10 +8,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from app.annotation.steps import plain
-from app.project.planes import OpenPlane, description, read_drawing
+from app.project.names import within
+from app.project.planes import OpenPlane, description, missing_sentence, read_drawing
 from app.project.recovery import snapshot_of
 from app.project.sealed import ProjectError
 from app.project.store import ProjectStore
+from cellseg1.errors import CellSeg1Error
 from cellseg1.images import read_image
 from cellseg1.images.axes import order_axes
 
@@ -57,7 +59,7 @@ class ProjectDrawings(ProjectStore):
 
     def journal_path(self, image_id: str, z: int = 0, t: int = 0) -> Path:
         """Return where the journal of a plane is."""
-        return self.folder / "annotations" / image_id / f"z{z:03d}_t{t:03d}.journal"
+        return within(self.folder, "annotations", image_id, f"z{z:03d}_t{t:03d}.journal")
 
     # ---- opening
 
@@ -84,21 +86,29 @@ class ProjectDrawings(ProjectStore):
 
     def _open(self, entry: ProjectImage, z: int, t: int) -> tuple[OpenPlane, Document]:
         path = self.journal_path(entry.id, z, t)
-        if entry.plane_shape is None and not path.exists() and not snapshot_of(path).exists():
-            self.describe_image(entry.id, self.read_image(entry.id))
+        if entry.plane_shape is None:
+            try:
+                self.describe_image(entry.id, self.read_image(entry.id))
+            except CellSeg1Error:
+                # The drawing says how large it is.
+                if not path.exists() and not snapshot_of(path).exists():
+                    raise
         key = entry.id, z, t
         plane = OpenPlane(
             path,
             entry.plane_shape,
             entry.name,
             read_only=self.read_only,
-            on_problem=lambda error: self._report(f"{entry.id} {z} {t}", error),
+            on_problem=lambda error: self._report(_problem_key(key), error),
             wake=self._writer.wake,
             in_background=self._writer.add,
             damage=self.damage,
+            there=self.is_there,
         )
         document = plane.kept
         assert document is not None
+        if plane.journal.last < entry.planes.get(f"{z},{t}", {}).get("revision", 0) and not plane.damaged:
+            self.damage.append(missing_sentence(entry.name))
         with self._planes_lock:
             self._planes[key] = plane
 
@@ -138,6 +148,7 @@ class ProjectDrawings(ProjectStore):
             plane = self._planes.pop(key, None)
         if plane is not None:
             plane.journal.close()
+            self._report(_problem_key(key), None)
 
     def _close_documents(self, image_id: str | None = None) -> None:
         """Store and close the drawings of one image, or all."""
@@ -194,14 +205,17 @@ class ProjectDrawings(ProjectStore):
         if plane is not None and plane.document() is document:
             self._describe(plane, image_id, z, t)
         else:
-            self._note_plane(image_id, z, t, description(document, document.revision))
+            self._note_plane(image_id, z, t, description(document, document.revision, 0))
 
     def _describe(self, plane: OpenPlane, image_id: str, z: int, t: int) -> None:
         values = plane.describe()
-        if values is not None and (plane.journal.last or f"{z},{t}" in self.content.images[image_id].planes):
-            self._note_plane(image_id, z, t, values)
+        entry = self.content.images.get(image_id)
+        if values is not None and entry is not None and (plane.journal.last or f"{z},{t}" in entry.planes):
+            # The journal has it: of thousands of images not one line is written for a stroke.
+            self._note_plane(image_id, z, t, values, write=False)
 
-    def _note_plane(self, image_id: str, z: int, t: int, values: dict[str, Any]) -> None:
+    def _note_plane(self, image_id: str, z: int, t: int, values: dict[str, Any], *, write: bool = True) -> None:
+        """Note what is known of a plane; with `write` soon in ``project.json``, else with its next change."""
         entry = self.content.images.get(image_id)
         if entry is None:
             return
@@ -211,7 +225,8 @@ class ProjectDrawings(ProjectStore):
                 return
             known.update(values)
             self.content.touch(image_id)
-        self._changed()
+        if write:
+            self._changed()
 
     def describe_image(self, image_id: str, image: Image) -> None:
         """Note what an image's file says; what was set by hand stays."""
@@ -250,6 +265,10 @@ class ProjectDrawings(ProjectStore):
             self.content.touch(image_id)
         if changed:
             self._changed()
+
+
+def _problem_key(key: tuple[str, int, int]) -> str:
+    return " ".join(str(part) for part in key)
 
 
 _SETTABLE = frozenset(

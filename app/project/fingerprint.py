@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from typing import TYPE_CHECKING, Any
 
+from app.project.foreign import open_regular
 from cellseg1.errors import OutputError
 from cellseg1.files import atomic_write
 
@@ -24,7 +26,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
     OSError
         When it cannot be read.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         size = stream.seek(0, 2)
         ends = _ends(stream, size)
     return {"size": size, "mtime_ns": path.stat().st_mtime_ns, "ends": ends}
@@ -41,15 +43,15 @@ def _ends(stream: BinaryIO, size: int) -> str:
 
 def full_hash(path: Path) -> str:
     """Return the SHA-256 of a whole file; OSError when it cannot be read."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    with open_regular(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def same_content(path: Path, known: dict[str, Any]) -> bool:
     """Whether a file still holds what its fingerprint was made of; False when it cannot be read."""
     try:
         state = path.stat()
-        if state.st_size != known.get("size"):
+        if state.st_size != known.get("size") or not stat.S_ISREG(state.st_mode):
             return False
         if state.st_mtime_ns == known.get("mtime_ns"):
             return True
@@ -71,12 +73,11 @@ def copy_file(source: Path, target: Path) -> dict[str, Any]:
         When the source cannot be read.
     """
     whole = hashlib.sha256()
-    with source.open("rb") as stream, atomic_write(target) as out:
+    with open_regular(source) as stream, atomic_write(target) as out:
         while True:
             try:
                 data = stream.read(_CHUNK)
             except OSError as error:
-                # Left to `atomic_write`, it would look as if the target could not be written.
                 raise UnreadableError(f"{source.name} cannot be read: {error.strerror or error}.") from error
             if not data:
                 break

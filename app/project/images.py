@@ -5,26 +5,28 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.annotation.operations import import_labels
-from app.project.content import ProjectImage
+from app.project.content import ADDING, IMAGES, ProjectImage
 from app.project.drawings import ProjectDrawings
 from app.project.fingerprint import copy_file, fingerprint, full_hash, same_content
-from app.project.names import inside
-from app.project.recovery import snapshot_of
+from app.project.foreign import is_file, read_regular
+from app.project.names import safe_name, within
+from app.project.planes import counted, missing_sentence
 from app.project.sealed import ProjectError
 from app.project.sources import PlaneMask, counted_from, expand, masks_of_planes, split_masks
 from cellseg1.errors import CellSeg1Error, ImageError, MaskError
 from cellseg1.files import free_file
 from cellseg1.images import read_image, recognise
-from cellseg1.masks import pair_by_name, read_mask
+from cellseg1.masks import open_mask, pair_by_name, read_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cellseg1.images import Image
 
@@ -95,11 +97,9 @@ class ProjectImages(ProjectDrawings):
 
     def _path_of(self, entry: ProjectImage) -> Path:
         if not entry.linked:
-            if not inside(entry.file):
-                raise ProjectError(f"The path of the image {entry.name} points out of the project, so it is not used.")
-            return self.folder / entry.file
+            return within(self.folder, IMAGES, entry.stored_name)
         path = Path(entry.file)
-        if entry.nearby and not path.is_file():
+        if entry.nearby and not is_file(path):
             beside = Path(os.path.normpath(self.folder / entry.nearby))
             if same_content(beside, entry.fingerprint):
                 return beside
@@ -163,7 +163,12 @@ class ProjectImages(ProjectDrawings):
                 self.content.images[entry.id] = entry
             ids[path] = entry.id
             report.added.append(entry.id)
+            if copy:
+                self._changed()
         self._changed(now=True)
+        if not self._save_wanted:
+            with contextlib.suppress(OSError):
+                (self.folder / ADDING).unlink(missing_ok=True)
         if mask_files:
             self._add_masks(ids, mask_files, report, lambda done, name: progress and progress(done, total, name))
         return report
@@ -200,9 +205,13 @@ class ProjectImages(ProjectDrawings):
                 entry.nearby = Path(os.path.relpath(path, self.folder)).as_posix()
             return entry
         known[same] = image_id
-        target = free_file(self.folder / "images" / path.name)
+        # The name that is shown may be one that another system cannot hold.
+        target = free_file(within(self.folder, IMAGES, safe_name(path.name)))
+        # Written before: a copy that no entry knows would be there for ever, and be made again the next time.
+        with (self.folder / ADDING).open("a", encoding="utf-8") as stream:
+            stream.write(f"{target.name}\n")
         stored = copy_file(path, target)
-        return ProjectImage(image_id, path.name, f"images/{target.name}", linked=False, fingerprint=stored)
+        return ProjectImage(image_id, path.name, f"{IMAGES}/{target.name}", linked=False, fingerprint=stored)
 
     # ---- masks
 
@@ -240,16 +249,13 @@ class ProjectImages(ProjectDrawings):
     def _import_mask(self, image_id: str, image: Image, path: Path, report: ImportReport) -> int:
         """Make the cells of a mask file those of an image; returns how many."""
         total = 0
+        masks = open_mask(path, image=image)
         planes = [(z, t) for t in range(image.n_t) for z in range(image.n_z)]
-        for z, t in planes:
-            try:
-                mask = read_mask(path, z=z if image.n_z > 1 else None, t=t if image.n_t > 1 else None)
-            except MaskError:
-                # One mask for the first plane of a stack is better than none.
-                if (z, t) == (0, 0):
-                    raise
-                report.sentences.append(f"{path.name} has fewer planes than its image; the others are without cells.")
-                break
+        here = [(z, t) for z, t in planes if masks.n_planes == 1 or (z < masks.n_z and t < masks.n_t)]
+        # One mask for the first plane of a stack is better than none.
+        here = here[:1] if masks.n_planes == 1 else here
+        for z, t in here:
+            mask = masks.plane(z, t)
             self._require_shape(mask.labels.shape, image, z, t, path)
             if (z, t) == (0, 0):
                 report.sentences += [f"{path.name}: {note}" for note in mask.notes]
@@ -257,6 +263,8 @@ class ProjectImages(ProjectDrawings):
                 document = self.document(image_id, z, t)
                 import_labels(document, mask.labels)
                 total += len(document.cells)
+        if len(here) < len(planes):
+            report.sentences.append(f"{path.name} has fewer planes than its image; the others are without cells.")
         if not total:
             report.sentences.append(f"The mask {path.name} holds no cells.")
         return total
@@ -440,29 +448,73 @@ class ProjectImages(ProjectDrawings):
                     found.append((entry.id, z, t))
         return found
 
-    def _recount(self, written: float) -> None:
-        """Bring the list up to date with drawings that were edited after it was written, before a crash."""
-        from app.project.planes import description, read_drawing
-        from app.project.recovery import recover
+    def _recount(self, *, crashed: bool) -> None:
+        """Bring the list up to date with drawings that were edited after it was written.
 
-        for entry in self.images:
-            folder = self.folder / "annotations" / entry.id
-            for path in sorted(folder.glob("z*_t*.journal")) if folder.is_dir() else ():
-                with contextlib.suppress(CellSeg1Error, OSError, ValueError):
-                    z, t = (int(part[1:]) for part in path.stem.split("_"))
-                    newest = max(one.stat().st_mtime for one in (path, snapshot_of(path)) if one.exists())
-                    if newest < written - 3 and f"{z},{t}" in entry.planes:
-                        continue
-                    document = read_drawing(path, entry.plane_shape)
-                    if document is not None:
-                        self._note_plane(entry.id, z, t, description(document, recover(path).last))
+        Sizes of journals tell which, not times: a clock may be set back.
+        """
+        for image_id, z, t, path, size in self._journals():
+            entry = self.content.images[image_id]
+            known = entry.planes.get(f"{z},{t}", {})
+            if known.get("bytes") == size:
+                continue
+            if not crashed and "bytes" not in known and "revision" in known:
+                # Written by a version that did not note it, and closed properly.
+                self._note_plane(image_id, z, t, {"bytes": size}, write=False)
+                continue
+            with contextlib.suppress(CellSeg1Error, OSError, ValueError, MemoryError):
+                found = counted(path, entry.plane_shape, size)
+                if found is not None:
+                    if found["revision"] < known.get("revision", 0):
+                        self.damage.append(missing_sentence(entry.name))
+                    self._note_plane(image_id, z, t, found, write=False)
+
+    def _journals(self) -> Iterator[tuple[str, int, int, Path, int]]:
+        """Yield image, z, t, path and size of all journals of the project's images."""
+        for folder in _entries(self.folder / "annotations"):
+            if folder.name not in self.content.images or not folder.is_dir(follow_symlinks=False):
+                continue
+            for file in _entries(Path(folder.path)):
+                match = _JOURNAL.fullmatch(file.name)
+                if match is not None and file.is_file(follow_symlinks=False):
+                    yield folder.name, int(match[1]), int(match[2]), Path(file.path), file.stat().st_size
+
+    def _sweep_copies(self) -> None:
+        """Remove copies that were made for entries which were never written."""
+        record = self.folder / ADDING
+        with contextlib.suppress(OSError, ValueError):
+            names = read_regular(record).decode("utf-8").splitlines()
+            known = {entry.stored_name for entry in self.images if not entry.linked}
+            for name in names:
+                with contextlib.suppress(ProjectError, OSError):
+                    if name not in known:
+                        within(self.folder, IMAGES, name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            record.unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         """Remove what a crash left half-written; runs are left to the engine that may still compute them."""
-        for pattern in (".*.part", "annotations/*/.*.part", "images/.*.part", "thumbnails/.*.part", "trash/*/.*.part"):
+        for pattern in _PARTS:
             for path in self.folder.glob(pattern):
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+
+#: What is written under another name first, and what a lock was renamed to.
+_PARTS = (
+    *(".*.part", "annotations/*/.*.part", "images/.*.part", "thumbnails/.*.part", "trash/*/.*.part", ".lock-*"),
+    "runs/*/.run.json*.part",
+)
+_JOURNAL = re.compile(r"z([0-9]{3,6})_t([0-9]{3,6})\.journal")
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, nothing when it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda one: one.name)
+    except OSError:
+        return []
 
 
 def _cannot(path: Path, error: OSError) -> str:

@@ -8,6 +8,7 @@ written as soon as it takes them again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import threading
@@ -16,8 +17,8 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Literal, cast
 from app.annotation.steps import HistoryError
 from app.project.records import HEAD, KINDS, OLD, OVERHEAD, STATE, STEP, Record, State, pack, record_at
 from app.project.recovery import SCHEMA, Recovered, recover, snapshot_of
-from app.project.sealed import dump
-from cellseg1.files import write_with
+from app.project.sealed import dump, set_aside
+from cellseg1.files import flush_folder, write_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,17 +41,6 @@ def write_all(stream: IO[bytes], data: bytes) -> None:
         view = view[stream.write(view) :]
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring new names in a folder to the disk, where the system can."""
-    if os.name == "posix":
-        with contextlib.suppress(OSError):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-
-
 class Journal:
     """What an `app.annotation.Document` writes its history to.
 
@@ -68,6 +58,11 @@ class Journal:
         Called when there is something to `sync`.
     read_only
         Keep everything in memory.
+    there
+        Whether the project's folder is still there; the file is never made anew when it is not.
+    on_replaced
+        Called with the path after another program replaced or deleted the file and it was written again, and with
+        where the other file is kept.
 
     Notes
     -----
@@ -83,9 +78,12 @@ class Journal:
         on_problem: Callable[[OSError | None], None] | None = None,
         wake: Callable[[], None] | None = None,
         read_only: bool = False,
+        there: Callable[[], bool] | None = None,
+        on_replaced: Callable[[Path, Path | None], None] | None = None,
     ) -> None:
         found = found or Recovered()
-        self.path = path
+        self._on_replaced = on_replaced or (lambda _path, _kept: None)
+        self.path: Path = path
         self.shape = shape
         self.read_only = read_only
         self._on_problem = on_problem or (lambda _error: None)
@@ -96,7 +94,9 @@ class Journal:
         self._steps = found.steps
         self._pending: dict[int, tuple[int, bytes]] = {}
         self._last = found.last
-        self._end = found.end
+        self._end: int = found.end
+        self._there = there or (lambda: not self._end or self.path.parent.is_dir())
+        self._cut_short = found.cut_short
         self._mark = 0 if found.snapshot is None else found.end
         self._dirty = False
         self._problem: OSError | None = None
@@ -210,6 +210,41 @@ class Journal:
         if os.name == "posix" and not os.path.samestat(os.fstat(stream.fileno()), os.stat(self.path)):  # noqa: PTH116
             raise FileNotFoundError(2, "the project's folder was moved or deleted", str(self.path))
 
+    def _ours(self, stream: BinaryIO) -> BinaryIO:
+        """Return the file to write to: another program (one that synchronises folders) may have replaced it.
+
+        What is written to a file that has no name any more is gone with this process.
+        """
+        if os.name != "posix" or not self._end or not self._there():
+            return stream
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), os.stat(self.path)):  # noqa: PTH116
+                return stream
+        kept = set_aside(self.path) if self.path.exists() else None
+        part = self.path.with_name(f".{self.path.name}.part")
+        self._make_folder()
+        part.unlink(missing_ok=True)
+        with part.open("xb") as copy:
+            stream.seek(0)
+            _copy(stream, copy, self._end)
+            copy.flush()
+            os.fsync(copy.fileno())
+        with self._sync_lock:
+            part.replace(self.path)
+            stream.close()
+            self._stream = None
+        flush_folder(self.path.parent)
+        self._on_replaced(self.path, kept)
+        return self._open()
+
+    def _make_folder(self) -> None:
+        """Make the folder of the file, but never that of the project."""
+        if not self._there():
+            raise FileNotFoundError(errno.ENOENT, "the project's folder was moved or deleted", str(self.path))
+        missing = [one for one in reversed(self.path.parents[:2]) if not one.exists()]
+        for folder in missing:
+            folder.mkdir(exist_ok=True)
+
     def _write_pending(self) -> bool:
         if self.read_only:
             return True
@@ -219,7 +254,11 @@ class Journal:
                 self._repair = None
             while self._pending:
                 number, (kind, payload) = next(iter(self._pending.items()))
-                stream = self._open(create=True)
+                stream = self._ours(self._open(create=True))
+                if self._cut_short:
+                    # Nothing of an unfinished record may stand behind the next one.
+                    stream.truncate(self._end)
+                    self._cut_short = False
                 data = pack(kind, number, payload)
                 head = b"" if self._end else self._head()
                 stream.seek(self._end)
@@ -251,11 +290,11 @@ class Journal:
             return self._stream
         new = create and self._end == 0 and not self.path.exists()
         if new:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
         mode = "rb" if self.read_only else "x+b" if new else "r+b"
         self._stream = cast("BinaryIO", self.path.open(mode, buffering=0))
         if new:
-            sync_folder(self.path.parent)
+            flush_folder(self.path.parent)
         return self._stream
 
     def _head(self) -> bytes:
@@ -272,10 +311,15 @@ class Journal:
             When it cannot be written.
         """
         data = pack(STATE, state.number, state.pack())
+        self._require_folder(path or self.path)
         write_with(snapshot_of(path or self.path), lambda stream: write_all(stream, data))
         with self._lock:
             self.snapshot_number = state.number
             self._mark = min(mark, self._end)
+
+    def _require_folder(self, path: Path) -> None:
+        if path == self.path:
+            self._make_folder()
 
     def compact(self, state: State, mark: int, path: Path | None = None) -> None:
         """Write the journal anew: the state, the history that is in it, and what happened since `mark`.
@@ -292,8 +336,11 @@ class Journal:
         temporary = path.with_name(f".{path.name}.part")
         steps: dict[int, Record] = {}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as stream:
+            if path != self.path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            # What a crash left there, or a link that somebody put there, is not written to.
+            temporary.unlink(missing_ok=True)
+            with temporary.open("xb") as stream:
                 for data in (self._head(), pack(STATE, state.number, state.pack())):
                     write_all(stream, data)
                 for ref in (*state.done, *state.undone):
@@ -325,7 +372,7 @@ class Journal:
             self._stream.close()
             self._stream = None
         os.replace(temporary, path)
-        sync_folder(path.parent)
+        flush_folder(path.parent)
         self.path = path
         for old in self._steps.values():
             if old.start >= mark:

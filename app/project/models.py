@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.project.fingerprint import copy_file
-from app.project.names import check_name
+from app.project.names import check_name, within
 from app.project.places import library_folder
 from app.project.runs import ProjectRuns
 from app.project.sealed import ProjectError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cellseg1.lora.card import Card
 
 SUFFIX = ".cs1"
+_log = logging.getLogger(__name__)
 _cache: dict[Path, tuple[tuple[int, int], ModelInfo]] = {}
 
 
@@ -69,6 +71,10 @@ def _look_at(path: Path) -> ModelInfo:
         return ModelInfo(path, path.stem, load_card(path))
     except ModelFileError as error:
         return ModelInfo(path, path.stem, None, str(error))
+    except Exception:  # noqa: BLE001 - it is logged
+        # One file of a folder must not take the others with it.
+        _log.exception("%s not understood", path)
+        return ModelInfo(path, path.stem, None, f"{path.name} is damaged or no model, so it cannot be used.")
 
 
 def library_models() -> list[ModelInfo]:
@@ -130,18 +136,6 @@ class ProjectModels(ProjectRuns):
         self.require_writable()
         return add_model(path, self.models_folder)
 
-    def export_model(self, path: Path, target: Path) -> Path:
-        """Copy a model to a file (replacing it) or into a folder (under a free name); returns the copy."""
-        if target.is_dir():
-            return add_model(path, target)
-        load_card(path)
-        target = target if target.suffix == SUFFIX else target.with_name(target.name + SUFFIX)
-        try:
-            copy_file(path, target)
-        except OSError as error:
-            raise ProjectError(f"The model {path.name} could not be copied: {error.strerror or error}") from error
-        return target
-
     def rename_model(self, path: Path, name: str) -> Path:
         """Give a model of the project or the library another name; returns its new path."""
         if path.parent == self.models_folder:
@@ -163,7 +157,7 @@ class ProjectModels(ProjectRuns):
             move_to_trash(path)
             return None
         self.require_writable()
-        target = free_file(self.folder / "trash" / path.name)
+        target = free_file(within(self.folder, "trash", path.name))
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(path, target)
@@ -184,7 +178,8 @@ class ProjectModels(ProjectRuns):
             When it is not there any more, or cannot be moved.
         """
         self.require_writable()
-        target = free_file(self.models_folder / path.name)
+        path = within(self.folder, "trash", path.name)
+        target = free_file(within(self.folder, "models", path.name))
         try:
             shutil.move(path, target)
         except OSError as error:

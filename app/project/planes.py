@@ -44,7 +44,7 @@ def restore(journal: Journal, found: Recovered, shape: tuple[int, int], log: Jou
 
 def read_drawing(path: Path, shape: tuple[int, int] | None) -> Document | None:
     """Read a plane's drawing without opening it for editing; None when nothing is stored."""
-    found = recover(path)
+    found = recover(path, shape)
     if found.empty or found.shape is None or (shape is not None and found.shape != shape):
         return None
     journal = Journal(path, found.shape, found, read_only=True)
@@ -54,6 +54,24 @@ def read_drawing(path: Path, shape: tuple[int, int] | None) -> Document | None:
         return document
     finally:
         journal.release()
+
+
+def counted(path: Path, shape: tuple[int, int] | None, size: int) -> dict[str, Any] | None:
+    """Return what the list of images shows of a drawing that is not open; None when nothing is stored or it is damaged.
+
+    What is damaged is told and mended when it is opened.
+    """
+    found = recover(path, shape)
+    document = None if found.damaged else read_drawing(path, shape)
+    return None if document is None else description(document, found.last, size)
+
+
+def missing_sentence(what: str) -> str:
+    """Say that a journal ends before the last edit that is known of."""
+    return (
+        f"The last edits of {what} are missing: its journal is older than the project or was cut short. "
+        "Every edit before them is there."
+    )
 
 
 def state_of(document: Document, number: int) -> State:
@@ -77,6 +95,8 @@ class OpenPlane:
         Runs a function in the project's thread.
     damage
         Gets a sentence about everything that was not whole.
+    there
+        Whether the project's folder is still there.
 
     Raises
     ------
@@ -95,8 +115,9 @@ class OpenPlane:
         wake: Callable[[], None],
         in_background: Callable[[Callable[[], None]], None],
         damage: list[str],
+        there: Callable[[], bool] | None = None,
     ) -> None:
-        found = recover(path)
+        found = recover(path, shape)
         if found.shape is not None and shape is not None and found.shape != shape and not found.empty:
             raise ProjectError(
                 f"The cells of {what} were drawn on an image of {found.shape[1]} x {found.shape[0]} pixels, but now it "
@@ -109,8 +130,18 @@ class OpenPlane:
         self._in_background = in_background
         self._compact_above = journals.COMPACT_BYTES
         self._storing = False
-        self.journal = Journal(path, size, found, on_problem=on_problem, wake=wake, read_only=read_only)
+        self.journal = Journal(
+            path,
+            size,
+            found,
+            on_problem=on_problem,
+            wake=wake,
+            read_only=read_only,
+            there=there,
+            on_replaced=functools.partial(_say_replaced, damage, what),
+        )
         document = restore(self.journal, found, size)
+        self.damaged = bool(found.damaged)
         if found.damaged:
             self._mend(document, found, damage)
         self.document = weakref.ref(document)
@@ -209,14 +240,23 @@ class OpenPlane:
     def describe(self) -> dict[str, Any] | None:
         """Return what the list of images shows of the plane; None when the document is gone."""
         document = self.document()
-        return None if document is None else description(document, self.journal.last)
+        return None if document is None else description(document, self.journal.last, self.journal.size)
 
 
-def description(document: Document, number: int) -> dict[str, Any]:
-    """Return what the list of images shows of a drawing."""
+def _say_replaced(damage: list[str], what: str, path: Path, kept: Path | None) -> None:
+    other = "" if kept is None else f" The other file is kept as {kept.name}."
+    damage.append(
+        f"{path.name} of {what} was replaced or deleted by another program while it was open. It was written again "
+        f"with all edits that were made here.{other}"
+    )
+
+
+def description(document: Document, number: int, size: int) -> dict[str, Any]:
+    """Return what the list of images shows of a drawing; `size` of its journal tells whether that is still so."""
     return {
         "cells": len(document.cells),
         "training": bool(document.attributes.get("training")),
         "checked": bool(document.attributes.get("checked")),
         "revision": number,
+        "bytes": size,
     }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,16 +16,18 @@ from app.project import lock
 from app.project.archive import export_file, import_file
 from app.project.content import FILE, Content, ProjectImage, now
 from app.project.copying import copy_project
+from app.project.foreign import read_regular
 from app.project.images import ImportReport
+from app.project.leftovers import noted, part_of, sweep
 from app.project.lock import Lock
 from app.project.models import ModelInfo, ProjectModels
-from app.project.names import OPENER, SUFFIX, check_name, name_of, project_folder_of
+from app.project.names import OPENER, SUFFIX, check_name, name_of, project_folder_of, within
 from app.project.runs import RunInfo
 from app.project.sealed import BACKUP, ProjectError, write_sealed
-from app.project.store import FOLDERS
+from app.project.store import FOLDERS, identity_of
 from app.project.trash import RemovedImage, move_to_trash
 from cellseg1.errors import OutputError
-from cellseg1.files import describe_os_error, write_bytes
+from cellseg1.files import describe_os_error, flush_folder, write_bytes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,10 +52,16 @@ class Project(ProjectModels):
         folder = Path(os.path.abspath(parent)) / f"{check_name(name)}{SUFFIX}"  # noqa: PTH100 - links keep their name
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ProjectError(f"There is a project {folder.name} in {folder.parent} already. Choose another name.")
+        part = part_of(folder)
         try:
-            for inner in FOLDERS:
-                (folder / inner).mkdir(parents=True, exist_ok=True)
-            write_sealed(folder / FILE, Content().sealed())
+            with noted(part):
+                for inner in FOLDERS:
+                    (part / inner).mkdir(parents=True, exist_ok=True)
+                write_sealed(part / FILE, Content().sealed())
+                if folder.exists():
+                    folder.rmdir()  # an empty one
+                part.rename(folder)
+                flush_folder(folder.parent)
         except OSError as error:
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise ProjectError(
@@ -79,26 +86,43 @@ class Project(ProjectModels):
         folder = project_folder_of(Path(os.path.abspath(path)))  # noqa: PTH100 - links keep their own name
         if not (folder / FILE).exists() and not (folder / (FILE + BACKUP)).exists():
             raise ProjectError(f"{folder} is not a project: it has no {FILE}. Choose a folder that ends in {SUFFIX}.")
+        for inner in FOLDERS:
+            within(folder, inner)
         # Nothing is touched before it is known that this program understands it.
-        Content.read(folder, [], repair=False)
-        written = max((folder / name).stat().st_mtime for name in (FILE, FILE + BACKUP) if (folder / name).exists())
+        damage: list[str] = []
+        before = _stamp(folder)
+        content = Content.read(folder, damage, repair=False)
+        taken_over = False
         if take_over:
             found = lock.holder_of(folder)
             if found is not None and found.host != lock.Holder.me().host:
                 (folder / lock.NAME).unlink(missing_ok=True)
+                taken_over = True
         held, why, crashed = _lock(folder)
-        damage: list[str] = []
+        crashed = crashed or taken_over
         project = None
         try:
-            content = Content.read(folder, damage, repair=held is not None)
+            # Whoever had it until now may have changed it in between; and what was not whole is mended.
+            if damage or not content.as_stored or None in before or _stamp(folder) != before:
+                damage.clear()
+                content = Content.read(folder, damage, repair=held is not None)
             project = cls(folder, content, held, why, damage)
         finally:
             if project is None and held is not None:
                 held.release()
+        if content.as_stored:
+            # What is the same as it was read is not written again.
+            with contextlib.suppress(OSError):
+                project._written = read_regular(folder / FILE)
+        project._recount(crashed=crashed)
+        project._recount_predicted()
         if held is not None:
+            sweep()
+            project._sweep_copies()
             if crashed:
-                project._recount(written)
                 project._sweep()
+                project._sweep_runs()
+            project._sweep_trash()
             project._changed(now=True)
             _write_opener(folder)
         return project
@@ -169,11 +193,19 @@ class Project(ProjectModels):
             target.parent.mkdir(parents=True, exist_ok=True)
             if old.stat().st_dev == target.parent.stat().st_dev:
                 with self._files_closed():
-                    self.folder.rename(target)
+                    if self._lock is not None and os.name == "nt":
+                        self._lock.pause()  # a folder with an open file cannot be renamed there
+                    try:
+                        self.folder.rename(target)
+                    except OSError:
+                        self._at(old)
+                        raise
                     self._at(target)
+                    flush_folder(target.parent)
+                    flush_folder(old.parent)
             else:
                 self._go_on_in_copy(target, None)
-                shutil.rmtree(old, ignore_errors=True)
+                self._remove_old(old)
         except OSError as error:
             if isinstance(error, ProjectError):
                 raise
@@ -182,8 +214,39 @@ class Project(ProjectModels):
             ) from error
         self._links_moved()
 
+    def _remove_old(self, old: Path) -> None:
+        """Remove what was copied to another disk, all of it or nothing: half a project is never under its name."""
+        rest = part_of(old)
+        try:
+            with noted(rest):
+                old.rename(rest)
+        except OSError as error:
+            self.damage.append(
+                f"The project is in {self.folder.parent} now, but its old folder {old} could not be removed: "
+                f"{describe_os_error(error)}. Delete it in the file manager."
+            )
+
+    def moved_to(self, folder: Path) -> None:
+        """Go on in the project's folder after something else renamed or moved it on its disk.
+
+        Raises
+        ------
+        ProjectError
+            When it is another folder.
+        """
+        folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links keep their own name
+        if identity_of(folder) != self._root:
+            raise ProjectError(f"{folder} is not the project that is open.")
+        with self._files_closed():
+            self._at(folder)
+        with self._problem_lock:
+            self._problems.clear()
+        self._report(FILE, None)
+        self._links_moved()
+
     def _at(self, folder: Path) -> None:
         self.folder = folder
+        self._root = identity_of(folder)
         if self._lock is not None:
             self._lock.moved(folder)
         for run in self._runs.values():
@@ -296,6 +359,18 @@ class Project(ProjectModels):
     def import_file(path: Path, parent: Path) -> Path:
         """Unpack a project that `export_file` wrote; returns its folder."""
         return import_file(path, parent)
+
+
+def _stamp(folder: Path) -> tuple[tuple[int, ...] | None, ...]:
+    """Return what is another one when a copy of the project's file was written anew; None for one that is missing."""
+    found: list[tuple[int, ...] | None] = []
+    for name in (FILE, FILE + BACKUP):
+        try:
+            state = (folder / name).stat()
+            found.append((state.st_ino, state.st_size, state.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return tuple(found)
 
 
 def _write_opener(folder: Path) -> None:

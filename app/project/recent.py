@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.project.content import now
+from app.project.content import now, usable_time
+from app.project.foreign import boundary, is_file
 from app.project.places import config_folder
 from app.project.sealed import ProjectError, dump, read_sealed, seal, write_sealed
 from cellseg1.errors import OutputError
@@ -42,10 +43,20 @@ def _file() -> Path:
 
 def _read() -> list[dict[str, Any]]:
     try:
-        entries: list[dict[str, Any]] = read_sealed(_file(), _KIND, _SCHEMA, {}, [], repair=True)["projects"]
-        return [one for one in entries if isinstance(one, dict) and {"path", "name", "opened"} <= one.keys()]
-    except (ProjectError, OSError, KeyError, TypeError):
+        with boundary(ProjectError, _file()):
+            entries = list(read_sealed(_file(), _KIND, _SCHEMA, {}, [], repair=True)["projects"])
+            return [one for one in entries[: 10 * _MOST] if _usable(one)]
+    except (ProjectError, OSError):
         return []
+
+
+def _usable(entry: Any) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    texts = [entry.get(key) for key in ("path", "name", "opened")]
+    if entry.get("thumbnail") is not None:
+        texts.append(entry["thumbnail"])
+    return all(isinstance(one, str) and one and "\0" not in one for one in texts) and bool(usable_time(entry["opened"]))
 
 
 def _write(entries: list[dict[str, Any]]) -> None:
@@ -59,7 +70,7 @@ def recent() -> list[RecentProject]:
     found = []
     for one in _read():
         thumbnail = Path(one["thumbnail"]) if one.get("thumbnail") else None
-        if thumbnail is None or not thumbnail.is_file():
+        if thumbnail is None or not is_file(thumbnail):
             thumbnail = _newest_thumbnail(Path(one["path"]))
         found.append(RecentProject(Path(one["path"]), str(one["name"]), str(one["opened"]), thumbnail))
     return found

@@ -10,7 +10,6 @@ A record is ``magic, kind, number, length, payload, CRC-32``.  Kinds:
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.annotation.steps import StepRef
+from app.annotation.steps import LONGEST_TEXT, StepRef, read_text, usable_attribute
+from app.project.foreign import boundary
 from app.project.sealed import DamagedError, dump
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ OVERHEAD = _START.size + _CRC.size
 HEAD, STATE, OLD, STEP, UNDO, REDO = b"HBhsur"
 _KINDS = frozenset(b"HBhsur")
 OPERATIONS = {STEP: "step", UNDO: "undo", REDO: "redo"}
+#: Pixels of a drawing that is opened without its image.
+MOST_PIXELS = 1 << 27
+_WASTED, _WASTED_ALWAYS = 16, 64 << 20
 KINDS = {name: kind for kind, name in OPERATIONS.items()}
 
 
@@ -66,6 +69,30 @@ class Record:
         return data[self.start + _START.size : self.end - _CRC.size]
 
 
+class OtherSizeError(DamagedError):
+    """A stored drawing is one of another size."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        super().__init__("it is a drawing of another size")
+        self.shape = shape
+
+
+def usable_shape(values: Any, expected: tuple[int, int] | None) -> tuple[int, int]:
+    """Return height and width of a stored drawing.
+
+    Raises
+    ------
+    ValueError
+        When they are none; or too many pixels while no image says how many there are.
+    """
+    height, width = values
+    if not (type(height) is type(width) is int and min(height, width) > 0 and max(height, width) < 1 << 31):
+        raise ValueError("it has no size")
+    if expected is None and height * width > MOST_PIXELS:
+        raise ValueError("it is too large to be opened without its image")
+    return height, width
+
+
 def pack(kind: int, number: int, payload: bytes) -> bytes:
     """Return a record's bytes."""
     start = _START.pack(MAGIC, kind, number, len(payload))
@@ -88,6 +115,8 @@ def scan(data: mmap.mmap | bytes) -> tuple[list[Record], bool]:
     """Find all whole records; the second value tells whether there is anything else between or behind them."""
     records: list[Record] = []
     at, whole = 0, True
+    # Every wrong beginning costs a checksum over what it claims to be; made on purpose, that would take hours.
+    left = _WASTED * len(data) + _WASTED_ALWAYS
     while at < len(data):
         record = record_at(data, at)
         if record is not None:
@@ -95,10 +124,28 @@ def scan(data: mmap.mmap | bytes) -> tuple[list[Record], bool]:
             at = record.end
             continue
         whole = False
-        at = data.find(MAGIC, at + 1)
+        left -= claimed(data, at)
+        at = data.find(MAGIC, at + 1) if left > 0 else -1
         if at < 0:
             break
     return records, whole
+
+
+def claimed(data: mmap.mmap | bytes, start: int) -> int:
+    """Return how many bytes a record that begins at a place says it has, 0 when they are not there."""
+    if start + OVERHEAD > len(data):
+        return 0
+    magic, kind, _number, size = _START.unpack_from(data, start)
+    return size if magic == MAGIC and kind in _KINDS and start + OVERHEAD + size <= len(data) else 0
+
+
+def is_torn(data: mmap.mmap | bytes, end: int) -> bool:
+    """Whether what stands behind the last whole record is the beginning of one whose writing was interrupted."""
+    rest = data[end : end + _START.size]
+    if len(rest) < _START.size:
+        return MAGIC.startswith(rest[: len(MAGIC)]) and bool(rest)
+    magic, kind, _number, size = _START.unpack(rest)
+    return magic == MAGIC and kind in _KINDS and end + OVERHEAD + size > len(data)
 
 
 @dataclass(slots=True, eq=False)
@@ -139,20 +186,37 @@ class State:
         return zlib.compress(_LENGTH.pack(len(text)) + text + runs, 1)
 
     @classmethod
-    def unpack(cls, number: int, payload: bytes) -> State:
-        """Reverse `pack`; DamagedError when it is none."""
-        try:
-            data = zlib.decompress(payload)
+    def unpack(cls, number: int, payload: bytes, shape: tuple[int, int] | None = None) -> State:
+        """Reverse `pack`.
+
+        Raises
+        ------
+        OtherSizeError
+            When it is a drawing of another size than `shape`.
+        DamagedError
+            When it is none.
+        """
+        with boundary(lambda _why: DamagedError("the drawing stored in it cannot be read")):
+            unpacking = zlib.decompressobj()
+            data = unpacking.decompress(payload, _LENGTH.size)
             (length,) = _LENGTH.unpack_from(data)
-            head = json.loads(data[_LENGTH.size : _LENGTH.size + length])
-            height, width = (int(side) for side in head["shape"])
-            runs, at = int(head["runs"]), _LENGTH.size + length
-            lengths = np.frombuffer(data, "<u4", runs, at).astype(np.int64)
-            values = np.frombuffer(data, "<i4", runs, at + 4 * runs).astype(np.int32)
-            labels = np.repeat(values, lengths).reshape(height, width)
-            return cls(number, labels, dict(head["attributes"]), _refs(head["done"]), _refs(head["undone"]))
-        except (zlib.error, struct.error, ValueError, KeyError, TypeError, MemoryError) as error:
-            raise DamagedError("the drawing stored in it cannot be read") from error
+            text = unpacking.decompress(unpacking.unconsumed_tail, min(length, LONGEST_TEXT)) if length else b""
+            head = read_text(text, length)
+            found = usable_shape(head["shape"], shape)
+            if shape is not None and found != shape:
+                raise OtherSizeError(found)
+            runs = int(head["runs"])
+            if not 0 <= runs <= found[0] * found[1]:
+                raise ValueError("more runs than there are pixels")
+            data = unpacking.decompress(unpacking.unconsumed_tail, 8 * runs) if runs else b""
+            lengths = np.frombuffer(data, "<u4", runs).astype(np.int64)
+            values = np.frombuffer(data, "<i4", runs, 4 * runs).astype(np.int32)
+            # Before the pixels are made of them.
+            if int(lengths.sum()) != found[0] * found[1] or (runs and int(values.min()) < 0):
+                raise ValueError("its runs do not fill the drawing")
+            attributes = {str(key): usable_attribute(key, value) for key, value in head["attributes"].items()}
+            labels = np.repeat(values, lengths).reshape(found)
+            return cls(number, labels, attributes, _refs(head["done"]), _refs(head["undone"]))
 
 
 def _plain(refs: list[StepRef]) -> list[list[Any]]:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import mmap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from app.project.records import HEAD, OLD, OPERATIONS, STATE, STEP, Record, State, record_at, scan
+from app.project.foreign import boundary, open_regular, parse_json
+from app.project.records import (
+    HEAD,
+    OLD,
+    OPERATIONS,
+    STATE,
+    STEP,
+    OtherSizeError,
+    Record,
+    State,
+    is_torn,
+    record_at,
+    scan,
+    usable_shape,
+)
 from app.project.sealed import DamagedError, ProjectError, set_aside
 
 if TYPE_CHECKING:
@@ -16,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
+_LONGEST_HEAD = 1 << 16
 
 
 @dataclass(slots=True)
@@ -44,6 +58,10 @@ class Recovered:
         Whether there is something behind the journal's last whole record.
     lost
         Whether operations are missing at the end, or may be.
+    cut_short
+        Whether the journal ends with a record whose writing was interrupted; that is no damage.
+    other_size
+        Whether a drawing of another size than was asked for is stored.
     """
 
     shape: tuple[int, int] | None = None
@@ -56,11 +74,13 @@ class Recovered:
     damaged: list[Path] = field(default_factory=list)
     torn: bool = False
     lost: bool = False
+    other_size: bool = False
+    cut_short: bool = False
 
     @property
     def empty(self) -> bool:
         """Whether nothing is drawn and nothing was ever."""
-        return self.start is None and not self.operations
+        return self.start is None and not self.operations and not self.other_size
 
 
 def snapshot_of(journal: Path) -> Path:
@@ -68,8 +88,13 @@ def snapshot_of(journal: Path) -> Path:
     return journal.with_suffix(".snapshot")
 
 
-def recover(journal: Path) -> Recovered:
+def recover(journal: Path, shape: tuple[int, int] | None = None) -> Recovered:
     """Look through journal and snapshot; nothing is changed.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the image's plane, if they are known: what is stored of another size is not unpacked.
 
     Raises
     ------
@@ -83,13 +108,13 @@ def recover(journal: Path) -> Recovered:
         if data is not None:
             record = record_at(data, 0)
             if record is not None and record.kind == STATE and record.end == len(data):
-                _take_state(record, data, states, found, snapshot)
+                _take_state(record, data, states, found, snapshot, shape)
                 found.snapshot = record.number
             else:
                 found.damaged.append(snapshot)
     with _mapped(journal) as data:
         if data is not None:
-            _read_journal(journal, data, states, found)
+            _read_journal(journal, data, states, found, shape)
     if states:
         found.start = max(states, key=lambda state: state.number)
         found.shape = found.start.labels.shape[0], found.start.labels.shape[1]
@@ -99,15 +124,18 @@ def recover(journal: Path) -> Recovered:
     return found
 
 
-def _read_journal(path: Path, data: mmap.mmap | bytes, states: list[State], found: Recovered) -> None:
+def _read_journal(
+    path: Path, data: mmap.mmap | bytes, states: list[State], found: Recovered, shape: tuple[int, int] | None
+) -> None:
     records, whole = scan(data)
     heads = [record for record in records if record.kind == HEAD]
     for record in heads:
         try:
-            head = json.loads(record.payload(data))
-            schema = int(head["schema"])
-            height, width = (int(side) for side in head["shape"])
-        except (ValueError, KeyError, TypeError):
+            with boundary(DamagedError, path):
+                head = parse_json(record.payload(data), _LONGEST_HEAD)
+                schema = int(head["schema"])
+                stored = usable_shape(head["shape"], shape)
+        except DamagedError:
             whole = False
             continue
         if schema > SCHEMA:
@@ -115,26 +143,47 @@ def _read_journal(path: Path, data: mmap.mmap | bytes, states: list[State], foun
                 f"{path.name} was written by a newer version of this program (format {schema}; this one knows "
                 f"{SCHEMA}). Nothing was changed; install the newer version to open it."
             )
-        found.shape = height, width
+        found.shape = stored
+    # All but the newest that is whole are of no use, and each can be as large as the image.
+    for record in sorted((one for one in records if one.kind == STATE), key=lambda one: one.number, reverse=True):
+        if _take_state(record, data, states, found, path, shape):
+            break
     for record in records:
-        if record.kind == STATE:
-            _take_state(record, data, states, found, path)
-        elif record.kind in OPERATIONS:
+        if record.kind in OPERATIONS:
             found.operations.append(record)
         if record.kind in (STEP, OLD):
             found.steps[record.number] = record
         found.last = max(found.last, record.number)
     found.end = records[-1].end if records else 0
     found.torn = len(data) > found.end
-    if (not whole or not heads) and len(data):
+    if found.torn and len(heads) > 1 and is_torn(data, found.end) and _is_one_piece(records):
+        # The last edit was not finished when everything ended, and nobody was told that it was.
+        found.cut_short = True
+    elif (not whole or not heads) and len(data):
         found.damaged.append(path)
 
 
-def _take_state(record: Record, data: mmap.mmap | bytes, states: list[State], found: Recovered, path: Path) -> None:
+def _is_one_piece(records: list[Record]) -> bool:
+    ends = [0, *(record.end for record in records)]
+    return all(record.start == end for record, end in zip(records, ends, strict=False))
+
+
+def _take_state(
+    record: Record,
+    data: mmap.mmap | bytes,
+    states: list[State],
+    found: Recovered,
+    path: Path,
+    shape: tuple[int, int] | None,
+) -> bool:
     try:
-        states.append(State.unpack(record.number, record.payload(data)))
+        states.append(State.unpack(record.number, record.payload(data), shape))
+    except OtherSizeError as error:
+        found.shape, found.other_size = error.shape, True
     except DamagedError:
         found.damaged.append(path)
+        return False
+    return True
 
 
 def _cut_at_gap(found: Recovered) -> None:
@@ -150,7 +199,7 @@ def _cut_at_gap(found: Recovered) -> None:
             break
         kept.append(record)
         number += 1
-    found.lost = number < found.last or (found.torn and not covered)
+    found.lost = number < found.last or (found.torn and not found.cut_short and not covered)
     found.operations = kept
 
 
@@ -172,7 +221,7 @@ def _mapped(path: Path) -> Iterator[mmap.mmap | bytes | None]:
     with contextlib.ExitStack() as stack:
         data: mmap.mmap | bytes | None = None
         try:
-            stream = stack.enter_context(path.open("rb"))
+            stream = stack.enter_context(open_regular(path))
             data = b""
             if stream.seek(0, 2):
                 data = stack.enter_context(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))

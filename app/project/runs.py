@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import psutil
-
 from app.annotation.steps import plain
+from app.engine.processes import lives
 from app.engine.records import read_status
-from app.project.content import now
+from app.project.content import now, usable_time
+from app.project.foreign import boundary
+from app.project.names import is_image_id, is_run_id, make_folder, within
 from app.project.sealed import ProjectError, dump, read_sealed, seal, write_sealed
+from app.project.store import gone
 from app.project.trash import ProjectTrash
-from cellseg1.errors import OutputError
 from cellseg1.files import describe_os_error
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 _FILE = "run.json"
 _KIND = "cellseg1 studio run"
 _SCHEMA = 1
-_NAME = re.compile(r"(\d{4,})-(train|predict)")
-_PROPOSALS = re.compile(r"(.+)_z(\d{3,})_t(\d{3,})")
+_PLACE = re.compile(r"([0-9]{1,6}),([0-9]{1,6})")
+_PROPOSALS = re.compile(r"([0-9a-f]{8})_z([0-9]{3,6})_t([0-9]{3,6})")
 
 
 @dataclass(slots=True)
@@ -40,7 +42,7 @@ class RunInfo:
     state
         ``running``, ``finished``, ``stopped``, ``failed`` or ``interrupted`` (its process is gone).
     fields
-        All that was stored with it: settings, request, ``images`` (by image id), result, pid and pid_created.
+        All that was stored with it: settings, request, ``images`` (by image id), result, pid and pid_started.
     """
 
     id: str
@@ -55,14 +57,8 @@ class RunInfo:
         status = read_status(self.folder)
         if status is not None and status.pid:
             return status.alive()
-        pid, created = self.fields.get("pid"), self.fields.get("pid_created")
-        if not isinstance(pid, int) or pid <= 0:
-            return False
-        with contextlib.suppress(psutil.Error, ValueError, OverflowError, TypeError):
-            process = psutil.Process(pid)
-            same = created is None or abs(process.create_time() - float(created)) < 1
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        return False
+        known = self.fields
+        return lives(known.get("pid"), known.get("pid_started"), known.get("pid_created"))
 
 
 class ProjectRuns(ProjectTrash):
@@ -100,13 +96,16 @@ class ProjectRuns(ProjectTrash):
             When the project is read-only or the folder cannot be made.
         """
         self.require_writable()
-        number = max((_number(path.name) for path in self._run_folders()), default=0) + 1
+        number = max((_number(name) for name in self._run_names()), default=0) + 1
         folder = self.runs_folder / f"{number:04d}-{kind}"
         try:
-            folder.mkdir(parents=True)
+            make_folder(self.folder, "runs")
+            folder.mkdir()
             info = RunInfo(folder.name, kind, folder, "running", now(), {"images": {}, **plain(fields)})
             write_sealed(folder / _FILE, _sealed(info))
         except OSError as error:
+            if not (folder / _FILE).exists():
+                shutil.rmtree(folder, ignore_errors=True)
             cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise ProjectError(
                 f"The run cannot be stored in {folder}: {describe_os_error(cause)}. Free some space, or save the "
@@ -139,7 +138,7 @@ class ProjectRuns(ProjectTrash):
 
     def proposals_path(self, run_id: str, image_id: str, z: int, t: int) -> Path:
         """Return where the proposals of a plane are, or go."""
-        return self.runs_folder / run_id / "proposals" / f"{image_id}_z{z:03d}_t{t:03d}.npz"
+        return within(self.folder, "runs", run_id, "proposals", f"{image_id}_z{z:03d}_t{t:03d}.npz")
 
     def latest_prediction(self, image_id: str, z: int = 0, t: int = 0) -> RunInfo | None:
         """Return the newest run that has proposals of a plane."""
@@ -161,28 +160,57 @@ class ProjectRuns(ProjectTrash):
 
     # ---- files
 
-    def _run_folders(self) -> list[Path]:
+    def _run_names(self) -> list[str]:
         try:
-            return [path for path in self.runs_folder.iterdir() if _NAME.fullmatch(path.name)]
+            return [path.name for path in self.runs_folder.iterdir() if is_run_id(path.name)]
         except OSError:
             return []
 
     def _read_runs(self) -> None:
-        for folder in self._run_folders():
-            info = self._read_run(folder)
-            if info is not None:
-                self._runs[folder.name] = info
+        for name in self._run_names():
+            with contextlib.suppress(ProjectError):
+                info = self._read_run(within(self.folder, "runs", name))
+                if info is not None:
+                    self._runs[name] = info
 
     def _read_run(self, folder: Path) -> RunInfo | None:
         kind = folder.name.rsplit("-", 1)[1]
         try:
             values = read_sealed(folder / _FILE, _KIND, _SCHEMA, {}, self.damage, repair=not self.read_only)
-            return RunInfo(folder.name, kind, folder, str(values["state"]), str(values["created"]), values["fields"])
-        except (ProjectError, OSError, KeyError, TypeError):
-            if not folder.is_dir() or not any(folder.iterdir()):
+            with boundary(lambda why: ProjectError(f"{folder.name} is not understood ({why})."), folder):
+                fields = _usable_fields(dict(values["fields"]))
+                return RunInfo(folder.name, kind, folder, str(values["state"]), usable_time(values["created"]), fields)
+        except (ProjectError, OSError):
+            if not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir()):
                 return None
             # Its results are still there.
             return RunInfo(folder.name, kind, folder, "running", "", {"images": {}})
+
+    def _recount_predicted(self) -> None:
+        """Bring the list up to date with results that were noted after it was written."""
+        for info in self.runs:
+            for image_id, planes in info.fields["images"].items() if info.kind == "predict" else ():
+                for place, result in planes.items():
+                    match = _PLACE.fullmatch(place)
+                    if match is not None and isinstance(result, dict) and not result.get("error"):
+                        self._note_plane(image_id, int(match[1]), int(match[2]), {"predicted": True}, write=False)
+
+    def _sweep_runs(self) -> None:
+        """Remove folders of runs that were never begun, and what dead engines left half-written."""
+        for name in self._run_names():
+            with contextlib.suppress(ProjectError, OSError):
+                folder = within(self.folder, "runs", name)
+                if name not in self._runs:
+                    folder.rmdir()  # an empty one
+        left: list[Path] = [] if self.running_runs() else list(self.models_folder.glob(".*.part"))
+        for info in self.runs:
+            # An engine that did not say anything yet may just be starting.
+            status = read_status(info.folder)
+            if status is not None and not status.alive():
+                left += [*info.folder.glob(".*.part"), *info.folder.glob("proposals/.*.part")]
+        for path in left:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def _settle(self, info: RunInfo) -> None:
         """Find out how a run ended that this program was not there to see."""
@@ -215,8 +243,10 @@ class ProjectRuns(ProjectTrash):
                 self._dirty_runs.clear()
             for run_id, data in due.items():
                 try:
+                    if not self.is_there():
+                        raise gone(self.folder)
                     write_sealed(self.runs_folder / run_id / _FILE, data)
-                except OutputError as error:
+                except OSError as error:
                     with self.content.lock:
                         self._dirty_runs |= due.keys()
                     self._report(_FILE, error)
@@ -224,6 +254,13 @@ class ProjectRuns(ProjectTrash):
         if due:
             self._report(_FILE, None)
         return True
+
+
+def _usable_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what is stored with a run, without results of what cannot be an image."""
+    images = fields.get("images")
+    found = images.items() if isinstance(images, dict) else ()
+    return {**fields, "images": {key: one for key, one in found if is_image_id(key) and isinstance(one, dict)}}
 
 
 def _sealed(info: RunInfo) -> bytes:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from app.project.foreign import boundary, open_regular, parse_json, read_regular
 from cellseg1.errors import CellSeg1Error
 from cellseg1.files import write_bytes
 
@@ -47,11 +49,8 @@ def unseal(data: bytes, kind: str) -> tuple[int, dict[str, Any]]:
     schema, rest = int(first[2]), data[first.end() :]
     if _hash(kind, schema, rest).encode() != first[3]:
         raise DamagedError("its checksum does not fit")
-    try:
-        content: dict[str, Any] = json.loads(b"{" + rest)
-    except ValueError as error:
-        raise DamagedError("it is not JSON") from error
-    return schema, content
+    with boundary(DamagedError):
+        return schema, parse_json(b"{" + rest)
 
 
 def _hash(kind: str, schema: int, rest: bytes) -> str:
@@ -102,12 +101,13 @@ def read_sealed(
     ProjectError
         When there is nothing readable, or it was written by a newer program.
     """
-    whole: dict[Path, bytes] = {}
+    whole: dict[Path, tuple[bytes, int, dict[str, Any]]] = {}
     for file in (path, backup_of(path)):
         try:
-            data = file.read_bytes()
-            unseal(data, kind)
-            whole[file] = data
+            data = read_regular(file)
+            # The two copies are the same but for a moment; thousands of images are not understood twice.
+            same = next((one for one in whole.values() if one[0] == data), None)
+            whole[file] = same or (data, *unseal(data, kind))
         except FileNotFoundError:
             continue
         except DamagedError as error:
@@ -118,14 +118,13 @@ def read_sealed(
         raise DamagedError(
             f"{path} is missing or damaged, and so is its second copy. Nothing was changed; restore it from a backup."
         )
-    data = whole.get(path) or whole[backup_of(path)]
-    found, content = unseal(data, kind)
+    data, found, content = whole.get(path) or whole[backup_of(path)]
     if found > schema:
         raise ProjectError(
             f"{path.parent.name} was written by a newer version of this program (format {found}; this one knows "
             f"{schema}). Nothing was changed; install the newer version to open it."
         )
-    if repair and found == schema and any(whole.get(file) != data for file in (path, backup_of(path))):
+    if repair and found == schema and [one[0] for one in whole.values()] != [data, data]:
         with contextlib.suppress(OSError):
             write_sealed(path, data)
     if found < schema and repair:
@@ -135,7 +134,8 @@ def read_sealed(
     for version in range(found, schema):
         if version not in migrations:
             raise ProjectError(f"{path} has the unknown format {version}. Nothing was changed.")
-        content = migrations[version](content)
+        with boundary(lambda why: DamagedError(f"{path} is not understood ({why}). Nothing was changed."), path):
+            content = migrations[version](content)
     return content
 
 
@@ -147,6 +147,23 @@ def _kept(file: Path, *, repair: bool) -> str:
     return "; its second copy is used"
 
 
+def both_are(path: Path, schema: int) -> bool:
+    """Whether both copies of a file say that they hold the same, in the format `schema`."""
+    found = []
+    for file in (path, backup_of(path)):
+        with contextlib.suppress(OSError), open_regular(file) as stream:
+            line = _FIRST_LINE.match(stream.read(200))
+            found.append(line[0] if line is not None and int(line[2]) == schema else b"")
+    return len(found) == 2 and found[0] == found[1] != b""
+
+
+def keep_copy(path: Path) -> str:
+    """Keep a copy of a file (see `set_aside`); returns a sentence about it, empty when it cannot be copied."""
+    with contextlib.suppress(OSError):
+        return f" The file as it was is kept as {set_aside(path).name}."
+    return ""
+
+
 def set_aside(path: Path) -> Path:
     """Copy a damaged file to the first free name ``NAME.damaged-1``, ``-2`` ...; the file itself stays.
 
@@ -156,12 +173,16 @@ def set_aside(path: Path) -> Path:
         When it cannot be copied.
     """
     number = 1
-    while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while os.path.lexists(target := path.with_name(f"{path.name}.damaged-{number}")):
         number += 1
+    part = target.with_name(f".{target.name}.part")
     try:
-        shutil.copy2(path, target)
+        part.unlink(missing_ok=True)
+        with open_regular(path) as source, part.open("xb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
+        part.rename(target)
     except OSError:
         with contextlib.suppress(OSError):
-            target.unlink()
+            part.unlink(missing_ok=True)
         raise
     return target

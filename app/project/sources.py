@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.project.names import SUFFIX
-from cellseg1.images import IMAGE_SUFFIXES
-from cellseg1.masks import natural_key, pair_by_name, plain_stem
+from cellseg1.masks import name_key, natural_key, pair_by_name
+from cellseg1.masks.pairing import MASK_TAIL, by_products, is_called_image, why_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MASK_TAIL = re.compile(r"[_\-. ](?:cp_masks|masks|mask|labels|label|seg|gt)$")
 #: "_t002_z011", "-z5", "_z005_t1": at least one of both, set off from the name.
 _PLANE_TAIL = re.compile(
     r"(?P<stem>.+?)(?=[_\-. ][tz]\d)(?:[_\-. ]t(?P<t>\d+))?(?:[_\-. ]?z(?P<z>\d+))?(?:[_\-. ]?t(?P<t2>\d+))?"
@@ -30,25 +29,46 @@ def expand(paths: Iterable[Path], skipped: list[tuple[Path, str]]) -> list[Path]
     for path in paths:
         path = Path(os.path.abspath(path))  # noqa: PTH100, PLW2901 - links keep their own name
         if path.is_dir():
-            inside = []
-            for place, folders, names in os.walk(path):
-                folders[:] = [name for name in folders if not name.startswith(".") and not name.endswith(SUFFIX)]
-                inside += [Path(place, name) for name in names if _wanted(name)]
-            inside.sort(key=lambda file: (natural_key(file.parent), natural_key(file)))
-            if not inside:
+            inside, left_out = _inside(path)
+            skipped += left_out
+            if not inside and not left_out:
                 skipped.append((path, "There are no images in this folder."))
             found.update(dict.fromkeys(inside))
+        elif reason := why_left_out(path):
+            skipped.append((path, _as_sentence(reason)))
         elif not path.exists():
             skipped.append((path, "There is no such file."))
-        elif not _wanted(path.name):
+        elif not is_called_image(path.name):
             skipped.append((path, "It is not an image of a known kind."))
         else:
             found[path] = None
     return list(found)
 
 
-def _wanted(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+def _inside(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Return the files of a folder and below it that are images by name, and what looks so and cannot be used."""
+    inside: list[Path] = []
+    left_out: list[tuple[Path, str]] = []
+    for place, folders, names in os.walk(folder):
+        entries = [Path(place, name) for name in [*folders, *names]]
+        reasons = {path: reason for path in entries if (reason := why_left_out(path))}
+        # What is a folder and one image (Zarr) is not looked into.
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not name.endswith(SUFFIX) and Path(place, name) not in reasons
+        ]
+        here = [path for path in (Path(place, name) for name in names) if path not in reasons]
+        here = [path for path in here if is_called_image(path.name)]
+        reasons |= by_products(here)
+        left_out += [(path, _as_sentence(reason)) for path, reason in reasons.items()]
+        inside += [path for path in here if path not in reasons]
+    inside.sort(key=lambda file: (natural_key(file.parent), natural_key(file)))
+    return inside, sorted(left_out, key=lambda entry: natural_key(entry[0]))
+
+
+def _as_sentence(reason: str) -> str:
+    return f"{reason[0].upper()}{reason[1:]}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +86,12 @@ class PlaneMask:
 def masks_of_planes(images: Iterable[Path], masks: Iterable[Path]) -> dict[Path, list[PlaneMask]]:
     """Find masks that belong to single planes of images, by name: what this program and others write for stacks."""
     masks = list(masks)
-    by_stem = {plain_stem(path).casefold(): path for path in images}
+    by_stem = {name_key(path): path for path in images}
     found: dict[Path, list[PlaneMask]] = {}
     for mask in masks:
-        stem = _MASK_TAIL.sub("", plain_stem(mask).casefold())
+        stem = MASK_TAIL.sub("", name_key(mask))
         match = None if stem in by_stem else _PLANE_TAIL.fullmatch(stem)
-        image = None if match is None else by_stem.get(_MASK_TAIL.sub("", match["stem"]))
+        image = None if match is None else by_stem.get(MASK_TAIL.sub("", match["stem"]))
         if match is None or image is None:
             continue
         numbers = {name: int(match[name]) for name in ("t", "z", "t2", "z2") if match[name] is not None}
@@ -100,4 +120,4 @@ def split_masks(files: list[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _is_called_mask(path: Path) -> bool:
-    return bool(_MASK_TAIL.search(plain_stem(path).casefold())) or path.parent.name.casefold() in _MASK_FOLDERS
+    return bool(MASK_TAIL.search(name_key(path))) or path.parent.name.casefold() in _MASK_FOLDERS

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from app.annotation.steps import plain
 from app.project.content import FILE, Content
 from app.project.sealed import ProjectError, write_sealed
 from app.project.writer import BackgroundWriter
-from cellseg1.errors import OutputError
 from cellseg1.files import describe_os_error
 
 if TYPE_CHECKING:
@@ -21,6 +22,24 @@ if TYPE_CHECKING:
     from app.project.planes import OpenPlane
 
 FOLDERS = ("images", "annotations", "models", "runs", "trash", "thumbnails")
+
+
+#: So many times as long as writing ``project.json`` took, it rests before it is written again by itself.
+_REST = 20
+
+
+def identity_of(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one of its name; None when it is not there."""
+    try:
+        state = folder.stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
+
+
+def gone(folder: Path) -> FileNotFoundError:
+    """Return the error that says that a project is not where it was: nothing is written that would make it again."""
+    return FileNotFoundError(errno.ENOENT, "its folder was moved or deleted", str(folder))
 
 
 class ProjectStore:
@@ -53,6 +72,9 @@ class ProjectStore:
         self._problem_callbacks: list[Callable[[str], None]] = []
         self._save_lock = threading.Lock()
         self._written = b""
+        self._save_wanted = False
+        self._saved_at, self._save_seconds = 0.0, 0.0
+        self._root = identity_of(folder)
         self._dirty_runs: set[str] = set()
         self._planes: dict[tuple[str, int, int], OpenPlane] = {}
         self._planes_lock = threading.RLock()
@@ -74,6 +96,10 @@ class ProjectStore:
     def runs_folder(self) -> Path:
         """Where the project's runs are."""
         return self.folder / "runs"
+
+    def is_there(self) -> bool:
+        """Whether the project's folder is still where it was opened, and not another one of that name."""
+        return self._root is not None and identity_of(self.folder) == self._root
 
     # ---- settings
 
@@ -99,36 +125,56 @@ class ProjectStore:
             raise ProjectError(self.why_read_only)
         if self._closed:
             raise ProjectError("The project is closed.")
+        if not self.is_there():
+            raise ProjectError(self._sentence(gone(self.folder)))
 
     def _changed(self, *, now: bool = False) -> None:
         """Write ``project.json`` soon, or now where a file on disk depends on it."""
         if self.read_only or self._closed:
             return
+        self._save_wanted = True
         if now:
             self._save()
         if not now or self.storage_problem is not None:
             self._writer.wake()
 
     def _save(self) -> bool:
+        start = time.monotonic()
         with self._save_lock:
+            self._save_wanted = False
             data = self.content.sealed()
             if data == self._written:
                 return True
             try:
+                if not self.is_there():
+                    raise gone(self.folder)
                 write_sealed(self.folder / FILE, data)
-            except OutputError as error:
+            except OSError as error:
+                self._save_wanted = True
+                self._written = b""  # one of the two copies may be written
                 self._report(FILE, error)
                 return False
             self._written = data
+        self._saved_at, self._save_seconds = time.monotonic(), time.monotonic() - start
         self._report(FILE, None)
         return True
+
+    def _save_if_wanted(self) -> bool:
+        """Write ``project.json`` when something changed that is written nowhere else."""
+        if not self._save_wanted:
+            return True
+        if time.monotonic() - self._saved_at < _REST * self._save_seconds:
+            # That of thousands of images is megabytes: it is not written all the time.
+            self._writer.wake()
+            return True
+        return self._save()
 
     def _write_due(self) -> bool:
         """Bring everything to disk; called by the background thread."""
         with self._planes_lock:
             planes = list(self._planes.values())
         # Every one is tried, also when another fails.
-        written = [plane.journal.sync() for plane in planes] + [self._save_runs(), self._save()]
+        written = [plane.journal.sync() for plane in planes] + [self._save_runs(), self._save_if_wanted()]
         return all(written)
 
     def _save_runs(self) -> bool:
@@ -142,7 +188,10 @@ class ProjectStore:
         ProjectError
             When that is not possible; nothing is lost as long as the program runs.
         """
-        if not self.read_only and not self._closed and not self._write_due():
+        if self.read_only or self._closed:
+            return
+        if not all((self._write_due(), self._save())):
+            self._save_wanted = True
             self._writer.wake()
             raise ProjectError(self.storage_problem or "The project could not be written. Nothing was lost.")
 
@@ -177,11 +226,13 @@ class ProjectStore:
     def _sentence(self, error: OSError) -> str:
         cause: BaseException = error.__cause__ if isinstance(error.__cause__, OSError) else error
         why = describe_os_error(cause) if isinstance(cause, OSError) else str(cause)
+        what_to_do = "Free some space, or save the project elsewhere."
         if isinstance(cause, FileNotFoundError):
             why = "its folder was moved or deleted"
+            what_to_do = "Move it back, open it at its new place, or save the project elsewhere."
         return (
             f"The project cannot be saved in {self.folder}: {why}. Your edits are kept in memory and can be undone; "
-            "nothing is lost while this window stays open. Free some space, or save the project elsewhere."
+            f"nothing is lost while this window stays open. {what_to_do}"
         )
 
     # ---- the end

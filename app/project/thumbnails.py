@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from app.project.names import within
 from app.project.places import cache_folder
+from app.project.sealed import ProjectError
 from cellseg1.errors import OutputError
 from cellseg1.files import write_bytes
 from cellseg1.images import InputRule, to_model_input
@@ -43,7 +45,11 @@ def thumbnail(project: Project, image_id: str, size: int = 96) -> Path:
     # The image's entry knows the drawing's revision without opening it.
     key = hashlib.sha256(repr((content, state.get("revision", 0), state.get("cells", 0))).encode()).hexdigest()[:12]
     name = f"{entry.id}-{size}-{key}.png"
-    folders = [project.folder / "thumbnails", cache_folder() / "thumbnails" / project.content.uid]
+    folders = [cache_folder() / "thumbnails" / project.content.uid]
+    with contextlib.suppress(ProjectError):
+        # The folder of a project that is gone is not made anew for a picture.
+        if project.is_there():
+            folders.insert(0, within(project.folder, "thumbnails", name).parent)
     for folder in folders:
         if (folder / name).is_file():
             return folder / name

@@ -6,12 +6,14 @@ import contextlib
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from app.project.content import ProjectImage
+from app.project.content import IMAGES, ProjectImage, usable_time
+from app.project.foreign import boundary
 from app.project.images import ProjectImages
-from app.project.sealed import ProjectError, dump, read_sealed, seal, write_sealed
-from cellseg1.files import free_file, free_folder
+from app.project.names import within
+from app.project.sealed import ProjectError, backup_of, dump, read_sealed, seal, write_sealed
+from cellseg1.files import describe_os_error, free_file, free_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,30 +59,84 @@ class ProjectTrash(ProjectImages):
         """Move an image's entry, its drawings and, if it is a copy, its file to the project's trash."""
         self.require_writable()
         entry = self.image(image_id)
-        self._close_documents(image_id)
+        self._require_written(entry)
         stamp = datetime.now().astimezone()
         folder = free_folder(self.folder / "trash" / f"{stamp:%Y%m%d-%H%M%S}-{entry.id}")
         body = dump({"image": entry.to_dict(), "removed": stamp.isoformat(timespec="seconds")})[1:]
-        # Nothing moves before the project is written without it; what has not moved then is found all the same.
-        write_sealed(folder / _FILE, seal(_KIND, _SCHEMA, body))
+        places = self._places_of(entry, folder)
+        # Nothing is closed or moved before the project is written without it; what has not moved then is found all
+        # the same.
+        try:
+            write_sealed(folder / _FILE, seal(_KIND, _SCHEMA, body))
+            self._write_without(image_id)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise ProjectError(
+                f"{entry.name} was not removed: {describe_os_error(cause)}. Free some space, or save the project "
+                "elsewhere."
+            ) from error
+        self._close_documents(image_id)
+        for here, there in places:
+            _move(here, there)
+        return RemovedImage(folder, entry.name, entry.cells, stamp.isoformat(timespec="seconds"))
+
+    def _require_written(self, entry: ProjectImage) -> None:
+        """Refuse to close drawings whose last edits are only in memory."""
+        for key, plane in list(self._planes.items()):
+            if key[0] == entry.id and not (plane.journal.sync() and not plane.journal.unsaved):
+                raise ProjectError(
+                    f"{entry.name} cannot be removed now, because its last edits could not be written yet. They are "
+                    f"kept in memory. {self.storage_problem or ''}".strip()
+                )
+
+    def _write_without(self, image_id: str) -> None:
+        """Write the project without an image; when that fails, it is as it was."""
         with self.content.lock:
+            before = dict(self.content.images)
             del self.content.images[image_id]
             self.content.touch(image_id)
-        self._changed(now=True)
-        if self.storage_problem is None:
-            for here, there in self._places_of(entry, folder):
-                _move(here, there)
-        return RemovedImage(folder, entry.name, entry.cells, stamp.isoformat(timespec="seconds"))
+        if self._save():
+            return
+        problem = self.storage_problem or "The project could not be written."
+        with self.content.lock:
+            self.content.images.clear()
+            self.content.images.update(before)
+        self._writer.wake()
+        raise ProjectError(f"{before[image_id].name} was not removed: {problem[0].lower()}{problem[1:]}")
 
     def removed_images(self) -> list[RemovedImage]:
         """Return what is in the project's trash, the newest first."""
         found = []
         for file in (self.folder / "trash").glob(f"*/{_FILE}"):
-            with contextlib.suppress(ProjectError, OSError, KeyError, TypeError):
-                values = self._read_removed(file.parent)
-                entry = ProjectImage.from_dict(values["image"])
-                found.append(RemovedImage(file.parent, entry.name, entry.cells, str(values["removed"])))
+            with contextlib.suppress(ProjectError, OSError):
+                entry, removed = self._read_removed(file.parent)
+                if entry.id not in self.content.images:
+                    found.append(RemovedImage(file.parent, entry.name, entry.cells, removed))
         return sorted(found, key=lambda one: one.removed, reverse=True)
+
+    def _sweep_trash(self) -> None:
+        """Finish what was interrupted: an image is in the project or in its trash, never in both."""
+        for folder in sorted((self.folder / "trash").iterdir()) if (self.folder / "trash").is_dir() else ():
+            if folder.is_symlink() or not folder.is_dir():
+                continue
+            with contextlib.suppress(ProjectError, OSError):
+                if (folder / _FILE).exists() or backup_of(folder / _FILE).exists():
+                    entry, _ = self._read_removed(folder)
+                    if entry.id in self.content.images:
+                        # Not removed yet, or back already: nothing else of it is here.
+                        (folder / _FILE).unlink(missing_ok=True)
+                        backup_of(folder / _FILE).unlink(missing_ok=True)
+                    else:
+                        self._finish_removal(entry, folder)
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # an empty one
+
+    def _finish_removal(self, entry: ProjectImage, folder: Path) -> None:
+        used = {image.file for image in self.images if not image.linked}
+        for here, there in self._places_of(entry, folder):
+            if here.parent.name != IMAGES or entry.file not in used:
+                _move(here, there)
 
     def restore_image(self, removed: RemovedImage) -> str:
         """Bring an image back from the project's trash; returns its id.
@@ -91,12 +147,12 @@ class ProjectTrash(ProjectImages):
             When it is not there any more.
         """
         self.require_writable()
-        entry = ProjectImage.from_dict(self._read_removed(removed.folder)["image"])
+        entry, _ = self._read_removed(removed.folder)
         if entry.id in self.content.images:
             raise ProjectError(f"{entry.name} is in the project already.")
         if not entry.linked:
-            wanted = self.folder / entry.file
-            stored = removed.folder / wanted.name
+            wanted = self._path_of(entry)
+            stored = within(self.folder, "trash", removed.folder.name, wanted.name)
             if stored.exists() and wanted.exists():
                 wanted = free_file(wanted)
                 _move(stored, wanted)
@@ -108,24 +164,31 @@ class ProjectTrash(ProjectImages):
             self.content.touch(entry.id)
         self._changed(now=True)
         if self.storage_problem is None:
-            shutil.rmtree(removed.folder, ignore_errors=True)
+            shutil.rmtree(within(self.folder, "trash", removed.folder.name), ignore_errors=True)
         return entry.id
 
     def empty_trash(self) -> None:
         """Move what is in the project's trash to the computer's trash."""
         self.require_writable()
-        for path in (self.folder / "trash").iterdir():
+        trash = self.folder / "trash"
+        # Programs that pack or synchronise folders leave out empty ones.
+        for path in sorted(trash.iterdir()) if trash.is_dir() else ():
             move_to_trash(path)
 
-    def _read_removed(self, folder: Path) -> dict[str, Any]:
-        return read_sealed(folder / _FILE, _KIND, _SCHEMA, {}, self.damage, repair=not self.read_only)
+    def _read_removed(self, folder: Path) -> tuple[ProjectImage, str]:
+        """Return an image's entry, and when it was removed."""
+        folder = within(self.folder, "trash", folder.name)
+        values = read_sealed(folder / _FILE, _KIND, _SCHEMA, {}, self.damage, repair=not self.read_only)
+        with boundary(lambda why: ProjectError(f"What is stored of a removed image cannot be used ({why})."), folder):
+            return ProjectImage.from_dict(values["image"]), usable_time(values["removed"])
 
     def _places_of(self, entry: ProjectImage, folder: Path) -> list[tuple[Path, Path]]:
         """Return where its things are in the project, and where in the trash."""
-        places = [(self.folder / "annotations" / entry.id, folder / "annotations")]
+        kept = within(self.folder, "trash", folder.name)
+        places = [(within(self.folder, "annotations", entry.id), within(kept, "annotations"))]
         if not entry.linked:
             path = self._path_of(entry)
-            places.append((path, folder / path.name))
+            places.append((path, within(kept, path.name)))
         return places
 
 

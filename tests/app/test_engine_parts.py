@@ -1,6 +1,7 @@
 """Engines without their processes: messages, arrays, records, errors, estimates; and who imports whom."""
 
 import dataclasses
+import os
 import pickle
 import signal
 import subprocess
@@ -9,16 +10,19 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from engine_help import QUICK, alive, write_discs
 
 from app.engine import messages, planning
 from app.engine.arrays import ArrayRef, pack, pack_labels, release, share
-from app.engine.child import explain
+from app.engine.child import crash_report, explain
 from app.engine.planes import with_axes
 from app.engine.planning import ImageSize, duration_text, plan_training, samples_per_epoch
-from app.engine.records import RunRecord, read_curve, read_items, read_status
-from cellseg1.errors import ImageError, MaskError
+from app.engine.processes import lives, started
+from app.engine.records import RunRecord, read_curve, read_items, read_log, read_status
+from app.project.runs import RunInfo
+from cellseg1.errors import ImageError, MaskError, OutputError
 from cellseg1.images import Image, ImageInfo
 from cellseg1.settings import make_settings
 
@@ -29,7 +33,6 @@ EXAMPLES = [
     messages.ImportModelRequest(Path("a.pth"), Path("a.cs1")),
     messages.Encode("k", path=Path("a")),
     messages.Click("k", ((1.5, 2.5, 1),), (0, 1, 2, 3)),
-    messages.Forget("k"),
     messages.Stop(),
     messages.Quit(),
     messages.Ready(1),
@@ -153,6 +156,62 @@ def test_nothing_readable_is_no_status(tmp_path):
     (tmp_path / "status.json").write_text("{")
     assert read_status(tmp_path) is None
     assert read_curve(tmp_path) == read_items(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 20_000,
+        "[]",
+        '{"state": "running"}',
+        '{"state": "running", "kind": "train", "pid": "1"}',
+        '{"state": "running", "kind": "train", "result": []}',
+        '{"state": "nowhere", "kind": "train"}',
+        '{"state": ["running"], "kind": "train"}',
+    ],
+)
+def test_a_status_of_somebody_else_s_making_is_none(tmp_path, text):
+    (tmp_path / "status.json").write_text(text)
+    (tmp_path / "items.jsonl").write_text(f"{text}\n")
+    assert read_status(tmp_path) is None
+    read_items(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names")
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(tmp_path):
+    for name in ("status.json", "curve.jsonl", "items.jsonl", "log.txt"):
+        os.mkfifo(tmp_path / name)
+    assert read_status(tmp_path) is None
+    assert read_curve(tmp_path) == read_items(tmp_path) == []
+    assert read_log(tmp_path) == ""
+
+
+def test_a_process_is_known_again_after_the_clock_was_set(tmp_path, monkeypatch):
+    RunRecord(tmp_path / "run", "train")
+    before = psutil.Process.create_time
+    for step in (-3600.0, -1.5, 1.5, 3600.0):
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self, step=step: before(self) + step)
+        assert read_status(tmp_path / "run").alive(), step
+        assert RunInfo("0001-train", "train", tmp_path / "run", "running", "").alive(), step
+    monkeypatch.undo()
+    for pid in (0, -1, 2**40, True, "1", None, os.getpid() + 1):
+        assert not lives(pid, started(os.getpid())), pid
+
+
+def test_a_project_that_is_gone_is_not_made_again(tmp_path):
+    (tmp_path / "project" / "runs").mkdir(parents=True)
+    record = RunRecord(tmp_path / "project" / "runs" / "0001-train", "train")
+    record.require_folder()
+    (tmp_path / "project").rename(tmp_path / "moved")
+    with pytest.raises(OutputError, match="was moved or deleted while the job ran"):
+        record.require_folder()
+    record.log("A word.")
+    record.progress(0.5, None)
+    record.end("failed", "It is gone.")
+    RunRecord(tmp_path / "project" / "runs" / "0001-train", "train")
+    with crash_report(tmp_path / "project" / "runs" / "0001-train"):
+        pass
+    assert not (tmp_path / "project").exists()
 
 
 def test_a_record_that_cannot_be_written_ends_nothing(tmp_path):
@@ -304,6 +363,8 @@ def read():
 reader = threading.Thread(target=read); reader.start()
 child.work(theirs, EngineOptions("interactive", 1, 0))
 reader.join()
+from cellseg1.sam.device import flushes_denormals
+assert flushes_denormals()
 import app.engine.work_train, app.engine.work_predict, cellseg1.training.job, cellseg1.prediction.job
 """
 

@@ -13,7 +13,7 @@ from app.annotation import operations
 from app.project import drawings, images
 from app.project.project import Project
 from app.project.sealed import ProjectError
-from app.project.sources import split_masks
+from app.project.sources import expand, split_masks
 from app.project.thumbnails import picture_of, thumbnail
 from cellseg1.errors import CellSeg1Error, ImageError
 
@@ -550,3 +550,33 @@ def test_thumbnails_of_other_pictures():
     assert made[3, 3, 0] > 200 > 60 > made[3, 3, 1]
     with pytest.raises(CellSeg1Error):
         picture_of(np.zeros((3, 4, 5, 6)), None, 96, colour=False)
+
+
+def test_what_a_folder_holds_beside_images_is_named(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    cells = np.zeros((40, 64), np.uint8)
+    cells[4:14, 5:15] = 7
+    for name in ("x.png", "x_cp_masks.png", "y.png"):
+        Image.fromarray(cells).save(folder / name)
+    tifffile.imwrite(folder / "x_flows.tif", cells)
+    tifffile.imwrite(folder / "z.lsm", cells)
+    np.save(folder / "x_seg.npy", {"masks": cells}, allow_pickle=True)
+    (folder / "k.czi").write_bytes(b"x")
+    (folder / "p.ome.zarr").mkdir()
+    (folder / "p.ome.zarr" / "inside.png").write_bytes(b"x")
+    (folder / "gone.png").symlink_to("nothing.png")
+    skipped = []
+    images, masks = split_masks(expand([folder], skipped))
+    assert [path.name for path in images] == ["x.png", "y.png", "z.lsm"]
+    assert [path.name for path in masks] == ["x_cp_masks.png"]
+    assert {path.name: reason.split(",")[0] for path, reason in skipped} == {
+        "gone.png": "A link to a file that is not there.",
+        "k.czi": "Zeiss CZI files are not read yet; save them as OME-TIFF.",
+        "p.ome.zarr": "Zarr files are not read yet; save them as OME-TIFF.",
+        "x_flows.tif": "A by-product of Cellpose",
+        "x_seg.npy": "A segmentation of Cellpose",
+    }
+    skipped.clear()
+    assert expand([folder / "gone.png", folder / "k.czi"], skipped) == []
+    assert len(skipped) == 2

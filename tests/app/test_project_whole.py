@@ -71,21 +71,26 @@ def test_rename_and_move_while_open(tmp_path):
         assert project.damage == []
 
 
-def test_moving_to_another_disk(tmp_path, monkeypatch):
-    project, ids = worked_on(tmp_path)
-    document, old, before = project.document(ids[0]), project.folder, None
-    project.flush()
-    before = tree(old)
+def other_disk(monkeypatch):
+    """Let the folder ``usb`` be one of another disk."""
     real = Path.stat
 
-    def other_disk(self, **options):
+    def stat(self, **options):
         state = real(self, **options)
         if self.name == "usb":
             return os.stat_result([*state[:2], state.st_dev + 1, *state[3:10]])
         return state
 
+    monkeypatch.setattr(Path, "stat", stat)
+
+
+def test_moving_to_another_disk(tmp_path, monkeypatch):
+    project, ids = worked_on(tmp_path)
+    document, old = project.document(ids[0]), project.folder
+    project.flush()
+    before = tree(old)
     (tmp_path / "usb").mkdir()
-    monkeypatch.setattr(Path, "stat", other_disk)
+    other_disk(monkeypatch)
     project.move(tmp_path / "usb")
     monkeypatch.undo()
     monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
@@ -95,6 +100,36 @@ def test_moving_to_another_disk(tmp_path, monkeypatch):
     project.close()
     with Project.open(tmp_path / "usb" / "Cells.cs1project") as project:
         assert is_after(project.document(ids[0]), 9)
+
+
+def test_an_old_folder_that_cannot_be_removed_is_told_and_whole(tmp_path, monkeypatch):
+    project, ids = worked_on(tmp_path)
+    project.flush()
+    old, before, real = project.folder, tree(project.folder), Path.rename
+
+    def rename(self, target):
+        if self == old:
+            raise PermissionError(13, "Permission denied")
+        return real(self, target)
+
+    other_disk(monkeypatch)
+    monkeypatch.setattr(Path, "rename", rename)
+    project.move(tmp_path / "usb")
+    assert project.folder == tmp_path / "usb" / "Cells.cs1project"
+    assert f"its old folder {old} could not be removed" in project.damage[0]
+    assert tree(old) == before
+    act(project.document(ids[0]), 9)
+    project.close()
+    with Project.open(tmp_path / "usb" / "Cells.cs1project") as project:
+        assert is_after(project.document(ids[0]), 9)
+
+
+def test_a_trash_that_was_left_out_when_the_project_was_packed(tmp_path):
+    project, _ = worked_on(tmp_path)
+    shutil.rmtree(project.folder / "trash", ignore_errors=True)
+    assert project.removed_images() == []
+    project.empty_trash()
+    project.close()
 
 
 def test_taken_names_and_running_jobs_are_refused(tmp_path):
@@ -527,15 +562,13 @@ def test_models_come_and_go(tmp_path, model):
         project.rename_model(renamed, "good_2")
     with pytest.raises(ProjectError):
         project.rename_model(renamed, "../x")
-    assert project.export_model(renamed, tmp_path / "out").read_bytes() == model.read_bytes()
-    assert (tmp_path / "out.cs1").exists()
     project.remove_model(renamed)
     assert [one.name for one in project.models] == ["broken", "good_2"]
     assert (project.folder / "trash" / "better.cs1").read_bytes() == model.read_bytes()
     with pytest.raises(ModelFileError):
         project.import_model(project.models_folder / "broken.cs1")
     places.library_folder().mkdir(parents=True)
-    project.export_model(second, places.library_folder())
+    shutil.copy2(second, places.library_folder())
     assert [one.name for one in library_models()] == ["good_2"]
     assert [one.name for one in project.library_models()] == ["good_2"]
     project.close()
