@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QObject, Qt
 from PySide6.QtGui import QAction, QKeySequence
 
 from app.theme.icons import icon
+from app.widgets.plain import plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +149,7 @@ class Actions(QObject):
             action.setShortcuts([QKeySequence(key) for key in spec.keys])
             action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
             if spec.keys:
-                action.setToolTip(f"{translated(spec.text).removesuffix('...')} ({spec.keys[0]})")
+                action.setToolTip(plain_tip(f"{translated(spec.text).removesuffix('...')} ({spec.keys[0]})"))
             window.addAction(action)
             self._all[spec.name] = action
 
@@ -156,12 +157,15 @@ class Actions(QObject):
         """Return the action `name`."""
         return self._all[name]
 
-    def connect_all(self, *owners: object) -> None:
-        """Connect each action to ``do_NAME`` of the first owner that has it; none is an error of the program."""
+    def connect_all(self, guard: Callable[[Callable[[], None]], Any], *owners: object) -> None:
+        """Connect each action to ``do_NAME`` of the first owner that has it; none is an error of the program.
+
+        `guard` makes the call and tells of what was to be expected, such as a full disk.
+        """
         for name, action in self._all.items():
             owner = next(one for one in owners if hasattr(one, f"do_{name}"))
             method: Callable[[], None] = getattr(owner, f"do_{name}")
-            action.triggered.connect(lambda _checked=False, call=method: call())
+            action.triggered.connect(lambda _checked=False, call=method: guard(call))
 
     def enable(self, there: set[str]) -> None:
         """Enable the actions whose needs are in `there`."""

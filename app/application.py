@@ -15,6 +15,8 @@ import shiboken6
 from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
+from app.garbage import Collector
+from app.last_end import RunningMark, look_back
 from app.main_window import MainWindow
 from app.preferences import PreferencesStore
 from app.project.places import log_folder
@@ -26,6 +28,8 @@ from cellseg1._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from app.session import Session
 
 _LOG_BYTES = 1 << 20
 
@@ -129,6 +133,16 @@ def run_self_test(folder: Path) -> int:
     return 0 if tests and tests[0].passed else 1
 
 
+def _follow_project(session: Session, mark: RunningMark) -> None:
+    """Note in the mark of this process which project is open."""
+
+    def note() -> None:
+        mark.set_project(None if session.project is None else session.project.folder)
+
+    session.project_changed.connect(note)
+    note()
+
+
 def _run(options: argparse.Namespace, begin: Callable[[MainWindow], object] | None = None) -> int:
     """Run the window until it is closed; `begin` is called when it is there, instead of opening anything."""
     existing = QApplication.instance()
@@ -143,10 +157,17 @@ def _run(options: argparse.Namespace, begin: Callable[[MainWindow], object] | No
     path = None if options.path is None else str(Path(options.path).absolute())
     if begin is None and hand_over([*(["--sample"] if options.sample else []), *([path] if path else [])]):
         return 0
-    start_log()
+    collector = Collector()
+    log_file = start_log()
+    last_end = look_back(log_folder())
+    mark = RunningMark(log_folder())
     preferences = PreferencesStore()
     apply_theme(app, preferences.values.theme)
     window = MainWindow(preferences, later=True)
+    window.completed.connect(collector.settle)
+    window.completed.connect(lambda: _follow_project(window.session, mark))
+    if last_end is not None and begin is None:
+        window.tell_last_end(last_end, log_file)
     uninstall = install_exception_hook(window)
     server = InstanceServer(window)
     server.asked.connect(window.show_again)
@@ -165,4 +186,6 @@ def _run(options: argparse.Namespace, begin: Callable[[MainWindow], object] | No
         window.shut_down()
         # While Python is still whole: what is left to Qt's own end calls overrides that are gone by then.
         shiboken6.delete(window)
+        collector.end()
+        mark.end()
         stop_log()

@@ -98,6 +98,7 @@ class Clicks(QObject):
             backbone=session.backbone,
             raw=True,
             colour=session.image.is_colour,
+            channel_names=tuple(session.image.info.channel_names),
             device=session.preferences.values.device,
             scale=self._scale(),
             at=(float(center[0]), float(center[1])),

@@ -8,13 +8,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import shiboken6
 from PySide6.QtCore import QObject
 
 from app.actions import shortcut_table
 from app.dialogs.log_window import LogHandler, LogStore, LogWindow
 from app.project.places import log_folder
+from app.widgets.showing import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.dialogs.tour import TourOverlay
     from app.main_window import MainWindow
 
@@ -41,14 +45,13 @@ class HelpCommands(QObject):
         panel = ModelsPanel(self._window.session, self._window.canvas)
         dialog.body.addWidget(panel)
         dialog.add_close_button()
-        dialog.exec()
-        dialog.deleteLater()
+        ask(dialog)
 
     def do_preferences(self) -> None:
         """Show the preferences."""
         from app.dialogs.preferences import PreferencesDialog
 
-        PreferencesDialog(self._window.preferences, self._window).exec()
+        ask(PreferencesDialog(self._window.preferences, self._window))
 
     def do_computer(self) -> None:
         """Examine this computer in the engine and show what was found."""
@@ -57,10 +60,17 @@ class HelpCommands(QObject):
         store = self._window.preferences
         dialog = ComputerCheckDialog(self._window, device=store.values.device)
         dialog.device_chosen.connect(lambda device: store.set("device", device))
-        examine = self._window.session.engines.interactive.examine
-        dialog.check_wanted.connect(lambda: examine(dialog.set_report, dialog.set_problem))
-        examine(dialog.set_report, dialog.set_problem)
-        dialog.exec()
+
+        def answered(tell: Callable[..., None]) -> Callable[..., None]:
+            # The dialog may be closed, and gone, before the engine knows.
+            return lambda *answer: tell(*answer) if shiboken6.isValid(dialog) else None
+
+        def examine() -> None:
+            self._window.session.engines.interactive.examine(answered(dialog.set_report), answered(dialog.set_problem))
+
+        dialog.check_wanted.connect(examine)
+        examine()
+        ask(dialog)
 
     def do_log(self) -> None:
         """Show the log."""
@@ -69,17 +79,23 @@ class HelpCommands(QObject):
         self._log_window.show()
         self._log_window.raise_()
 
+    def show_log(self, first: str) -> None:
+        """Show the log with something that was written before this window was there."""
+        if first not in self.log.lines:
+            self.log.add(first)
+        self.do_log()
+
     def do_shortcuts(self) -> None:
         """Show the list of keys."""
         from app.dialogs.shortcuts import ShortcutsDialog
 
-        ShortcutsDialog(shortcut_table(), self._window).exec()
+        ask(ShortcutsDialog(shortcut_table(), self._window))
 
     def do_about(self) -> None:
         """Show version and licences."""
         from app.dialogs.about import AboutDialog
 
-        AboutDialog(self._window).exec()
+        ask(AboutDialog(self._window))
 
     def do_tour(self) -> None:
         """Point at the five steps one after the other."""

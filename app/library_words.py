@@ -107,6 +107,19 @@ _SENTENCES: tuple[object, ...] = (
     QT_TRANSLATE_NOOP("Library", "about an hour"),
     QT_TRANSLATE_NOOP("Library", "about {n} hours"),
 )
+#: What a sentence advises on the command line, and what does the same in the window.
+_OPTIONS: tuple[tuple[str, object], ...] = (
+    (
+        "Choose others (--channels).",
+        QT_TRANSLATE_NOOP("Library", "Choose a model that was trained on its channels, or train one in step 2."),
+    ),
+    ("Choose others (--channels)", QT_TRANSLATE_NOOP("Library", "Tick others in step 2")),
+    (
+        "choose up to three channels (--channels)",
+        QT_TRANSLATE_NOOP("Library", "tick up to three channels in step 2"),
+    ),
+    ("use --device cpu", QT_TRANSLATE_NOOP("Library", "compute on the CPU (Preferences)")),
+)
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -116,6 +129,8 @@ def shown(sentence: str) -> str:
         match = pattern.fullmatch(sentence)
         if match is not None:
             return QCoreApplication.translate(_CONTEXT, template).format(**match.groupdict())
+    for option, instead in _OPTIONS:
+        sentence = sentence.replace(option, QCoreApplication.translate(_CONTEXT, str(instead)))
     return sentence
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QImage, QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QMessageBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QMenu,
+    QMessageBox,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.library_words import shown
 from app.project import recent
@@ -17,18 +28,23 @@ from app.project.places import choose_library
 from app.start_page import StartPage
 from app.theme import MARGIN, PANEL_WIDTH, app_icon, current_theme, icon
 from app.widgets.errors import show_error
-from cellseg1.errors import CellSeg1Error, ImageError
+from app.widgets.plain import MessageBox, plain_title
+from app.widgets.showing import screen_room
+from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import numpy as np
     from numpy.typing import NDArray
     from PySide6.QtGui import QCloseEvent, QPaintEvent
 
     from app.canvas.label_layer import Overlay
+    from app.last_end import UnexpectedEnd
     from app.preferences import PreferencesStore
+    from app.project.project import Project
     from app.widgets.banner import Banner
+    from app.widgets.end_notice import EndNotice
     from app.widgets.image_rows import ImageRow
     from cellseg1.masks import Box
 
@@ -39,6 +55,8 @@ _OFFER_MS = 30_000
 _MOST_NOTES = 3
 #: Between the first picture and loading the rest: time for it to reach the screen.
 _FIRST_LOOK_MS = 20
+#: Between two looks whether a dialog was closed.
+_FREE_MS = 200
 
 
 #: What the work area is made of, in the order in which it is loaded; each takes less than a blink.
@@ -58,6 +76,15 @@ _PARTS = (
 )
 
 
+def _states_of(project: Project, image_ids: list[str]) -> dict[str, str]:
+    """Look whether files are there and as they were; in a thread, where an image may be removed meanwhile."""
+    states: dict[str, str] = {}
+    for image_id in image_ids:
+        with contextlib.suppress(CellSeg1Error):
+            states[image_id] = project.check_image(image_id)
+    return states
+
+
 class MainWindow(QWidget):
     """The whole window; `session` holds what is open.
 
@@ -68,30 +95,45 @@ class MainWindow(QWidget):
         calls `complete`.
     """
 
+    #: Everything is loaded and built.
+    completed = Signal()
+
     def __init__(self, preferences: PreferencesStore, *, later: bool = False) -> None:
         super().__init__()
         self.preferences = preferences
+        self._told: set[str] = set()
         self.is_complete = False
         self._parts = list(_PARTS)
         self._storage_banner: Banner | None = None
+        self._storage_shown = ""
         self._waiting_banner: Banner | None = None
+        #: Says that the last window did not end as asked; None when it did.
+        self.end_notice: EndNotice | None = None
         #: Ids of images whose files could not be read.
         self._unreadable: set[str] = set()
+        #: What is known of the files of images: ok, missing or changed.
+        self._files: dict[str, str] = {}
         self.setWindowTitle("CellSeg1 Studio")
         self.setWindowIcon(app_icon())
         self.stack = QStackedWidget()
         self.start_page = StartPage()
         self.stack.addWidget(self.start_page)
-        outer = QVBoxLayout(self)
+        self._outer = outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
         outer.addWidget(self.stack)
         self.setMinimumSize(900, 560)
         # Room for the title bar, whose height is not known before the window is shown.
-        room = self.screen().availableGeometry().size() - QSize(16, 48)
+        room = screen_room(self).size() - QSize(16, 48)
         self.resize(QSize(1440, 900).boundedTo(room))
         self._restore("geometry", self.restoreGeometry)
         self._connect_start_page()
         self.start_page.set_recent(recent.recent())
+        self._leaving = False
+        #: What is to be done when no dialog is open any more.
+        self._later: list[Callable[[], Any]] = []
+        self._try_later = QTimer(self, interval=_FREE_MS)
+        self._try_later.timeout.connect(self._do_later)
         self._load = QTimer(self, interval=0)
         self._load.timeout.connect(self._load_next)
         if not later:
@@ -129,19 +171,21 @@ class MainWindow(QWidget):
         self.canvas.edit_aside = self.session.edit_aside
         self.canvas.in_background = self.session.run
         self.session.foresee = self._foresee
+        self.session.ask_to_leave = self._may_leave
         self.clicks = Clicks(self.session, self.canvas)
         self.actions_ = Actions(self)
         self.background = Background(self)
         self._build()
         self.projects = ProjectCommands(self)
         self.help = HelpCommands(self)
-        self.actions_.connect_all(self.projects, self.help, self)
+        self.actions_.connect_all(self._guard, self.projects, self.help, self)
         self.step_bar.set_menu(self._project_menu())
         self._connect()
         self._apply_preferences()
         self._restore("splitter", self.splitter.restoreState)
         self._update_possible()
         log.info("The window is complete.")
+        self.completed.emit()
 
     def _connect_start_page(self) -> None:
         page = self.start_page
@@ -151,6 +195,23 @@ class MainWindow(QWidget):
         page.import_project.connect(self._when_complete(lambda: self.actions_["import_project"].trigger))
         page.forget_project.connect(self._when_complete(lambda: self.projects.forget))
         page.files_dropped.connect(self._when_complete(lambda: self.projects.new_from))
+
+    def tell_last_end(self, end: UnexpectedEnd, log_file: Path | None) -> None:
+        """Say that the last window did not end as asked, and offer its project."""
+        from app.widgets.end_notice import EndNotice
+
+        notice = EndNotice(self)
+        there = end.project is not None and end.project.is_dir()
+        notice.open_wanted.connect(self._when_complete(lambda: self.projects.open_path))
+        notice.log_wanted.connect(self._when_complete(lambda: lambda: self.help.show_log(end.report)))
+        self._outer.insertWidget(0, notice)
+        self.end_notice = notice
+        notice.tell(
+            restarted=end.restarted,
+            project=end.project if there else None,
+            name=end.project.stem if end.project is not None else "",
+            log=log_file,
+        )
 
     def _when_complete(self, find: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
         """Return a call of what `find` finds, once the window is complete."""
@@ -243,26 +304,27 @@ class MainWindow(QWidget):
 
     def _project_menu(self) -> QMenu:
         menu = QMenu(self)
-        names = ["new_project", "open_project"]
-        for name in names:
-            menu.addAction(self.actions_[name])
+        self._fill_menu(menu, ("new_project", "open_project"))
         self.recent_menu = menu.addMenu(icon("folder"), self.tr("Open recent"))
         self.recent_menu.aboutToShow.connect(self.projects.fill_recent_menu)
-        groups = (
-            ("try_sample",),
-            ("add_images", "add_folder", "relink", "removed"),
-            ("save_now", "export_masks", "export_picture"),
-            ("rename_project", "duplicate_project", "move_project", "trash_project"),
-            ("export_project", "import_project"),
-            ("models", "preferences", "computer", "log"),
-            ("shortcuts", "tour", "about"),
-            ("close_project", "quit"),
-        )
-        for group in groups:
-            for name in group:
-                menu.addAction(self.actions_[name])
-            menu.addSeparator()
+        self._fill_menu(menu, ("try_sample", "import_project"))
+        menu.addSeparator()
+        self._fill_menu(menu, ("add_images", "add_folder", "relink", "removed"))
+        menu.addSeparator()
+        self._fill_menu(menu, ("save_now", "export_masks", "export_picture"))
+        menu.addSeparator()
+        # In two menus of their own: all in one would be as tall as a small screen.
+        whole = ("rename_project", "duplicate_project", "move_project", "export_project", "trash_project")
+        self._fill_menu(menu.addMenu(icon("rename"), self.tr("This project")), whole)
+        self._fill_menu(menu, ("models", "preferences"))
+        self._fill_menu(menu.addMenu(icon("info"), self.tr("Help")), ("shortcuts", "tour", "computer", "log", "about"))
+        menu.addSeparator()
+        self._fill_menu(menu, ("close_project", "quit"))
         return menu
+
+    def _fill_menu(self, menu: QMenu, names: Iterable[str]) -> None:
+        for name in names:
+            menu.addAction(self.actions_[name])
 
     def _connect(self) -> None:
         session, canvas = self.session, self.canvas
@@ -281,8 +343,8 @@ class MainWindow(QWidget):
         session.storage_problem.connect(self._storage_problem)
         session.waiting_changed.connect(self._show_waiting)
         session.proposals.changed.connect(self._show_proposals)
-        session.jobs.started.connect(self.job_bar.add)
-        session.jobs.started.connect(self.background.job_started)
+        session.jobs.any_started.connect(self.job_bar.add)
+        session.jobs.any_started.connect(self.background.job_started)
         session.jobs.interrupted_found.connect(self.background.offer_to_resume)
         self.resume_offer.resume_wanted.connect(self.background.resume)
         self.resume_offer.discard_wanted.connect(self.train.offer.discard_wanted)
@@ -322,6 +384,7 @@ class MainWindow(QWidget):
         images.training_wanted.connect(lambda ids, use: self._set_flag(ids, "training", use))
         images.checked_wanted.connect(lambda ids, checked: self._set_flag(ids, "checked", checked))
         self.preferences.changed.connect(lambda _name: self._apply_preferences())
+        self.preferences.problem.connect(self._tell_preferences)
         from app.widgets.tool_column import standard_tools
 
         for tool in standard_tools():
@@ -338,6 +401,35 @@ class MainWindow(QWidget):
             show_error(self, str(error), "")
             return None
 
+    def save_quietly(self) -> None:
+        """Bring everything to disk if that is possible now; what is wrong with the disk is said in the window."""
+        project = self.session.project if self.is_complete else None
+        if project is None:
+            return
+        try:
+            project.flush()
+        except (CellSeg1Error, OSError) as error:
+            log.warning("not saved: %s", error)
+
+    def busy(self) -> bool:
+        """Whether something goes on under which the project must not change."""
+        at_work = self._leaving or self.session.adding or bool(self.session.waiting)
+        return at_work or QApplication.activeModalWidget() is not None
+
+    def when_free(self, call: Callable[[], Any]) -> None:
+        """Call now, or when no dialog is open and nothing is being added any more."""
+        if not self._later and not self.busy():
+            call()
+            return
+        self._later.append(call)
+        self._try_later.start()
+
+    def _do_later(self) -> None:
+        if not self.busy() and self._later:
+            self._later.pop(0)()
+        if not self._later:
+            self._try_later.stop()
+
     def say(self, sentence: str, action: str = "", do: Callable[[], None] | None = None) -> None:
         """Show a remark above the canvas for some seconds; longer when there is something to do about it."""
         from app.widgets.banner import Banner
@@ -348,8 +440,12 @@ class MainWindow(QWidget):
             banner.acted.connect(do)
             banner.acted.connect(banner.dismiss)
         self._banners.addWidget(banner)
-        while self._banners.count() > _MOST_NOTES:
-            self._remove_first_banner()
+        # Only remarks make room for remarks: that a project is read-only stays in sight.
+        items = [self._banners.itemAt(place) for place in range(self._banners.count())]
+        shown = [item.widget() for item in items if item is not None]
+        for old in [one for one in shown if isinstance(one, Banner) and one.kind == "info"][:-_MOST_NOTES]:
+            self._banners.removeWidget(old)
+            old.deleteLater()
         QTimer.singleShot(_NOTE_MS if do is None else _OFFER_MS, banner, banner.dismiss)
 
     def _foresee(self, labels: NDArray[np.int32], box: Box) -> Callable[[], None]:
@@ -391,21 +487,28 @@ class MainWindow(QWidget):
         """Come back to the front (a second start of the program), and open what it was given."""
         self.complete()
         self.background.show_window()
+        if not arguments:
+            return
         path = next((one for one in arguments if not one.startswith("--")), None)
-        if arguments:
-            self.open_arguments(path, sample="--sample" in arguments)
+        if self.busy():
+            self.say(self.tr("What you started the program with is opened when this is done."))
+        self.when_free(lambda: self.open_arguments(path, sample="--sample" in arguments))
 
     # ---- project and images
 
     def _project_changed(self) -> None:
         project = self.session.project
         self.stack.setCurrentIndex(0 if project is None else 1)
+        if project is not None and self.end_notice is not None:
+            self.end_notice.forget_project()
         name = "" if project is None else project.name
         self._unreadable.clear()
+        self._files.clear()
         self.step_bar.set_project(name, read_only=project is not None and project.read_only)
-        self.setWindowTitle(f"{name} - CellSeg1 Studio" if name else "CellSeg1 Studio")
+        self.setWindowTitle(plain_title(f"{name} - CellSeg1 Studio" if name else "CellSeg1 Studio"))
         self._clear_banners()
         self.resume_offer.show_run(None)
+        self._show_storage_problem("" if project is None else project.storage_problem or "")
         read_only = project is not None and project.read_only
         self.canvas.read_only = read_only
         self.images.set_read_only(read_only)
@@ -420,6 +523,7 @@ class MainWindow(QWidget):
         else:
             self.show_step("annotate")
         self._update_possible()
+        self._tell_preferences()
 
     def _clear_banners(self) -> None:
         while self._banners.count():
@@ -436,7 +540,7 @@ class MainWindow(QWidget):
 
         project = self.session.require_project()
         entry = project.image(image_id)
-        problem = {"missing": self.tr("missing"), "changed": self.tr("changed")}.get(project.check_image(image_id), "")
+        problem = {"missing": self.tr("missing"), "changed": self.tr("changed")}.get(self._files.get(image_id, ""), "")
         if not problem and image_id in self._unreadable:
             problem = self.tr("damaged")
         return ImageRow(
@@ -450,16 +554,51 @@ class MainWindow(QWidget):
 
     def _fill_images(self) -> None:
         project = self.session.project
+        self._check_files()
         self.images.set_rows([] if project is None else [self._row(image.id) for image in project.images])
         self.images.set_current(self.session.image_id)
         self._show_canvas()
         self._update_possible()
 
+    def _check_files(self) -> None:
+        """Find out in a thread which files are missing or changed; folder by folder, as a file server may be away."""
+        project = self.session.project
+        if project is None:
+            return
+        folders: dict[str, list[str]] = {}
+        for entry in project.images:
+            folders.setdefault(str(Path(entry.file).parent), []).append(entry.id)
+        for ids in folders.values():
+            self.session.run(
+                partial(_states_of, project, ids),
+                partial(self._files_checked, project),
+                self.tr("Looking at the images"),
+                by=self.session.looking,
+            )
+
+    def _files_checked(self, project: Project, states: dict[str, str]) -> None:
+        if self.session.project is not project:
+            return
+        changed = [one for one, state in states.items() if self._files.get(one, "ok") != state]
+        self._files.update(states)
+        for image_id in changed:
+            # It is another file now, or there again: what could not be read may be readable.
+            damaged = image_id in self._unreadable
+            self._unreadable.discard(image_id)
+            if self._is_there(image_id):
+                self.images.update_row(self._row(image_id))
+                if damaged and states[image_id] != "missing":
+                    self.images.renew_thumbnail(image_id)
+
     def _image_state_changed(self, image_id: str) -> None:
-        if self.session.project is not None:
+        if self._is_there(image_id):
             self.images.update_row(self._row(image_id))
             self.images.renew_thumbnail(image_id)
             self._update_possible()
+
+    def _is_there(self, image_id: str) -> bool:
+        project = self.session.project
+        return project is not None and any(one.id == image_id for one in project.images)
 
     def _make_thumbnail(self, image_id: str) -> None:
         project = self.session.project
@@ -467,28 +606,32 @@ class MainWindow(QWidget):
             return
         from app.project.thumbnails import thumbnail
 
-        def make() -> Path | None:
+        def make() -> Path | str:
             try:
                 return thumbnail(project, image_id)
-            except ImageError:
-                return None
+            except CellSeg1Error:
+                # Its file cannot be read; or the image was removed meanwhile, which is nothing to be told.
+                return _states_of(project, [image_id]).get(image_id, "missing")
 
-        def made(path: Path | None) -> None:
-            if self.session.project is not project:
+        def made(path: Path | str) -> None:
+            if self.session.project is not project or not self._is_there(image_id):
                 return
-            if path is None:
-                self._mark_unreadable(image_id)
+            if isinstance(path, str):
+                if path != "missing":
+                    self._mark_unreadable(image_id)
             else:
                 self._unreadable.discard(image_id)
                 self.images.set_thumbnail(image_id, QImage(str(path)))
 
-        self.session.run(make, made, self.tr("Making a thumbnail"))
+        self.session.run(make, made, self.tr("Making a thumbnail"), by=self.session.looking)
 
     def _mark_unreadable(self, image_id: str) -> None:
         """Say in the list that an image cannot be read, before anybody opens it."""
         project = self.session.project
         if project is None or image_id in self._unreadable or all(one.id != image_id for one in project.images):
             return
+        if not project.is_there():
+            return  # Its folder was moved: no image of it is damaged.
         self._unreadable.add(image_id)
         self.images.update_row(self._row(image_id))
 
@@ -496,21 +639,29 @@ class MainWindow(QWidget):
         project = self.session.project
         if project is None or project.read_only:
             return
-        texts = {
-            "training": ("Use for training", "Do not use for training"),
-            "checked": ("Mark as checked", "Mark as not checked"),
-        }
+        self.canvas.settle()
+        ids = [one for one in ids if self._is_there(one)]
+        unknown = [one for one in ids if not project.image(one).n_z]
+        self._set_flag_now([one for one in ids if one not in unknown], flag, value)
+        if unknown:
+            # They are read first, which may take a while, to know their planes.
+            self.session.look_at_images(unknown, lambda: self._set_flag_now(unknown, flag, value))
+
+    def _set_flag_now(self, ids: list[str], flag: str, value: bool) -> None:
+        planes = 0
         for image_id in ids:
-            if image_id == self.session.image_id:
-                (self.session.set_training if flag == "training" else self.session.set_checked)(value)
-                continue
             try:
-                document = project.document(image_id)
-                document.set_attribute(texts[flag][0 if value else 1], flag, value)
-                project.update_plane(image_id, 0, 0, document)
+                planes += self.session.set_flag(image_id, flag, value)
             except CellSeg1Error as error:
                 self.say(str(error))
-            self._image_state_changed(image_id)
+        if planes > len(ids):
+            said = {
+                ("training", True): self.tr("{n} planes are used for training: those with cells."),
+                ("training", False): self.tr("{n} planes are not used for training any more."),
+                ("checked", True): self.tr("{n} planes are checked: those with cells or a prediction."),
+                ("checked", False): self.tr("{n} planes are not checked any more."),
+            }[flag, value]
+            self.say(said.format(n=planes))
 
     # ---- shown image
 
@@ -711,10 +862,18 @@ class MainWindow(QWidget):
             theme.choose(values.theme)
         self.canvas.set_brush_size(round(values.brush_size))
         self.canvas.protect = values.protect_cells
-        overlay = Overlay(values.overlay_mode, values.overlay_opacity, round(values.outline_width))
+        overlay = Overlay(values.overlay_mode, values.overlay_opacity, max(1, round(values.outline_width)))
         if overlay != self.canvas.overlay:
             self.canvas.set_overlay(overlay)
         self._show_device()
+
+    def _tell_preferences(self, sentence: str = "") -> None:
+        """Say what is wrong with the file of the preferences, each sentence once."""
+        if sentence and self.isVisible() and sentence not in self._told:
+            self._told.add(sentence)
+            self.say(sentence)
+        while self.session.project is not None and self.preferences.notes:
+            self.say(self.preferences.notes.pop(0))
 
     def _remember_overlay(self, overlay: Overlay) -> None:
         self.preferences.set("overlay_mode", overlay.mode)
@@ -723,11 +882,29 @@ class MainWindow(QWidget):
 
     def _storage_problem(self, sentence: str) -> None:
         """Show that the project cannot be written, for as long as that lasts (an empty sentence ends it)."""
+        self._show_storage_problem(sentence)
+        if not sentence:
+            self.say(self.tr("Everything is saved again."))
+
+    def _look_for_project(self) -> None:
+        """Say at once when the folder of the open project is gone, before anything is drawn into nowhere."""
+        project = self.session.project if self.is_complete else None
+        if project is None or project.read_only:
+            return
+        problem = project.storage_problem or ""
+        try:
+            project.require_writable()
+        except CellSeg1Error as error:
+            problem = str(error)
+        if problem != self._storage_shown:
+            self._show_storage_problem(problem)
+
+    def _show_storage_problem(self, sentence: str) -> None:
+        self._storage_shown = sentence
         if self._storage_banner is not None:
             self._storage_banner.deleteLater()
             self._storage_banner = None
         if not sentence:
-            self.say(self.tr("Everything is saved again."))
             return
         from app.widgets.banner import Banner
 
@@ -735,19 +912,34 @@ class MainWindow(QWidget):
         self._storage_banner.acted.connect(self.actions_["save_elsewhere"].trigger)
         self._storage_place.addWidget(self._storage_banner)
 
+    def _may_leave(self) -> bool:
+        """Whether the open project may be left: nothing is under way in it, or the user has decided about it."""
+        if self._leaving or self.session.adding or self.session.waiting:
+            self.say(self.session.waiting or self.tr("The images are still being added; wait for the end of that."))
+            return False
+        self._leaving = True
+        try:
+            self.canvas.settle()
+            return self.background.may_leave() and not self._may_lose_edits()
+        finally:
+            self._leaving = False
+
     def _may_lose_edits(self) -> bool:
-        """Ask before closing while edits are only in memory; True when the user wants to stay."""
+        """Ask before leaving while edits are only in memory; True when the user wants to stay."""
         project = self.session.project
         if project is None or not project.unsaved:
             return False
-        answer = QMessageBox.warning(
+        if self.background.hidden:
+            self.background.show_window()
+        answer = MessageBox.ask(
             self,
             self.tr("Not everything is saved"),
             self.tr("The project cannot be written, and closing now loses the last edits. Save it elsewhere first?"),
             QMessageBox.StandardButton.Save | QMessageBox.StandardButton.Discard | QMessageBox.StandardButton.Cancel,
+            QMessageBox.Icon.Warning,
         )
         if answer == QMessageBox.StandardButton.Save:
-            self.projects.do_save_elsewhere()
+            self._guard(self.projects.do_save_elsewhere)
             return bool(project.unsaved)
         return answer != QMessageBox.StandardButton.Discard
 
@@ -764,8 +956,18 @@ class MainWindow(QWidget):
         """Ask what becomes of running jobs; otherwise save and end."""
         # Closed before it was loaded: the rest of this, and whoever runs the window, may count on all parts.
         self.complete()
-        self.canvas.settle()
-        if not self.background.may_close() or self._may_lose_edits():
+        if self._leaving or self.session.adding or self.session.waiting:
+            # Images that come in and edits that are being worked out would be lost.
+            event.ignore()
+            self.when_free(self.close)
+            return
+        self._leaving = True
+        try:
+            self.canvas.settle()
+            stay = not self.background.may_close() or self._may_lose_edits()
+        finally:
+            self._leaving = False
+        if stay:
             event.ignore()
             return
         self._remember_geometry()
@@ -786,9 +988,12 @@ class MainWindow(QWidget):
         self.session.close()
 
     def event(self, event: QEvent) -> bool:
-        """Save when the window loses the focus: the next program may be the one that crashes the computer."""
+        """Save when the window loses the focus: the next program may be the one that crashes the computer.
+
+        When it comes back, that program may have moved the project's folder.
+        """
         if event.type() == QEvent.Type.WindowDeactivate:
-            session = getattr(self, "session", None)
-            if session is not None and session.project is not None:
-                session.project.flush()
+            self.save_quietly()
+        elif event.type() == QEvent.Type.WindowActivate:
+            self._look_for_project()
         return super().event(event)

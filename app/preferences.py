@@ -6,7 +6,6 @@ import base64
 import binascii
 import json
 import logging
-import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,11 +15,11 @@ from typing import Any, Final, Literal, get_args
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
+from app.project.foreign import boundary, parse_json, read_regular
 from cellseg1.errors import OutputError, SettingsError
 from cellseg1.files import atomic_write
 
 ThemeName = Literal["system", "light", "dark"]
-Units = Literal["um", "px"]
 OverlayMode = Literal["fill", "outline", "none"]
 ClosingChoice = Literal["ask", "background", "stop"]
 
@@ -29,6 +28,8 @@ HOME_VARIABLE: Final = "CELLSEG1_STUDIO_HOME"
 FILE_NAME: Final = "preferences.json"
 #: A brush that is resized with the wheel changes many times a second; the file is written when it comes to rest.
 _REST_MS: Final = 400
+_LONGEST: Final = 4 << 20
+_NO_SCHEMA: Final = 1_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,6 @@ class Preferences:
     project_folder: str = ""
     library_folder: str = ""
     last_folder: str = ""
-    units: Units = "um"
     device: str = "auto"
     brush_size: float = 16.0
     overlay_mode: OverlayMode = "fill"
@@ -66,13 +66,13 @@ def _flag(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) else "a text"
+    return None if isinstance(value, str) and "\0" not in value else "a text"
 
 
 def _between(low: float, high: float) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
-        good = isinstance(value, (int, float)) and not isinstance(value, bool)
-        good = good and math.isfinite(value) and low <= value <= high
+        # A whole number of hundreds of digits is no float; comparing it is possible all the same.
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
         return None if good else f"between {low:g} and {high:g}"
 
     return check
@@ -94,7 +94,6 @@ _CHECKS: Final[dict[str, Callable[[Any], str | None]]] = {
     "project_folder": _text,
     "library_folder": _text,
     "last_folder": _text,
-    "units": _one_of(Units),
     "device": _device,
     "brush_size": _between(1, 1000),
     "overlay_mode": _one_of(OverlayMode),
@@ -207,7 +206,7 @@ class PreferencesStore(QObject):
             if self._aside and self.path.exists():
                 self.path.rename(_free(self.path, self._aside))
             with atomic_write(self.path) as stream:
-                stream.write(text.encode("utf-8"))
+                stream.write(text.encode("utf-8", "surrogatepass"))
         except (OutputError, OSError) as error:
             _log.warning("preferences not saved: %s", error)
             self.problem.emit(
@@ -222,12 +221,13 @@ class PreferencesStore(QObject):
 
     def _read(self) -> None:
         try:
-            content = json.loads(self.path.read_bytes())
-            schema, values = content["schema"], content["values"]
-            schema, values = int(schema), dict(values)
+            data = read_regular(self.path, _LONGEST)
+            with boundary(SettingsError, self.path):
+                content = parse_json(data, _LONGEST)
+                schema, values = min(int(content["schema"]), _NO_SCHEMA), dict(content["values"])
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, SettingsError) as error:
             _log.warning("preferences not read: %s", error)
             self._aside = "damaged"
             self.notes.append(

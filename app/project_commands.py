@@ -23,6 +23,8 @@ from app.project.names import free_project_folder
 from app.project.places import default_project_folder
 from app.project.project import Project
 from app.widgets.errors import show_error
+from app.widgets.plain import Label, MessageBox, plain_action, plain_tip
+from app.widgets.showing import ask, leave_open
 from cellseg1.bundled import resource_path
 from cellseg1.errors import CellSeg1Error
 
@@ -77,8 +79,8 @@ class ProjectCommands(QObject):
         menu = self._window.recent_menu
         menu.clear()
         for entry in recent.recent():
-            action = menu.addAction(entry.name)
-            action.setToolTip(str(entry.path))
+            action = menu.addAction(plain_action(entry.name))
+            action.setToolTip(plain_tip(str(entry.path)))
             action.setEnabled(entry.path.exists())
             action.triggered.connect(lambda _on=False, path=entry.path: self.open_path(path))
         if not menu.actions():
@@ -109,7 +111,12 @@ class ProjectCommands(QObject):
         if kind == _MODEL:
             self._try(lambda: self._take_model(path))
             return
+        project = self._session.project
+        before = None if project is None else project.folder
         self._try(lambda: self._session.open_project(path))
+        if before is not None and project is self._session.project and project is not None and project.folder != before:
+            # Something else has moved it.
+            recent.remove(before)
         self._opened()
 
     def _take_model(self, path: Path) -> None:
@@ -124,12 +131,13 @@ class ProjectCommands(QObject):
             session.set_model(model)
             self._window.say(self.tr("The model {name} is chosen; step 3 predicts with it.").format(name=model.stem))
             return
-        box = QMessageBox(self._window)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setWindowTitle(self.tr("Model"))
-        box.setText(self.tr("The model {name} is in the library.").format(name=model.stem))
-        box.setInformativeText(self.tr("Open a project to use it: it is offered in the steps Train and Predict."))
-        box.open()
+        box = MessageBox(
+            self._window,
+            self.tr("Model"),
+            self.tr("The model {name} is in the library.").format(name=model.stem),
+            self.tr("Open a project to use it: it is offered in the steps Train and Predict."),
+        )
+        leave_open(box)
 
     def do_open_project(self) -> None:
         """Ask for a project folder and open it."""
@@ -150,10 +158,10 @@ class ProjectCommands(QObject):
             self.open_path(projects[0])
             return
         dialog = NewProjectDialog(self._parent(), list(paths), self._window)
-        if dialog.exec() != dialog.DialogCode.Accepted:
+        if not ask(dialog):
             return
         wish = dialog.result_values()
-        if not self._done(self._session.create_project, wish.parent, wish.name):
+        if not self._try(lambda: self._session.create_project(wish.parent, wish.name)):
             return
         self._opened()
         if wish.images:
@@ -165,11 +173,12 @@ class ProjectCommands(QObject):
         if (place / "project.json").exists():
             self.open_path(place)
             return
-        if self._try(lambda: self._make_sample(place)) is not None:
+        if self._try(lambda: self._make_sample(place)):
             self._opened()
 
     def _make_sample(self, place: Path) -> bool:
-        self._session.create_project(place.parent, "Sample")
+        if not self._session.create_project(place.parent, "Sample"):
+            return False
         source = resource_path("sample_project")
         train, test = source / "train", source / "test"
         # The first image comes with its cells, so that every step can be tried at once.
@@ -204,6 +213,7 @@ class ProjectCommands(QObject):
             if copy is None:
                 return
         progress = QProgressDialog(self.tr("Adding images..."), "", 0, 1, self._window)
+        progress.setLabel(Label(progress.labelText()))
         progress.setWindowTitle(self.tr("Add images"))
         progress.setWindowModality(Qt.WindowModality.WindowModal)
         progress.setCancelButton(None)
@@ -220,22 +230,20 @@ class ProjectCommands(QObject):
         progress.deleteLater()
         if report is not None and report.needs_attention:
             names = {image.id: image.name for image in self._session.require_project().images}
-            dialog = ImportReportDialog(report, self._window, names=names)
-            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            dialog.open()
+            leave_open(ImportReportDialog(report, self._window, names=names))
 
     def _ask_copy(self) -> bool | None:
-        box = QMessageBox(self._window)
-        box.setWindowTitle(self.tr("Add images"))
-        box.setText(self.tr("Copy the images into the project, or use them where they are?"))
-        box.setInformativeText(
-            self.tr("Copies keep the project complete when it is moved. Links need no room on the disk.")
+        box = MessageBox(
+            self._window,
+            self.tr("Add images"),
+            self.tr("Copy the images into the project, or use them where they are?"),
+            self.tr("Copies keep the project complete when it is moved. Links need no room on the disk."),
         )
         copy = box.addButton(self.tr("Copy"), QMessageBox.ButtonRole.AcceptRole)
         link = box.addButton(self.tr("Use where they are"), QMessageBox.ButtonRole.AcceptRole)
         box.addButton(QMessageBox.StandardButton.Cancel)
         box.setDefaultButton(copy)
-        box.exec()
+        ask(box)
         return True if box.clickedButton() is copy else False if box.clickedButton() is link else None
 
     def do_add_images(self) -> None:
@@ -253,7 +261,7 @@ class ProjectCommands(QObject):
         beside = [Path(folder).parent / name for name in ("masks", "labels", "mask", "label")]
         found = next((one for one in beside if one.is_dir() and one != Path(folder)), None)
         if found is not None:
-            answer = QMessageBox.question(
+            answer = MessageBox.ask(
                 self._window,
                 self.tr("Add images"),
                 self.tr("Beside the folder is one called {name}. Add the masks in it too?").format(name=found.name),
@@ -268,7 +276,11 @@ class ProjectCommands(QObject):
         if not removed:
             return
 
+        project = self._session.project
+
         def bring_back() -> None:
+            if self._session.project is not project:
+                return
             for one in reversed(removed):
                 self._done(self._session.restore, one)
 
@@ -282,7 +294,7 @@ class ProjectCommands(QObject):
         """Show what was removed from the project, to bring it back."""
         from app.dialogs.removed import RemovedDialog
 
-        RemovedDialog(self._session, self._window).exec()
+        ask(RemovedDialog(self._session, self._window))
 
     def relink_images(self, ids: Sequence[str]) -> None:
         """Ask where missing images are now."""
@@ -322,7 +334,7 @@ class ProjectCommands(QObject):
 
     def do_save_elsewhere(self) -> None:
         """Go on in another folder, when the present one cannot be written."""
-        project = self._session.require_project()
+        project = self._project_without_jobs()
         parent = QFileDialog.getExistingDirectory(self._window, self.tr("Save the project in another folder"))
         if parent:
             target = free_project_folder(Path(parent), project.name)
@@ -335,7 +347,7 @@ class ProjectCommands(QObject):
         """Save label images of all planes."""
         from app.pages.export_masks import ExportMasksDialog
 
-        ExportMasksDialog(self._session, self._window).exec()
+        ask(ExportMasksDialog(self._session, self._window))
 
     def do_export_picture(self) -> None:
         """Save what is shown, with its scale bar."""
@@ -350,12 +362,18 @@ class ProjectCommands(QObject):
 
     def do_rename_project(self) -> None:
         """Ask for another name."""
-        project = self._session.require_project()
+        project = self._project_without_jobs()
         name, ok = QInputDialog.getText(
             self._window, self.tr("Rename project"), self.tr("New name:"), text=project.name
         )
         if ok and name.strip():
             self._away(lambda: project.rename(name.strip()))
+
+    def _project_without_jobs(self) -> Project:
+        """Return the open project, whose folder is to change; raises CellSeg1Error while a job runs in it."""
+        project = self._session.require_project()
+        self._session.jobs.require_none(project)
+        return project
 
     def _away(self, call: Callable[[], Any]) -> None:
         """Do something that changes the project's folder, then show the project from its new place."""
@@ -368,6 +386,7 @@ class ProjectCommands(QObject):
             recent.remove(old)
         self._opened()
         session.project_changed.emit()
+        session.tell_damage()
 
     def do_duplicate_project(self) -> None:
         """Make a copy beside the project and open it."""
@@ -385,7 +404,7 @@ class ProjectCommands(QObject):
 
     def do_move_project(self) -> None:
         """Ask for another folder and move the project there."""
-        project = self._session.require_project()
+        project = self._project_without_jobs()
         parent = QFileDialog.getExistingDirectory(self._window, self.tr("Move the project into this folder"))
         if parent:
             self._away(lambda: project.move(Path(parent)))
@@ -402,10 +421,11 @@ class ProjectCommands(QObject):
         if not name:
             return
         path = Path(name) if Path(name).suffix else Path(name).with_suffix(_ARCHIVE)
-        self._session.save_now()
+        if not self._done(self._session.save_now):
+            return
         self._session.run(
             lambda: export_file(project, path, pack_linked=True),
-            lambda _done: self._window.say(self.tr("The project is in {file}.").format(file=path)),
+            lambda done: self._window.say(" ".join([self.tr("The project is in {file}.").format(file=path), *done])),
             self.tr("Exporting the project"),
         )
 
@@ -422,12 +442,16 @@ class ProjectCommands(QObject):
 
     def _import(self, path: Path) -> None:
         parent = self._parent()
-        self._session.run(lambda: import_file(path, parent), self.open_path, self.tr("Importing the project"))
+        self._session.run(lambda: import_file(path, parent), self._imported, self.tr("Importing the project"))
+
+    def _imported(self, folder: Path) -> None:
+        """Open what was imported, but not under a dialog that belongs to another project."""
+        self._window.when_free(lambda: self.open_path(folder))
 
     def do_trash_project(self) -> None:
         """Move the project to the computer's trash, after a question: this one the window cannot undo."""
-        project = self._session.require_project()
-        answer = QMessageBox.question(
+        project = self._project_without_jobs()
+        answer = MessageBox.ask(
             self._window,
             self.tr("Move project to trash"),
             self.tr(
@@ -435,16 +459,15 @@ class ProjectCommands(QObject):
                 "from there with the file manager."
             ).format(name=project.name),
         )
-        if answer != QMessageBox.StandardButton.Yes:
+        if answer != QMessageBox.StandardButton.Yes or not self._session.may_leave():
             return
         folder = project.folder
         self._session.close_project()
-        if self._try(lambda: (Project.trash(folder), True)[1]) is not None:
+        if self._done(Project.trash, folder):
             recent.remove(folder)
         self.fill_start_page()
 
     def do_close_project(self) -> None:
         """Close the project and show the start page."""
-        if self._session.jobs.running and not self._window.background.may_close():
-            return
-        self._session.close_project()
+        if self._session.may_leave():
+            self._session.close_project()

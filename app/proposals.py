@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from app.session import Session
     from cellseg1.masks import Box
 
-#: What the sliders change; every other setting of the choice is the run's.
-SLIDERS = ("pred_iou_thresh", "stability_score_thresh", "crop_nms_thresh", "min_cell_area", "max_cell_area")
 _MANY = 256
 
 
@@ -107,7 +105,7 @@ class Proposals(QObject):
     # ---- choosing
 
     def set_thresholds(self, **values: Any) -> None:
-        """Change slider values (see `SLIDERS`) and choose again; `changed` follows."""
+        """Change slider values and choose again; `changed` follows."""
         self.settings = dataclasses.replace(self.settings, **values)
         self._choose()
 

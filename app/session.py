@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +15,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.canvas.display import Display, auto_display
 from app.engine.client import Engines
 from app.engine.planes import with_axes
+from app.errands import Errands
 from app.jobs import Jobs
+from app.project.names import project_folder_of
 from app.project.project import Project, RemovedImage
 from app.proposals import Proposals
 from cellseg1.errors import CellSeg1Error
@@ -23,7 +28,6 @@ from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -32,11 +36,31 @@ if TYPE_CHECKING:
     from app.project.project import ImportReport, ProjectImage
     from cellseg1.masks import Box
 
+log = logging.getLogger(__name__)
 #: Decoded images kept, so that going back and forth between neighbours is immediate.
 _KEPT_IMAGES = 3
 _KEPT_BYTES = 1 << 30
+#: An image whose file has not been read after this time is said to be late.
+_READ_MS = 20_000
+#: What is being read at the end is waited for so long.
+_LAST_READ_SECONDS = 1.0
+#: What edits of the flags of a plane are called, on and off.
+_FLAG_EDITS = {
+    "training": ("Use for training", "Do not use for training"),
+    "checked": ("Mark as checked", "Mark as not checked"),
+}
 #: Operations on all cells of larger drawings are worked out in a thread.
 _QUICK_PIXELS, _QUICK_CELLS = 2_000_000, 250
+
+
+def is_project_at(project: Project, path: Path) -> bool:
+    """Whether a path, however it is written and through whatever links, means this open project."""
+    meant = project_folder_of(path)
+    if Path(os.path.abspath(meant)) == project.folder:  # noqa: PTH100 - links keep their own name
+        return True
+    with contextlib.suppress(OSError):
+        return meant.samefile(project.folder)
+    return False
 
 
 class Session(QObject):
@@ -62,13 +86,14 @@ class Session(QObject):
     storage_problem = Signal(str)
     #: What is going on with the drawing that takes a while; empty when it is done.
     waiting_changed = Signal(str)
-    _from_thread = Signal(object)
 
     def __init__(self, preferences: PreferencesStore, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.preferences = preferences
-        self.background = ThreadPoolExecutor(max_workers=2, thread_name_prefix="session")
-        self._from_thread.connect(self._call)
+        self.background = Errands(2, "session", self)
+        #: What is read for the eye: it is lost at the end without harm, and its file may be on a server that is away.
+        self.reading = Errands(2, "reading", self, seconds=_LAST_READ_SECONDS)
+        self.looking = Errands(1, "looking", self, seconds=_LAST_READ_SECONDS)
         self.engines = Engines(self)
         self.project: Project | None = None
         self.image_id: str | None = None
@@ -88,6 +113,14 @@ class Session(QObject):
         self._loading: str | None = None
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._unsubscribe: Callable[[], None] | None = None
+        #: How many sentences about the project's files were said.
+        self._told = 0
+        #: Projects that were left while jobs run in them: they stay open (and locked) until these have ended.
+        self._kept: list[Project] = []
+        #: Asks whether the open project may be left; set by the window.
+        self.ask_to_leave: Callable[[], bool] = lambda: True
+        #: Whether images are being added; the project stays open meanwhile.
+        self.adding = False
         #: What takes a while now, and lets no edit in between; empty: nothing.
         self.waiting = ""
         #: What is worked out in the thread of a long edit so that showing it is quick; set by who shows it.
@@ -105,27 +138,31 @@ class Session(QObject):
         done: Callable[[Any], None],
         name: str = "",
         failed: Callable[[], None] | None = None,
+        *,
+        by: Errands | None = None,
     ) -> None:
-        """Run `work` in a thread, then `done(result)` in the window's thread; an error becomes `problem`."""
-        future = self.background.submit(work)
+        """Run `work` in a thread, then `done(result)` in the window's thread; an error becomes `problem`.
 
-        def deliver(finished: Any) -> None:
-            if not finished.cancelled():
-                self._from_thread.emit((finished, done, name, failed))
+        Parameters
+        ----------
+        by
+            Whose threads: `background`, `reading` (an image that somebody waits for) or `looking` (what is nice to
+            know).  What hangs in one holds up nobody in another.
+        """
 
-        future.add_done_callback(deliver)
+        def tell(error: BaseException) -> None:
+            if failed is not None:
+                failed()
+            self._tell(error, name)
 
-    def _call(self, answer: tuple[Any, Callable[[Any], None], str, Callable[[], None] | None]) -> None:
-        future, done, name, failed = answer
-        error = future.exception()
-        if error is None:
-            done(future.result())
-            return
-        if failed is not None:
-            failed()
+        (by or self.background).run(work, done, tell)
+
+    def _tell(self, error: BaseException, name: str) -> None:
         import traceback
 
         details = "".join(traceback.format_exception(error))
+        if not isinstance(error, CellSeg1Error):
+            log.error("%s", details)
         sentence = (
             str(error)
             if isinstance(error, CellSeg1Error)
@@ -135,21 +172,67 @@ class Session(QObject):
 
     # ---- project
 
-    def create_project(self, parent: Path, name: str) -> None:
-        """Make a project folder and open it; raises CellSeg1Error."""
-        project = Project.create(parent, name)
-        self._use(project)
+    def may_leave(self) -> bool:
+        """Whether the open project may be left; asks what becomes of its jobs and of edits that are not saved.
 
-    def open_project(self, path: Path) -> None:
-        """Open a project folder or its JSON file; raises CellSeg1Error and then leaves the open project as it is."""
-        if self.project is not None and self.project.folder == (path if path.is_dir() else path.parent):
-            return
-        self._use(Project.open(path))
+        Every way to another project, to none, and out of the program goes through here.
+        """
+        return self.project is None or self.ask_to_leave()
+
+    def create_project(self, parent: Path, name: str) -> bool:
+        """Make a project folder and open it; False when the user wants to stay.  Raises CellSeg1Error."""
+        if not self.may_leave():
+            return False
+        self._use(Project.create(parent, name))
+        return True
+
+    def open_project(self, path: Path) -> bool:
+        """Open a project folder or its JSON file; False when the user wants to stay in the present one.
+
+        Raises
+        ------
+        CellSeg1Error
+            When it cannot be opened; the open project then is left as it is.
+        """
+        if self.project is not None and is_project_at(self.project, path):
+            return True
+        if self.project is not None and self._follow(self.project, path):
+            return True
+        kept = self._kept_at(path)
+        project = kept or Project.open(path)
+        if not self.may_leave():
+            if kept is None:
+                project.close()
+            return False
+        if kept is not None and kept not in self._kept:
+            # Its last job ended while the question was open.
+            project = Project.open(path)
+        self._use(project)
+        return True
+
+    def _follow(self, project: Project, path: Path) -> bool:
+        """Go on at a path if that is where something else has moved the open project."""
+        if project.is_there():
+            return False
+        try:
+            project.moved_to(project_folder_of(path))
+        except CellSeg1Error:
+            return False
+        self.project_changed.emit()
+        self.images_changed.emit()
+        return True
+
+    def _kept_at(self, path: Path) -> Project | None:
+        """Return the project at a path if it was left while its jobs go on."""
+        return next((project for project in self._kept if is_project_at(project, path)), None)
 
     def _use(self, project: Project) -> None:
         self.close_project()
+        if project in self._kept:
+            self._kept.remove(project)
+        else:
+            project.on_storage_problem(lambda sentence: self._storage_problem_of(project, sentence))
         self.project = project
-        project.on_storage_problem(self.storage_problem.emit)
         model = project.settings.get("model")
         known = [*project.models, *project.library_models()]
         self._model = next((one.path for one in known if model in (one.path.name, str(one.path))), None)
@@ -159,8 +242,8 @@ class Session(QObject):
         self.models_changed.emit()
         self.model_changed.emit()
         self.images_changed.emit()
-        for sentence in project.damage:
-            self.note.emit(sentence)
+        self._told = 0
+        self.tell_damage()
         self.jobs.look_for_interrupted()
         shown = project.settings.get("shown", {})
         ids = [image.id for image in project.images]
@@ -172,21 +255,56 @@ class Session(QObject):
             self.show_image(ids[0])
 
     def close_project(self) -> None:
-        """Write everything and let go of the project; nothing happens when none is open."""
+        """Write everything and let go of the project; it stays open unseen until its jobs have ended.
+
+        It asks nobody (see `may_leave`).  Nothing happens when none is open.
+        """
         self._remember_plane()
+        # What is still being read is for nobody.
+        self._generation += 1
+        self._loading = None
         self._drop_image()
         project, self.project = self.project, None
         self._images.clear()
-        if project is not None:
+        if project is None:
+            return
+        if self.jobs.of(project):
+            self._kept.append(project)
+        else:
             project.close()
-            self.project_changed.emit()
-            self.images_changed.emit()
+        self.project_changed.emit()
+        self.images_changed.emit()
+
+    def tell_damage(self) -> None:
+        """Say what was not whole in the project's files, or happened to them, and was not said yet."""
+        if self.project is not None:
+            new = self.project.damage[self._told :]
+            self._told += len(new)
+            for sentence in new:
+                self.note.emit(sentence)
+
+    def _storage_problem_of(self, project: Project, sentence: str) -> None:
+        """Pass on that a project cannot be written, or can be again; from any thread."""
+        if project is self.project:
+            self.storage_problem.emit(sentence)
+        elif sentence and project in self._kept:
+            self.problem.emit(sentence, "")
+
+    def job_over(self, project: Project) -> None:
+        """Close a project that was left and whose last job has ended."""
+        if project in self._kept and not self.jobs.of(project):
+            self._kept.remove(project)
+            project.close()
 
     def close(self) -> None:
         """End everything; the session cannot be used afterwards."""
         self.close_project()
         self.engines.close()
-        self.background.shutdown(wait=True, cancel_futures=True)
+        for project in self._kept:
+            project.close()
+        self._kept.clear()
+        for errands in (self.looking, self.reading, self.background):
+            errands.close()
 
     def require_project(self) -> Project:
         """Return the open project; raises CellSeg1Error when none is open."""
@@ -208,7 +326,11 @@ class Session(QObject):
         """
         project = self.require_project()
         before = {image.id for image in project.images}
-        report = project.add_images(paths, copy=copy, masks=masks, progress=progress)
+        self.adding = True
+        try:
+            report = project.add_images(paths, copy=copy, masks=masks, progress=progress)
+        finally:
+            self.adding = False
         self.images_changed.emit()
         new = [image.id for image in project.images if image.id not in before]
         if new and self.image_id is None and self._loading is None:
@@ -247,7 +369,7 @@ class Session(QObject):
                     project.describe_image(image_id, image)
                 next_one()
 
-            self.run(read, looked, self.tr("Looking at the images"))
+            self.run(read, looked, self.tr("Looking at the images"), by=self.reading)
 
         next_one()
 
@@ -273,6 +395,13 @@ class Session(QObject):
     def restore(self, removed: RemovedImage | Path) -> Path | str:
         """Bring back an image or a model that was removed; returns its id or path; raises CellSeg1Error."""
         project = self.require_project()
+        place = removed.folder if isinstance(removed, RemovedImage) else removed
+        if not place.is_relative_to(project.folder):
+            raise CellSeg1Error(
+                self.tr("{name} belongs to another project. Open that one first.").format(
+                    name=removed.name if isinstance(removed, RemovedImage) else removed.stem
+                )
+            )
         if isinstance(removed, RemovedImage):
             image_id = project.restore_image(removed)
             self.images_changed.emit()
@@ -306,7 +435,26 @@ class Session(QObject):
             except CellSeg1Error as error:
                 return error
 
-        self.run(load, lambda image: self._show(generation, entry, image, z, t), self.tr("Opening the image"))
+        QTimer.singleShot(_READ_MS, self, lambda: self._no_answer(generation, entry))
+        self.run(
+            load,
+            lambda image: self._show(generation, entry, image, z, t),
+            self.tr("Opening the image"),
+            by=self.reading,
+        )
+
+    def _no_answer(self, generation: int, entry: ProjectImage) -> None:
+        """Say that a file has not been read yet; when it is, it is shown unless another image was chosen."""
+        if generation != self._generation or self._loading != entry.id:
+            return
+        self._drop_image()
+        self.image_id = entry.id
+        self.image_problem = self.tr(
+            "{name} has not been read for {n} seconds: its disk or file server may be away. It is shown as soon as it "
+            "answers; other images can be opened meanwhile."
+        ).format(name=entry.name, n=_READ_MS // 1000)
+        self.image_changed.emit()
+        self.note.emit(self.image_problem)
 
     def _show(self, generation: int, entry: ProjectImage, image: Image | CellSeg1Error, z: int, t: int) -> None:
         if generation != self._generation or self.project is None:
@@ -342,6 +490,7 @@ class Session(QObject):
             self._unsubscribe = self.document.subscribe(self._edited)
         self.display = Display.from_dict(entry.display) if entry.display else auto_display(self.plane, image.is_colour)
         self.image_changed.emit()
+        self.tell_damage()
         self.project.set_setting("shown", {"image": entry.id, "z": self.z, "t": self.t})
 
     def _readable_instead(self, image_id: str) -> str | None:
@@ -405,12 +554,6 @@ class Session(QObject):
             self.show_image(found)
         return found is not None
 
-    def channel_values(self, x: int, y: int) -> tuple[float, ...]:
-        """Return the pixel's values, one per channel."""
-        if self.plane is None or not (0 <= y < self.plane.shape[0] and 0 <= x < self.plane.shape[1]):
-            return ()
-        return tuple(float(value) for value in np.atleast_1d(self.plane[y, x]))
-
     # ---- document
 
     def _edited(self, change: Change) -> None:
@@ -421,6 +564,7 @@ class Session(QObject):
     def _remember_plane(self) -> None:
         """Bring the project's list up to date with the shown document (cells, flags) and the display."""
         self._remember.stop()
+        self.tell_damage()
         if self.project is None or self.image_id is None or self.project.read_only:
             return
         if self.display is not None:
@@ -504,15 +648,47 @@ class Session(QObject):
             self.project.flush()
             self.note.emit(self.tr("Everything is saved."))
 
+    def set_flag(self, image_id: str, flag: str, value: bool) -> int:
+        """Use an image for training or mark it as checked, or not, as its list does; returns on how many planes.
+
+        Of a stack that means the planes on which there is something: used for training are those with cells, checked
+        those with cells or a prediction, and taken back it is wherever it was set.  Where there is nothing yet, it is
+        the shown plane, or the first.
+
+        Raises
+        ------
+        CellSeg1Error
+            When the image or a drawing cannot be read.
+        """
+        project = self.require_project()
+        project.require_writable()
+        self._remember_plane()
+        first = (self.z, self.t) if image_id == self.image_id else (0, 0)
+        entry = project.image(image_id)
+        if not entry.n_z:
+            # Its planes are not known before it was read.
+            project.document(image_id, *first)
+        noted = {(int(z), int(t)): note for key, note in entry.planes.items() for z, t in [key.split(",")]}
+        telling = (flag,) if not value else ("cells",) if flag == "training" else ("cells", "predicted", "checked")
+        planes = sorted(place for place, note in noted.items() if any(note.get(one) for one in telling))
+        if not planes and value:
+            planes = [first]
+        for z, t in planes:
+            document = project.document(image_id, z, t)
+            document.set_attribute(_FLAG_EDITS[flag][0 if value else 1], flag, value)
+            project.update_plane(image_id, z, t, document)
+        self.image_state_changed.emit(image_id)
+        return len(planes)
+
     def set_training(self, use: bool) -> None:
         """Use the shown plane for training, or not; an edit that can be undone."""
         if self.document is not None:
-            self.document.set_attribute("Use for training" if use else "Do not use for training", "training", use)
+            self.document.set_attribute(_FLAG_EDITS["training"][0 if use else 1], "training", use)
 
     def set_checked(self, checked: bool) -> None:
         """Mark the shown plane as checked; an edit that can be undone."""
         if self.document is not None:
-            self.document.set_attribute("Mark as checked" if checked else "Mark as not checked", "checked", checked)
+            self.document.set_attribute(_FLAG_EDITS["checked"][0 if checked else 1], "checked", checked)
 
     # ---- model
 

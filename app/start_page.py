@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import (
 from app.theme import BIG_ICON, GAP, MARGIN, WIDE, app_icon, heading
 from app.widgets.cards import ChoiceCard, Columns, Recent, RecentCard, is_missing
 from app.widgets.file_drop import FileDrop
+from app.widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ class StartPage(QWidget):
         column.addLayout(self._recent_head())
         self.recent = Columns(3)
         column.addWidget(self.recent)
-        self._none = QLabel(self.tr("The projects you work on appear here."))
+        self._none = Label(self.tr("The projects you work on appear here."))
         self._none.setProperty("secondary", True)
         self._none.setWordWrap(True)
         column.addWidget(self._none)
@@ -84,11 +84,11 @@ class StartPage(QWidget):
         self.setFocusProxy(self.sample_button)
 
     def _head(self) -> QHBoxLayout:
-        sign = QLabel()
+        sign = Label()
         sign.setPixmap(app_icon().pixmap(QSize(BIG_ICON, BIG_ICON), self.devicePixelRatioF()))
-        title = QLabel(self.tr("CellSeg1 Studio"))
+        title = Label(self.tr("CellSeg1 Studio"))
         title.setFont(heading(self.font(), 3))
-        text = QLabel(self.tr("Outline a few dozen cells in one image, and find the cells in all the others."))
+        text = Label(self.tr("Outline a few dozen cells in one image, and find the cells in all the others."))
         text.setProperty("secondary", True)
         text.setWordWrap(True)
         words = QVBoxLayout()
@@ -120,7 +120,7 @@ class StartPage(QWidget):
         return choices
 
     def _recent_head(self) -> QHBoxLayout:
-        title = QLabel(self.tr("Recent projects"))
+        title = Label(self.tr("Recent projects"))
         title.setFont(heading(self.font(), 0))
         self.import_button = QPushButton(self.tr("Import a project file..."))
         self.import_button.setProperty("quiet", True)

@@ -119,8 +119,11 @@ class PixelRuns:
         for count in (n_groups, n_groups, n_groups, n_runs, n_runs, n_runs):
             values, at = _from_bytes(data, at, count)
             columns.append(values)
+        if n_runs > shape[0] * shape[1] or n_groups > n_runs:
+            raise ValueError("more than there are pixels")
         counts = columns[2].astype(np.int64)
-        if at != len(data) or (counts < 1).any() or int(counts.sum()) != n_runs:
+        # The sum of huge numbers could be anything.
+        if at != len(data) or ((counts < 1) | (counts > n_runs)).any() or int(counts.sum()) != n_runs:
             raise ValueError("counts do not agree")
         old, new = (np.repeat(_sums(column), counts) for column in columns[:2])
         y, x, length = (_sums(column) for column in columns[3:])
@@ -128,10 +131,13 @@ class PixelRuns:
         if n_runs and (
             min(int(column.min()) for column in (y, x, length - 1, old, new)) < 0
             or int(y.max()) >= shape[0]
+            or max(int(x.max()), int(length.max())) > shape[1]
             or int((x + length).max()) > shape[1]
             or max(int(old.max()), int(new.max())) > highest
         ):
             raise ValueError("outside the image")
+        if n_runs and _overlap(y * shape[1] + x, length):
+            raise ValueError("runs lie over each other")
         return cls(y, x, length, old.astype(np.int32), new.astype(np.int32))
 
     def found_in(self, labels: Ids, ids: Ids) -> bool:
@@ -190,6 +196,13 @@ class PixelRuns:
                 values = np.zeros(len(parts), np.int32)
                 values[1::2] = ids[a:b]
                 np.copyto(view, np.repeat(values, parts).reshape(where.shape), where=where)
+
+
+def _overlap(start: Longs, length: Longs) -> bool:
+    """Whether two runs have a pixel in common."""
+    order = np.argsort(start, kind="stable")
+    first, size = start[order], length[order]
+    return bool((first[:-1] + size[:-1] > first[1:]).any())
 
 
 def _differences(values: NDArray[np.int32] | Longs) -> NDArray[np.uint64]:

@@ -20,6 +20,10 @@ VERSION = 1
 """First byte of every payload."""
 
 _LENGTH = struct.Struct("<I")
+LONGEST_TEXT = 32 << 20
+"""Bytes of names and attributes of a step or a stored drawing."""
+_PER_PIXEL = 32
+"""Bytes of runs for every pixel of the plane, at most."""
 
 
 class HistoryError(CellSeg1Error, ValueError):
@@ -142,19 +146,54 @@ class Content:
                 "The drawing itself is unchanged."
             )
         try:
-            data = zlib.decompress(payload[1:])
+            data = inflate(payload[1:], LONGEST_TEXT + _PER_PIXEL * shape[0] * shape[1])
             (length,) = _LENGTH.unpack_from(data)
-            head = json.loads(data[_LENGTH.size : _LENGTH.size + length])
+            head = read_text(data[_LENGTH.size : _LENGTH.size + length], length)
             if tuple(head["shape"]) != tuple(shape):
                 raise ValueError("another size")  # noqa: TRY301 - one place says it in words
             body = data[_LENGTH.size + length :]
             runs = PixelRuns.unpack(body, shape) if body else PixelRuns.gather([])
-            attributes = {str(key): (before, after) for key, (before, after) in head["attributes"].items()}
+            attributes = {
+                str(key): (usable_attribute(key, before), usable_attribute(key, after))
+                for key, (before, after) in head["attributes"].items()
+            }
             return cls(str(head["name"]), runs, attributes)
-        except (zlib.error, struct.error, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+        except Exception as error:  # whatever it is, it is damage
             raise HistoryError(
                 "A step of the history is damaged or belongs to another image. The drawing itself is unchanged."
             ) from error
+
+
+def inflate(data: bytes, most: int) -> bytes:
+    """Return what was compressed; ValueError when it is more than `most` bytes, or cut short."""
+    unpacking = zlib.decompressobj()
+    found = unpacking.decompress(data, most + 1)
+    if len(found) > most:
+        raise ValueError("it is larger than the drawing can be")
+    if not unpacking.eof:
+        raise ValueError("it is cut short")
+    return found
+
+
+def read_text(text: bytes, length: int) -> dict[str, Any]:
+    """Return the JSON object before the runs; ValueError when it is none."""
+    if length != len(text) or length > LONGEST_TEXT:
+        raise ValueError("its text is cut short or too long")
+    head = json.loads(text)
+    if not isinstance(head, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - of a file, not of an argument
+    return head
+
+
+def usable_attribute(key: str, value: Any) -> Any:
+    """Return a stored attribute, None when it is one that this program gives a meaning and cannot have this value."""
+    if key in ("checked", "training"):
+        return value if isinstance(value, bool) else None
+    if key == "region":
+        good = isinstance(value, list) and len(value) == 4
+        good = good and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
+        return value if good and all(abs(one) < 1 << 31 for one in value) else None
+    return value
 
 
 def plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    pass
 
 Box: TypeAlias = tuple[int, int, int, int]
 """(top, left, bottom, right), ends excluded."""
@@ -32,15 +32,6 @@ def grow(box: Box, by: int, shape: tuple[int, int]) -> Box:
     """Return the box enlarged by `by` pixels on every side, within the image."""
     top, left, bottom, right = box
     return max(0, top - by), max(0, left - by), min(shape[0], bottom + by), min(shape[1], right + by)
-
-
-def united(boxes: Iterable[Box | None]) -> Box | None:
-    """Return the smallest box around all boxes that are not None."""
-    some = [box for box in boxes if box is not None]
-    if not some:
-        return None
-    tops, lefts, bottoms, rights = zip(*some, strict=True)
-    return min(tops), min(lefts), max(bottoms), max(rights)
 
 
 class Viewport:

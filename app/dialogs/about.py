@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QPlainTextEdit,
     QSplitter,
     QTableWidget,
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
 from app.dialogs.base import Dialog, scrolling, sentence, title_label
 from app.dialogs.licences import own_licence, packages
 from app.theme import BIG_ICON, GAP, MARGIN, TIGHT, app_icon
+from app.widgets.plain import Label, plain_tip
 from cellseg1._version import __version__
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class AboutDialog(Dialog):
         return f"CellSeg1 Studio {__version__}, Python {platform.python_version()}, Qt {qt}, {platform.platform()}"
 
     def _head(self) -> QHBoxLayout:
-        picture = QLabel()
+        picture = Label()
         picture.setPixmap(app_icon().pixmap(BIG_ICON, BIG_ICON))
         name = title_label(self.tr("CellSeg1 Studio"), 2)
         version = sentence(self.tr("Version {version}").format(version=__version__), quiet=True, selectable=True)
@@ -140,7 +140,7 @@ class AboutDialog(Dialog):
         for row, package in enumerate(self._packages):
             for column, text in enumerate((package.name, package.version, package.licence)):
                 item = QTableWidgetItem(text)
-                item.setToolTip(text)
+                item.setToolTip(plain_tip(text))
                 self.table.setItem(row, column, item)
         if self._packages:
             self.table.setCurrentCell(0, 0)

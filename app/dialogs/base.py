@@ -9,6 +9,8 @@ from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.theme import GAP, MARGIN, heading
+from app.widgets.plain import Label, plain_title
+from app.widgets.showing import screen_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +35,7 @@ class Dialog(QDialog):
         self, parent: QWidget | None, title: str, columns: int = 64, rows: int = 0, *, scroll: bool = False
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle(title)
+        self.setWindowTitle(plain_title(title))
         self.setAccessibleName(title)
         self._wish = (columns, rows)
         outer = QVBoxLayout(self)
@@ -64,7 +66,7 @@ class Dialog(QDialog):
         least = super().sizeHint()
         metrics = self.fontMetrics()
         columns, rows = self._wish
-        room = self.screen().availableGeometry().size() * 0.92
+        room = screen_room(self).size() * 0.92
         width = max(least.width(), metrics.averageCharWidth() * columns)
         width = min(width, room.width())
         layout = self.layout()
@@ -127,7 +129,7 @@ class Dialog(QDialog):
 
 def title_label(text: str, steps: int = 0) -> QLabel:
     """Return a label for a heading."""
-    label = QLabel(text)
+    label = Label(text)
     label.setFont(heading(label.font(), steps))
     label.setWordWrap(True)
     return label
@@ -135,9 +137,8 @@ def title_label(text: str, steps: int = 0) -> QLabel:
 
 def sentence(text: str = "", *, quiet: bool = False, selectable: bool = False) -> QLabel:
     """Return a label for a sentence, which wraps."""
-    label = QLabel(text)
+    label = Label(text)
     label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
     if quiet:
         label.setProperty("secondary", True)
     if selectable:

@@ -25,26 +25,50 @@ class CloseChoice(Enum):
 class CloseDuringJobDialog(Dialog):
     """Keep running in the background, stop and resume later, or stay.
 
+    Parameters
+    ----------
+    titles
+        What the jobs are called.
+    tray
+        Whether there are icons beside the clock.
+    leaving
+        Whether only the project is left, and the window stays.
+    saved
+        Whether all that was drawn is on the disk.
+
     Attributes
     ----------
     choice
         The answer, `CloseChoice.CANCEL` until one is given.
     """
 
-    def __init__(self, titles: Sequence[str], parent: QWidget | None = None, *, tray: bool = True) -> None:
+    def __init__(
+        self,
+        titles: Sequence[str],
+        parent: QWidget | None = None,
+        *,
+        tray: bool = True,
+        leaving: bool = False,
+        saved: bool = True,
+    ) -> None:
         super().__init__(parent, self.tr("A job is running"), columns=60, scroll=True)
         self.choice = CloseChoice.CANCEL
         self.body.addWidget(title_label(", ".join(titles), 1))
-        self.body.addWidget(sentence(self.tr("What you have drawn is saved. What should happen to the job?")))
+        question = self.tr("What should happen to the job?")
+        if saved:
+            question = self.tr("What you have drawn is saved.") + " " + question
+        self.body.addWidget(sentence(question))
         self.body.addSpacing(GAP)
         keep = (
-            self.tr("The window hides; its icon beside the clock, or starting the program again, brings it back.")
+            self.tr("It goes on at the top right of the window, and its results go into its own project.")
+            if leaving
+            else self.tr("The window hides; its icon beside the clock, or starting the program again, brings it back.")
             if tray
             else self.tr("The window hides; starting the program again brings it back.")
         )
         self.background_button = self._option(self.tr("Keep running in the background"), keep, CloseChoice.BACKGROUND)
         self.body.addSpacing(GAP)
-        later = self.tr("A training goes on where it was when you open the project again; finished images are kept.")
+        later = self.tr("A training can go on where it was when you open the project again; finished images are kept.")
         self.stop_button = self._option(self.tr("Stop and resume later"), later, CloseChoice.STOP)
         self.cancel_button = self.add_button(self.tr("Cancel"), Role.RejectRole)
         self.background_button.setProperty("primary", True)

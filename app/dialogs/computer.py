@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QStackedWidget,
     QVBoxLayout,
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 from app.dialogs.base import Dialog, Role, scrolling, sentence, title_label
 from app.theme import GAP, MARGIN, TIGHT, WIDE, tabular
 from app.widgets.empty_state import Sign
+from app.widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -170,7 +170,7 @@ class ComputerCheckDialog(Dialog):
             column.addWidget(sentence(self.tr("Why not a GPU: {why}").format(why=why), selectable=True))
         row = QHBoxLayout()
         row.setSpacing(GAP)
-        name = QLabel(self.tr("&Device"))
+        name = Label(self.tr("&Device"))
         self.device = QComboBox()
         self.device.setAccessibleName(self.tr("Device"))
         self.device.setToolTip(self.tr("What trainings and predictions run on from now on"))
@@ -270,7 +270,7 @@ class ComputerCheckDialog(Dialog):
             value.setAccessibleName(f"{name}: {text}")
             top = Qt.AlignmentFlag.AlignTop
             grid.addWidget(sign, number, 0, top)
-            title = QLabel(name)
+            title = Label(name)
             grid.addWidget(title, number, 1, top)
             grid.addWidget(value, number, 2)
         return grid

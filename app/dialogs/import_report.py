@@ -11,6 +11,8 @@ from PySide6.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTableW
 from app.dialogs.base import Dialog, sentence, title_label
 from app.library_words import shown
 from app.theme import icon, tabular
+from app.widgets.plain import plain_tip
+from cellseg1.tables import joined_by_tabs, safe_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +71,9 @@ class ImportReportDialog(Dialog):
         problems = sum(line.problem for line in self._lines)
         self.body.addWidget(title_label(self.summary(), 1))
         if problems:
-            what_to_do = self.tr("Your files are as they were. Mend what is listed first, then add it again.")
+            what_to_do = self.tr(
+                "Your files are as they were. Correct the files at the top of the list, then add them again."
+            )
             self.body.addWidget(sentence(what_to_do, quiet=True))
         self.only_problems = QCheckBox(self.tr("Show only what needs attention"))
         self.only_problems.toggled.connect(self._fill)
@@ -129,8 +133,8 @@ class ImportReportDialog(Dialog):
 
     def text(self) -> str:
         """Return the summary and the table as tab-separated text."""
-        rows = ["\t".join((one.file, str(one.cells or ""), one.text)) for one in self._lines]
-        return "\n".join([self.summary(), *rows])
+        rows = [(safe_cell(one.file), one.cells or "", safe_cell(one.text)) for one in self._lines]
+        return f"{self.summary()}\n{joined_by_tabs(rows)}"
 
     def _fill(self) -> None:
         lines = [line for line in self._lines if line.problem or not self.only_problems.isChecked()]
@@ -140,7 +144,7 @@ class ImportReportDialog(Dialog):
             cells = locale.toString(line.cells) if line.cells is not None else ""
             for column, text in enumerate((line.file, cells, line.text)):
                 item = QTableWidgetItem(text)
-                item.setToolTip(text)
+                item.setToolTip(plain_tip(text))
                 if column == 1:
                     item.setFont(figures)
                     item.setTextAlignment(_RIGHT)

@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -31,6 +30,7 @@ from app.dialogs.base import Dialog, Role, sentence, title_label
 from app.dialogs.path_field import FolderField
 from app.theme import GAP, MARGIN, TIGHT, icon
 from app.widgets.file_drop import FileDrop
+from app.widgets.plain import Label, plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +116,7 @@ class NewProjectDialog(Dialog):
         grid.setVerticalSpacing(GAP)
         grid.setColumnStretch(1, 1)
         for row, (text, widget) in enumerate(((self.tr("&Name"), self.name), (self.tr("&Place"), self.place))):
-            label = QLabel(text)
+            label = Label(text)
             label.setBuddy(widget)
             grid.addWidget(label, row, 0)
             grid.addWidget(widget, row, 1)
@@ -136,7 +136,7 @@ class NewProjectDialog(Dialog):
         self.list.setMinimumHeight(self.fontMetrics().lineSpacing() * 6)
         delete = QShortcut(QKeySequence(Qt.Key.Key_Delete), self.list, context=Qt.ShortcutContext.WidgetShortcut)
         delete.activated.connect(self._remove)
-        empty = QLabel(self.tr("Drop images or a folder here. You can also add them later."))
+        empty = Label(self.tr("Drop images or a folder here. You can also add them later."))
         empty.setWordWrap(True)
         empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         empty.setProperty("secondary", True)
@@ -197,7 +197,7 @@ class NewProjectDialog(Dialog):
     def _masks(self) -> QGridLayout:
         self.masks = FolderField(self.tr("Folder of masks"), placeholder=self.tr("None"))
         self.masks.setToolTip(self.tr("Masks are paired with the images by their names"))
-        label = QLabel(self.tr("&Masks (optional)"))
+        label = Label(self.tr("&Masks (optional)"))
         label.setBuddy(self.masks)
         grid = QGridLayout()
         grid.setHorizontalSpacing(MARGIN)
@@ -219,7 +219,7 @@ class NewProjectDialog(Dialog):
             self._images.append(path)
             folder = path.is_dir()
             item = QListWidgetItem(icon("folder" if folder else "image"), str(path))
-            item.setToolTip(str(path))
+            item.setToolTip(plain_tip(str(path)))
             self.list.addItem(item)
         if paths and not self._touched:
             first = paths[0]

@@ -26,7 +26,6 @@ def words() -> dict[str, Words]:
     computing = translate("PreferencesDialog", "Computing")
     return {
         "theme": Words(look, translate("PreferencesDialog", "Theme")),
-        "units": Words(look, translate("PreferencesDialog", "Lengths and areas in")),
         "brush_size": Words(drawing, translate("PreferencesDialog", "Brush size"), unit="px"),
         "overlay_mode": Words(drawing, translate("PreferencesDialog", "Show masks as")),
         "overlay_opacity": Words(drawing, translate("PreferencesDialog", "Opacity of the masks"), unit="%"),
@@ -51,7 +50,7 @@ def words() -> dict[str, Words]:
             translate("PreferencesDialog", "Compute on"),
             translate("PreferencesDialog", "The computer check says what there is, and why something cannot be used."),
         ),
-        "closing_during_job": Words(computing, translate("PreferencesDialog", "Closing the window during a job")),
+        "closing_during_job": Words(computing, translate("PreferencesDialog", "Leaving while a job runs")),
     }
 
 
@@ -62,8 +61,6 @@ def options() -> dict[tuple[str, str], str]:
         ("theme", "system"): translate("PreferencesDialog", "Like the system"),
         ("theme", "light"): translate("PreferencesDialog", "Light"),
         ("theme", "dark"): translate("PreferencesDialog", "Dark"),
-        ("units", "um"): translate("PreferencesDialog", "Micrometres, where the pixel size is known"),
-        ("units", "px"): translate("PreferencesDialog", "Pixels"),
         ("overlay_mode", "fill"): translate("PreferencesDialog", "Filled"),
         ("overlay_mode", "outline"): translate("PreferencesDialog", "Outlines"),
         ("overlay_mode", "none"): translate("PreferencesDialog", "Not at all"),

@@ -9,9 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QGridLayout,
-    QLabel,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +19,8 @@ from app.dialogs.path_field import FolderField
 from app.dialogs.preference_words import Words, options, words
 from app.preferences import Preferences
 from app.theme import GAP, MARGIN, WIDE, tabular
+from app.widgets.number_field import NumberField
+from app.widgets.plain import Label, plain_tip
 from cellseg1.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ _HIDDEN = {"layouts", "last_folder", "tour_done"}
 _NUMBERS: dict[str, tuple[float, float, float, int, float]] = {
     "brush_size": (1, 1000, 1, 0, 1),
     "overlay_opacity": (0, 100, 5, 0, 100),
-    "outline_width": (0.5, 16, 0.5, 1, 1),
+    "outline_width": (1, 16, 1, 0, 1),
 }
 
 
 class PreferencesDialog(Dialog):
-    """Theme, units, drawing, folders, device, questions.
+    """Theme, drawing, folders, device, questions.
 
     Parameters
     ----------
@@ -115,19 +115,22 @@ class PreferencesDialog(Dialog):
             known = self._words(name)
             label, widget = known.label, self._field(name, hint)
             widget.setAccessibleName(label)
-            widget.setToolTip(known.help or label)
+            widget.setToolTip(plain_tip(known.help or label))
             self.fields[name] = widget
             if isinstance(widget, QCheckBox):
                 widget.setText(label)
                 grid.addWidget(widget, row, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
             else:
-                title_of = QLabel(label)
+                title_of = Label(label)
                 title_of.setWordWrap(True)
                 title_of.setBuddy(widget)
                 grid.addWidget(title_of, row, 0)
                 wide = isinstance(widget, FolderField)
                 grid.addWidget(widget, row, 1, Qt.AlignmentFlag(0) if wide else Qt.AlignmentFlag.AlignLeft)
             row += 1
+            if isinstance(widget, NumberField):
+                grid.addWidget(widget.hint, row, 1)
+                row += 1
             if known.help:
                 grid.addWidget(sentence(known.help, quiet=True), row, 0 if isinstance(widget, QCheckBox) else 1, 1, 2)
                 row += 1
@@ -165,9 +168,9 @@ class PreferencesDialog(Dialog):
         box.clicked.connect(lambda on: self._set(name, on))
         return box
 
-    def _number(self, name: str) -> QDoubleSpinBox:
+    def _number(self, name: str) -> NumberField:
         low, high, step, decimals, factor = _NUMBERS.get(name, (0, 1e6, 1, 2, 1))
-        spin = QDoubleSpinBox()
+        spin = NumberField()
         spin.setFont(tabular(spin.font()))
         spin.setRange(low, high)
         spin.setSingleStep(step)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.dialogs.base import Dialog, scrolling, sentence, title_label
 from app.theme import GAP, MARGIN, TIGHT, WIDE, icon
+from app.widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ class ShortcutsDialog(Dialog):
         for number, one in enumerate(keys.split(" / ")):
             if number:
                 row.addWidget(sentence("/", quiet=True))
-            cap = QLabel(one)
+            cap = Label(one)
             cap.setProperty("key", True)
             row.addWidget(cap)
         row.addStretch(1)

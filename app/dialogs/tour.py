@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import shiboken6
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.theme import GAP, MARGIN, RADIUS, colours, heading
+from app.widgets.plain import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 _EDGE = 6
 _AWAY = 12
@@ -39,63 +40,6 @@ class TourStep:
     prepare: Callable[[], None] | None = None
 
 
-def sample_steps(
-    targets: Mapping[str, QWidget | None], prepare: Mapping[str, Callable[[], None]] | None = None
-) -> list[TourStep]:
-    """Return the five steps of the sample tour.
-
-    Parameters
-    ----------
-    targets, prepare
-        By the names "annotate", "train", "predict", "review", "measure": what to point at, and what to do first.
-    """
-    words = (
-        (
-            "annotate",
-            QCoreApplication.translate("Tour", "Outline some cells"),
-            QCoreApplication.translate(
-                "Tour",
-                "Paint each cell with the brush (B), or click it (C). A few dozen cells in one image are enough. "
-                "Every stroke is saved at once and can be undone.",
-            ),
-        ),
-        (
-            "train",
-            QCoreApplication.translate("Tour", "Train a model"),
-            QCoreApplication.translate(
-                "Tour",
-                "The program learns from your cells on this computer, in some minutes. You can go on drawing "
-                "meanwhile, and stop at any time and keep what was learnt.",
-            ),
-        ),
-        (
-            "predict",
-            QCoreApplication.translate("Tour", "Find the cells on the other images"),
-            QCoreApplication.translate(
-                "Tour", "What is found is a proposal. The sliders change it at once, without computing it again."
-            ),
-        ),
-        (
-            "review",
-            QCoreApplication.translate("Tour", "Accept and correct"),
-            QCoreApplication.translate(
-                "Tour",
-                "Accept what is right, correct the rest with the same tools, and mark the image as checked. "
-                "A corrected image can join the training.",
-            ),
-        ),
-        (
-            "measure",
-            QCoreApplication.translate("Tour", "Measure"),
-            QCoreApplication.translate(
-                "Tour", "Compare with a truth if you have one, and save a table of all cells, in pixels or micrometres."
-            ),
-        ),
-    )
-    first = prepare or {}
-    return [TourStep(targets.get(name), text, title, first.get(name)) for name, title, text in words]
-
-
 class TourOverlay(QWidget):
     """Lies over a window, darkens all but the part it speaks of, and says one thing at a time.
 
@@ -115,12 +59,12 @@ class TourOverlay(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._bubble = QFrame(self)
         self._bubble.setProperty("card", True)
-        self._title = QLabel()
+        self._title = Label()
         self._title.setFont(heading(self._title.font(), 1))
         self._title.setWordWrap(True)
-        self._text = QLabel()
+        self._text = Label()
         self._text.setWordWrap(True)
-        self._place = QLabel()
+        self._place = Label()
         self._place.setProperty("secondary", True)
         self.skip_button = QPushButton(self.tr("Skip"))
         self.skip_button.setProperty("quiet", True)

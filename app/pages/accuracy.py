@@ -11,7 +11,6 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QMenu,
     QProgressBar,
     QPushButton,
@@ -31,6 +30,7 @@ from app.theme import GAP, TIGHT, heading, icon, tabular
 from app.widgets.banner import Banner
 from app.widgets.errors import show_error
 from app.widgets.panel import Panel
+from app.widgets.plain import Label, plain_tip
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error
 from cellseg1.evaluation import Report
@@ -96,7 +96,7 @@ class AccuracyTab(Panel):
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName(self.tr("Progress of the comparison"))
-        self.progress_line = QLabel()
+        self.progress_line = Label()
         self.progress_line.setProperty("secondary", True)
         self.progress_line.setWordWrap(True)
         self.progress_area = QWidget()
@@ -113,10 +113,10 @@ class AccuracyTab(Panel):
         layout = QVBoxLayout(self.result)
         layout.setContentsMargins(0, GAP, 0, 0)
         layout.setSpacing(GAP)
-        self.headline = QLabel()
+        self.headline = Label()
         self.headline.setFont(tabular(heading(self.font(), 2)))
         self.headline.setToolTip(self.tr("Share of cells found right: found / (found + missed + invented)"))
-        self.subline = QLabel()
+        self.subline = Label()
         self.subline.setProperty("secondary", True)
         self.subline.setWordWrap(True)
         self.curve = ApCurve()
@@ -198,7 +198,7 @@ class AccuracyTab(Panel):
         self.go_button.setVisible(bool(lacking and step))
         self.go_button.setText(names.get(step, ""))
         self.go_button.setAccessibleName(names.get(step, ""))
-        self.go_button.setToolTip(names.get(step, ""))
+        self.go_button.setToolTip(plain_tip(names.get(step, "")))
         there = self.report is not None
         self.result.setVisible(there)
         self.mistakes.setVisible(there)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from app.pages.ap_curve import CurveColours, paint_curve
 from cellseg1.errors import OutputError
 from cellseg1.evaluation import ImageScore, Report
 from cellseg1.files import write_bytes
+from cellseg1.tables import csv_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,15 +87,14 @@ def write_csv(path: Path, report: Report) -> None:
     OutputError
         When the file cannot be written.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
     kinds = ("missed", "invented", "split", "merged")
     levels = report.thresholds
     single = ("precision", "recall", "f1", "pq", "seg")
-    writer.writerow(["image", *(f"ap_{level:.2f}" for level in levels), *single, "n_true", "n_predicted", *kinds])
+    head = ["image", *(f"ap_{level:.2f}" for level in levels), *single, "n_true", "n_predicted", *kinds]
+    rows: list[list[object]] = [list(head)]
     for image in report.images:
         found = counts(image)
-        writer.writerow(
+        rows.append(
             [
                 image.name,
                 *(f"{image.ap[level]:.6f}" for level in levels),
@@ -108,7 +106,7 @@ def write_csv(path: Path, report: Report) -> None:
         )
     number = len(report.images)
     each = [counts(image) for image in report.images]
-    writer.writerow(
+    rows.append(
         [
             "mean",
             *(f"{report.ap[level]:.6f}" for level in levels),
@@ -117,8 +115,7 @@ def write_csv(path: Path, report: Report) -> None:
             *(f"{sum(one[kind] for one in each) / number:.6g}" for kind in kinds),
         ]
     )
-    # The mark at the beginning makes Excel read names with umlauts correctly.
-    write_bytes(path, text.getvalue().encode("utf-8-sig"))
+    write_bytes(path, csv_bytes(rows))
 
 
 def _totals(report: Report) -> tuple[list[int], list[int]]:

@@ -12,7 +12,7 @@ import numpy as np
 from app.pages.planes import Plane, choose, drawn_planes, is_stack, plane_title, predicted_planes, shape_of
 from cellseg1.errors import MaskError, PairingError
 from cellseg1.evaluation import ImageScore, Mistake, evaluate_labels
-from cellseg1.masks import list_images, pair_by_name, read_mask
+from cellseg1.masks import list_folder, look_at_labels, pair_by_name, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,11 +152,13 @@ def _nothing_drawn(truth: Side, any_drawn: bool) -> str:
     return "No cells are drawn yet. Draw or accept cells on an image, or choose a folder of masks as the truth."
 
 
-def _files(folder: Path) -> list[Path]:
-    found = list_images(folder)
+def _files(folder: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the masks of a folder, and sentences that name what was left out."""
+    listing = list_folder(folder)
+    found = listing.masks or listing.images
     if not found:
-        raise PairingError(f"There are no masks in {folder}; choose another folder.")
-    return found
+        raise PairingError(" ".join([f"There are no masks in {folder}; choose another folder.", *listing.report()]))
+    return found, tuple(listing.report())
 
 
 def _by_name(project: Any, files: Sequence[Path]) -> tuple[list[tuple[Any, Path]], tuple[str, ...]]:
@@ -172,7 +174,9 @@ def _folder_and_run(project: Any, folder: Path, prediction: Side) -> Pairs:
     if run is None:
         raise PairingError("There is no prediction yet. Predict some images in step 3 first.")
     predicted = set(predicted_planes(project, run))
-    matched, remarks = _by_name(project, _files(folder))
+    files, left_out = _files(folder)
+    matched, remarks = _by_name(project, files)
+    remarks = (*remarks, *left_out)
     pairs = []
     missing = 0
     for entry, mask in matched:
@@ -196,7 +200,9 @@ def _drawn_and_folder(project: Any, truth: Side, folder: Path) -> Pairs:
     drawn = set(drawn_planes(project, checked_only=truth.checked_only))
     if not drawn:
         raise PairingError(_nothing_drawn(truth, any_drawn=False))
-    matched, remarks = _by_name(project, _files(folder))
+    files, left_out = _files(folder)
+    matched, remarks = _by_name(project, files)
+    remarks = (*remarks, *left_out)
     pairs = [
         Pair(entry.name, (entry.id, 0, 0), None, mask)
         for entry, mask in matched
@@ -210,7 +216,8 @@ def _drawn_and_folder(project: Any, truth: Side, folder: Path) -> Pairs:
 
 
 def _two_folders(project: Any, truth: Path, prediction: Path) -> Pairs:
-    pairing = pair_by_name(_files(prediction), _files(truth))
+    (predicted, first), (true, second) = _files(prediction), _files(truth)
+    pairing = pair_by_name(predicted, true)
     if not pairing.pairs:
         raise PairingError(
             f"No file in {prediction} has the name of one in {truth}. A prediction must have the name of its truth."
@@ -220,7 +227,7 @@ def _two_folders(project: Any, truth: Path, prediction: Path) -> Pairs:
         matched, _remarks = _by_name(project, [true for _pred, true in pairing.pairs])
         shown = {mask: (entry.id, 0, 0) for entry, mask in matched if not is_stack(entry)}
     pairs = [Pair(pred.name, shown.get(true), true, pred) for pred, true in pairing.pairs]
-    remarks = []
+    remarks = [*first, *second]
     if pairing.images_without_mask:
         left = len(pairing.images_without_mask)
         remarks.append(_some(left, "prediction has", "predictions have", "no truth to be compared with."))
@@ -252,7 +259,8 @@ def read_prediction(pair: Pair, shape: tuple[int, int] | None = None) -> tuple[N
     if pair.settings is not None:
         return choose(pair.prediction, pair.settings, pair.shape or shape), ()
     mask = read_mask(pair.prediction)
-    return mask.labels, tuple(f"{pair.prediction.name}: {note}" for note in mask.notes)
+    said = (*mask.notes, *look_at_labels(mask.labels))
+    return mask.labels, tuple(f"{pair.prediction.name}: {note}" for note in said)
 
 
 def read_pair(pair: Pair, drawn: Drawn) -> tuple[NDArray[np.int32], NDArray[np.int32], tuple[str, ...]]:
@@ -261,7 +269,7 @@ def read_pair(pair: Pair, drawn: Drawn) -> tuple[NDArray[np.int32], NDArray[np.i
     if pair.truth is not None:
         mask = read_mask(pair.truth)
         truth = mask.labels
-        notes = tuple(f"{pair.truth.name}: {note}" for note in mask.notes)
+        notes = tuple(f"{pair.truth.name}: {note}" for note in (*mask.notes, *look_at_labels(mask.labels)))
     elif drawn.labels is not None:
         truth = drawn.labels
     else:

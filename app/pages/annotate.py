@@ -14,6 +14,8 @@ from app.pages.view_options import ViewOptions
 from app.theme import GAP, TIGHT, heading
 from app.widgets.banner import Banner
 from app.widgets.panel import Panel
+from app.widgets.plain import Label, plain_tip
+from app.widgets.showing import ask
 from app.widgets.slider_field import SliderField
 from cellseg1.errors import CellSeg1Error
 
@@ -70,26 +72,26 @@ class AnnotatePanel(Panel):
         layout = QVBoxLayout(self.image_part)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(TIGHT)
-        title = QLabel(self.tr("Image"))
+        title = Label(self.tr("Image"))
         title.setFont(heading(self.font(), 0))
         layout.addWidget(title)
         self.axes_line, self.axes_button = self._line(layout, self.tr("Change the axes"))
         self.axes_button.clicked.connect(self.change_axes)
         self.size_line, self.size_button = self._line(layout, self.tr("Change the pixel size"))
         self.size_button.clicked.connect(self.change_pixel_size)
-        self.notes = QLabel()
+        self.notes = Label()
         self.notes.setWordWrap(True)
         self.notes.setProperty("secondary", True)
         layout.addWidget(self.notes)
         self.add(self.image_part)
 
     def _line(self, layout: QVBoxLayout, tip: str) -> tuple[QLabel, QPushButton]:
-        label = QLabel()
+        label = Label()
         label.setWordWrap(True)
         button = QPushButton(self.tr("Change..."))
         button.setProperty("quiet", True)
         button.setAccessibleName(tip)
-        button.setToolTip(tip)
+        button.setToolTip(plain_tip(tip))
         row = QHBoxLayout()
         row.setSpacing(GAP)
         row.addWidget(label, 1)
@@ -157,7 +159,7 @@ class AnnotatePanel(Panel):
         tip = self.tr("Use these cells for training and go to step 2")
         if document is None or not cells:
             tip = self.tr("Draw some cells first")
-        self.primary.setToolTip(f"{tip} (Ctrl+Return)")
+        self.primary.setToolTip(plain_tip(f"{tip} (Ctrl+Return)"))
 
     # ---- changing
 
@@ -186,9 +188,8 @@ class AnnotatePanel(Panel):
         axes, shape = raw_axes(entry, session.image)
         cells = any(plane.get("cells") for plane in (entry.planes or {}).values())
         dialog = AxesDialog(self.window(), axes, shape, by_hand=bool(entry.axes_by_hand), cells=cells)
-        if dialog.exec():
+        if ask(dialog):
             self._try(lambda: session.set_axes(entry.id, dialog.axes()))
-        dialog.deleteLater()
 
     def change_pixel_size(self) -> None:
         """Ask for the pixel size of the shown image, or of all."""
@@ -197,10 +198,9 @@ class AnnotatePanel(Panel):
             return
         every = [image.id for image in session.project.images]
         dialog = PixelSizeDialog(self.window(), session.pixel_size(), len(every))
-        if dialog.exec():
+        if ask(dialog):
             ids = every if dialog.for_all() else [entry.id]
             self._try(lambda: session.set_pixel_size(dialog.pixel_size(), ids))
-        dialog.deleteLater()
 
     def _try(self, call: Any) -> None:
         try:

@@ -6,13 +6,14 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication, Qt, QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.annotation import operations
 from app.pages import words
 from app.pages.annotate_advice import advice, cell_facts, mask_warnings, region_of
 from app.theme import GAP, ICON, TIGHT, heading
 from app.widgets.empty_state import Sign
+from app.widgets.plain import Label
 from cellseg1.errors import CellSeg1Error
 
 #: Warnings are looked for when nothing was drawn for this long, longer for large images.
@@ -35,9 +36,9 @@ class CellsPart(QWidget):
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.refresh)
 
-        self.count = QLabel()
+        self.count = Label()
         self.count.setFont(heading(self.font(), 1))
-        self.advice = QLabel()
+        self.advice = Label()
         self.advice.setWordWrap(True)
         self.advice.setProperty("secondary", True)
         self.warnings = Warnings()
@@ -77,9 +78,9 @@ class CellsPart(QWidget):
         layout = QVBoxLayout(holder)
         layout.setContentsMargins(0, GAP, 0, 0)
         layout.setSpacing(TIGHT)
-        title = QLabel(self.tr("Region"))
+        title = Label(self.tr("Region"))
         title.setFont(heading(self.font(), 0))
-        self.region_line = QLabel()
+        self.region_line = Label()
         self.region_line.setWordWrap(True)
         self.region_line.setProperty("secondary", True)
         self.draw_region = QPushButton(self.tr("Draw"))
@@ -265,7 +266,7 @@ class Warnings(QWidget):
             row = QHBoxLayout(holder)
             row.setContentsMargins(0, 0, 0, 0)
             row.setSpacing(GAP)
-            label = QLabel(line)
+            label = Label(line)
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             row.addWidget(Sign("warning", ICON, "warning"), 0, Qt.AlignmentFlag.AlignTop)

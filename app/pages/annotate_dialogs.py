@@ -9,14 +9,14 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDialogButtonBox,
-    QDoubleSpinBox,
     QFormLayout,
-    QLabel,
     QRadioButton,
     QWidget,
 )
 
 from app.dialogs.base import Dialog, sentence
+from app.widgets.number_field import NumberField
+from app.widgets.plain import Label, plain_tip
 
 _translate = QCoreApplication.translate
 
@@ -94,12 +94,12 @@ class AxesDialog(Dialog):
             field.setCurrentIndex(field.findData(letter))
             label = self.tr("Axis {n}: {length} entries").format(n=number, length=length)
             field.setAccessibleName(label)
-            field.setToolTip(label)
+            field.setToolTip(plain_tip(label))
             field.currentIndexChanged.connect(lambda _index: self._check())
             form.addRow(label, field)
             self.fields.append(field)
         self.body.addLayout(form)
-        self.problem = QLabel()
+        self.problem = Label()
         self.problem.setWordWrap(True)
         self.problem.setProperty("wrong", True)
         self.body.addWidget(self.problem)
@@ -155,6 +155,8 @@ class PixelSizeDialog(Dialog):
         form.addRow(self.tr("Height"), self.down)
         form.addRow("", self.square)
         self.body.addLayout(form)
+        self.body.addWidget(self.across.hint)
+        self.body.addWidget(self.down.hint)
         self.this_image = QRadioButton(self.tr("For this image"))
         self.all_images = QRadioButton(self.tr("For all {n} images").format(n=images))
         self.this_image.setChecked(True)
@@ -172,18 +174,21 @@ class PixelSizeDialog(Dialog):
         self.square.toggled.connect(self._check)
         self.across.valueChanged.connect(self._check)
         self.down.valueChanged.connect(self._check)
+        self.across.readable_changed.connect(self._check)
+        self.down.readable_changed.connect(self._check)
         self._check()
         self.across.setFocus()
         self.across.selectAll()
 
-    def _field(self, name: str) -> QDoubleSpinBox:
-        field = QDoubleSpinBox()
-        field.setDecimals(5)
+    def _field(self, name: str) -> NumberField:
+        # Electron microscopes have pixels of less than a thousandth of a micrometre.
+        field = NumberField(trim=True)
+        field.setDecimals(9)
         field.setRange(0.0, _LARGEST_PIXEL)
         field.setSingleStep(0.01)
         field.setSuffix(" µm")
         field.setAccessibleName(name)
-        field.setToolTip(name)
+        field.setToolTip(plain_tip(name))
         return field
 
     def pixel_size(self) -> tuple[float, float] | None:
@@ -203,9 +208,10 @@ class PixelSizeDialog(Dialog):
 
     def _check(self) -> None:
         self.down.setEnabled(not self.square.isChecked())
-        if self.square.isChecked() and self.down.value() != self.across.value():
+        if self.square.isChecked() and (self.down.value() != self.across.value() or not self.down.readable):
             self.down.setValue(self.across.value())
-        self.ok.setEnabled(self.across.value() > 0 and self.down.value() > 0)
+        readable = self.across.readable and self.down.readable
+        self.ok.setEnabled(readable and self.across.value() > 0 and self.down.value() > 0)
 
 
 def raw_axes(entry: Any, image: Any) -> tuple[str, tuple[int, ...]]:

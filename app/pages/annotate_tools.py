@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from app.theme import GAP, TIGHT, heading
+from app.widgets.plain import Label
 from app.widgets.slider_field import SliderField
 
 _BRUSHES = ("brush", "eraser")
@@ -25,9 +26,9 @@ class ToolOptions(QWidget):
         super().__init__(parent)
         self._session = session
         self._canvas = canvas
-        self.title = QLabel()
+        self.title = Label()
         self.title.setFont(heading(self.font(), 0))
-        self.hint = QLabel()
+        self.hint = Label()
         self.hint.setWordWrap(True)
         self.hint.setProperty("secondary", True)
         self.brush = SliderField(
@@ -93,9 +94,9 @@ class ToolOptions(QWidget):
         layout = QVBoxLayout(self.click)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(TIGHT)
-        self.click_model = QLabel()
+        self.click_model = Label()
         self.click_model.setWordWrap(True)
-        self.click_state = QLabel()
+        self.click_state = Label()
         self.click_state.setWordWrap(True)
         self.click_state.setProperty("secondary", True)
         self.busy = QProgressBar()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from cellseg1.evaluation.matching import find_objects
 from cellseg1.files import write_bytes
+from cellseg1.tables import csv_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,15 +87,13 @@ def write_csv(path: Path, rows: CellRows, image: str, z: int = 0, t: int = 0) ->
     OutputError
         When the file cannot be written; it then is as it was before.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
     size = rows.pixel_size_um
     head = ["image", "z", "t", "cell", "area_px", "centre_x_px", "centre_y_px", "equivalent_diameter_px"]
     head += ["box_left_px", "box_top_px", "box_right_px", "box_bottom_px"]
     if size is not None:
         head += ["area_um2", "centre_x_um", "centre_y_um", "equivalent_diameter_um"]
         head += ["pixel_height_um", "pixel_width_um"]
-    writer.writerow(head)
+    lines: list[list[Any]] = [head]
     area_um2, diameter_um = rows.area_um2, rows.diameter_um
     for i in range(len(rows)):
         x, y = rows.centre[i].tolist()
@@ -105,9 +102,8 @@ def write_csv(path: Path, rows: CellRows, image: str, z: int = 0, t: int = 0) ->
         values += [_short(rows.diameter[i]), left, top, right, bottom]
         if size is not None and area_um2 is not None and diameter_um is not None:
             values += [_short(area_um2[i]), _short(x * size[1]), _short(y * size[0]), _short(diameter_um[i]), *size]
-        writer.writerow(values)
-    # The mark at the beginning makes Excel read names with umlauts correctly.
-    write_bytes(path, text.getvalue().encode("utf-8-sig"))
+        lines.append(values)
+    write_bytes(path, csv_bytes(lines))
 
 
 def _short(value: float) -> str:

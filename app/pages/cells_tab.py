@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from app.pages import words
 from app.pages.cell_table import CellRows, measure_cells, write_csv
@@ -18,6 +18,7 @@ from app.pages.tables import NumberTable
 from app.theme import GAP, icon, tabular
 from app.widgets.empty_state import EmptyState
 from app.widgets.errors import show_error
+from app.widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ class CellsTab(QWidget):
         self._soon = QTimer(self, interval=_REST_MS, singleShot=True)
         self._soon.timeout.connect(self.refresh)
 
-        self.summary = QLabel()
+        self.summary = Label()
         self.summary.setWordWrap(True)
         self.summary.setFont(tabular(self.summary.font()))
         self.table = NumberTable()

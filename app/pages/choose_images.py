@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QWidget
 
 from app.dialogs.base import Dialog, Role
+from app.widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +48,7 @@ class ChooseImagesDialog(Dialog):
             button.clicked.connect(lambda _on=False, state=state: self._set_all(state))
             row.addWidget(button)
         row.addStretch(1)
-        self.number = QLabel()
+        self.number = Label()
         self.number.setProperty("secondary", True)
         row.addWidget(self.number)
         self.body.addWidget(self.filter)

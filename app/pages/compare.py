@@ -16,9 +16,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
-    QSpinBox,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -34,6 +32,9 @@ from app.pages.planes import Plane
 from app.theme import GAP, MARGIN, TIGHT, icon
 from app.widgets.errors import show_error
 from app.widgets.flow import FlowLayout
+from app.widgets.number_field import NumberField
+from app.widgets.plain import Label, plain_tip, plain_title
+from app.widgets.showing import screen_room
 from cellseg1.errors import CellSeg1Error
 from cellseg1.files import write_bytes
 from cellseg1.images import read_image
@@ -227,7 +228,7 @@ class CompareView(QDialog):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return most of the screen."""
-        return (self.screen().availableGeometry().size() * 0.85).boundedTo(QSize(1400, 960))
+        return (screen_room(self).size() * 0.85).boundedTo(QSize(1400, 960))
 
     def setVisible(self, visible: bool) -> None:  # noqa: N802 - Qt's name
         """Open in the wished size; by itself Qt would take at most two thirds of the screen."""
@@ -242,7 +243,7 @@ class CompareView(QDialog):
         flow = FlowLayout(bar)
         self.previous = self._tool("previous", self.tr("Previous image"), "PgUp", lambda: self.go(-1))
         self.next = self._tool("next", self.tr("Next image"), "PgDown", lambda: self.go(1))
-        self.name = QLabel()
+        self.name = Label()
         self.number = QComboBox()
         for count, text in ((1, self.tr("1 view")), (2, self.tr("2 views")), (4, self.tr("4 views"))):
             self.number.addItem(text, count)
@@ -254,13 +255,14 @@ class CompareView(QDialog):
         self.truth_colour.chosen.connect(lambda colour: self.set_lines(truth=colour))
         self.prediction_colour = ColourButton(self.tr("Prediction"), self.lines.prediction)
         self.prediction_colour.chosen.connect(lambda colour: self.set_lines(prediction=colour))
-        self.width_box = QSpinBox()
+        self.width_box = NumberField()
+        self.width_box.setDecimals(0)
         self.width_box.setRange(1, 8)
         self.width_box.setValue(self.lines.width)
         self.width_box.setSuffix(f"\N{NARROW NO-BREAK SPACE}{self.tr('px')}")
         self.width_box.setAccessibleName(self.tr("Width of the outlines"))
         self.width_box.setToolTip(self.tr("Width of the outlines"))
-        self.width_box.valueChanged.connect(lambda width: self.set_lines(width=width))
+        self.width_box.valueChanged.connect(lambda width: self.set_lines(width=round(width)))
         fit = self._tool("fit", self.tr("Fit the image"), "0", self.panes[0].canvas.fit)
         self.save = QPushButton(icon("export"), self.tr("Save picture..."))
         self.save.setToolTip(self.tr("Save the views side by side as PNG"))
@@ -275,6 +277,7 @@ class CompareView(QDialog):
             self.truth_colour,
             self.prediction_colour,
             self.width_box,
+            self.width_box.hint,
             fit,
             self.save,
         ):
@@ -284,7 +287,7 @@ class CompareView(QDialog):
     def _tool(self, sign: str, text: str, key: str, act: Callable[[], object]) -> QToolButton:
         button = QToolButton()
         button.setIcon(icon(sign))
-        button.setToolTip(f"{text} ({key})")
+        button.setToolTip(plain_tip(f"{text} ({key})"))
         button.setAccessibleName(text)
         button.setShortcut(key)
         button.clicked.connect(lambda _on=False: act())
@@ -304,15 +307,15 @@ class CompareView(QDialog):
         ):
             entry = QHBoxLayout()
             entry.setSpacing(TIGHT)
-            sign = QLabel()
+            sign = Label()
             sign.setPixmap(swatch(QColor(colour), self.devicePixelRatioF()).pixmap(QSize(16, 16)))
             entry.addWidget(sign)
-            word = QLabel(text)
+            word = Label(text)
             word.setProperty("secondary", True)
             entry.addWidget(word)
             row.addLayout(entry)
         row.addStretch(1)
-        self.state = QLabel()
+        self.state = Label()
         self.state.setProperty("secondary", True)
         row.addWidget(self.state)
         return holder
@@ -355,7 +358,7 @@ class CompareView(QDialog):
         self.name.setText(
             self.tr("{name} ({n} of {total})").format(name=result.pair.name, n=index + 1, total=len(self._results))
         )
-        self.setWindowTitle(self.tr("Compare: {name}").format(name=result.pair.name))
+        self.setWindowTitle(plain_title(self.tr("Compare: {name}").format(name=result.pair.name)))
         self.previous.setEnabled(index > 0)
         self.next.setEnabled(index + 1 < len(self._results))
         self.state.setText(self.tr("Loading..."))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from app.canvas.decor import MARK_COLOURS, Mark
 from app.pages import words
@@ -14,6 +14,7 @@ from app.pages.accuracy_work import PlaneScore, read_prediction
 from app.pages.tables import NumberTable, fit_height
 from app.theme import GAP, heading
 from app.widgets.errors import show_error
+from app.widgets.plain import Label
 from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:
@@ -49,10 +50,9 @@ class ErrorList(QWidget):
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.show_marks)
 
-        self.title = QLabel()
+        self.title = Label()
         self.title.setFont(heading(self.font(), 0))
         self.title.setWordWrap(True)
-        self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.table = NumberTable()
         self.table.setAccessibleName(self.tr("Errors"))
         self.table.setToolTip(self.tr("A row shows its place in the image; the arrow keys go through them"))

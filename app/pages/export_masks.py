@@ -35,6 +35,7 @@ from app.pages.planes import (
     shape_of,
 )
 from app.widgets.errors import show_error
+from app.widgets.plain import plain_tip
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QCloseEvent
@@ -103,7 +104,7 @@ class ExportMasksDialog(Dialog):
         self.note = sentence(quiet=True)
         for button in (self.drawn, self.predicted):
             button.setAccessibleName(button.text())
-            button.setToolTip(button.text())
+            button.setToolTip(plain_tip(button.text()))
             self._what.addButton(button)
             self.body.addWidget(button)
         self.body.addWidget(self.runs)
@@ -125,7 +126,7 @@ class ExportMasksDialog(Dialog):
         self.zip = QRadioButton(self.tr("Into one ZIP file"))
         for button in (self.folder, self.zip):
             button.setAccessibleName(button.text())
-            button.setToolTip(button.text())
+            button.setToolTip(plain_tip(button.text()))
             self._where.addButton(button)
             self.body.addWidget(button)
         self.folder.setChecked(True)
@@ -206,6 +207,7 @@ class ExportMasksDialog(Dialog):
                 return choose(prepared[0], settings, prepared[1])
 
         stems = {plane: _stem(project, plane) for plane in planes}
+        sizes = {plane: project.image(plane[0]).pixel_size_um for plane in planes}
         self.failures.clear()
         self.failures.hide()
         self.open_button.hide()
@@ -215,7 +217,7 @@ class ExportMasksDialog(Dialog):
         batch = Batch(
             self._session,
             planes,
-            lambda plane, prepared: writer.add(stems[plane], labels_of(prepared)),
+            lambda plane, prepared: writer.add(stems[plane], labels_of(prepared), sizes[plane]),
             prepare=prepare,
             name=lambda plane: plane_title(project, plane),
             finish=writer.finish,

@@ -49,8 +49,8 @@ def _file_name(name: str, kind: Format, taken: set[str], labels: NDArray[Any]) -
 class MaskWriter(Protocol):
     """Where label images go, one after the other."""
 
-    def add(self, name: str, labels: NDArray[Any]) -> str:
-        """Write one; returns the name of its file."""
+    def add(self, name: str, labels: NDArray[Any], pixel_size_um: tuple[float, float] | None = None) -> str:
+        """Write one and return the name of its file; a TIFF keeps the height and width of a pixel."""
 
     def finish(self) -> Path:
         """Everything is written; returns where it is."""
@@ -67,7 +67,7 @@ class FolderWriter:
         self.kind = kind
         self._taken: set[str] | None = None
 
-    def add(self, name: str, labels: NDArray[Any]) -> str:
+    def add(self, name: str, labels: NDArray[Any], pixel_size_um: tuple[float, float] | None = None) -> str:
         """Write ``NAME.tif`` or ``NAME.png``, numbered when there is such a file already.
 
         Raises
@@ -80,7 +80,7 @@ class FolderWriter:
         if self._taken is None:
             self._taken = self._there()
         file = _file_name(name, self.kind, self._taken, labels)
-        write_label_image(self.folder / file, labels)
+        write_label_image(self.folder / file, labels, pixel_size_um=pixel_size_um)
         self._taken.add(file.casefold())
         return file
 
@@ -111,12 +111,12 @@ class ZipWriter:
         self._zip: zipfile.ZipFile | None = None
         self._names: set[str] = set()
 
-    def add(self, name: str, labels: NDArray[Any]) -> str:
+    def add(self, name: str, labels: NDArray[Any], pixel_size_um: tuple[float, float] | None = None) -> str:
         """Put ``NAME.tif`` or ``NAME.png`` into the file; errors as `FolderWriter.add`."""
         file = _file_name(name, self.kind, self._names, labels)
         with tempfile.TemporaryDirectory(prefix="masks.") as place:
             small = Path(place) / f"mask.{self.kind}"
-            write_label_image(small, labels)
+            write_label_image(small, labels, pixel_size_um=pixel_size_um)
             try:
                 # Label images are compressed already.
                 self._open().write(small, file, zipfile.ZIP_STORED)

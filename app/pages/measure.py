@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QSize, Signal
-from PySide6.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from app.pages.accuracy import AccuracyTab
 from app.pages.cells_tab import CellsTab
 from app.theme import GAP, MARGIN, PANEL_WIDTH, heading
+from app.widgets.plain import Label
 
 
 class MeasurePanel(QWidget):
@@ -20,7 +21,7 @@ class MeasurePanel(QWidget):
     def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName(self.tr("Measure"))
-        title = QLabel(self.tr("Measure"))
+        title = Label(self.tr("Measure"))
         title.setFont(heading(self.font(), 1))
         title.setContentsMargins(MARGIN, MARGIN, MARGIN, GAP)
         self.accuracy = AccuracyTab(session, canvas)

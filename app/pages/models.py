@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QInputDialog,
-    QLabel,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -27,6 +26,8 @@ from app.pages.models_dialogs import PublishedDialog
 from app.theme import GAP, MARGIN, TIGHT, heading, icon
 from app.widgets.banner import Banner
 from app.widgets.flow import FlowLayout
+from app.widgets.plain import Label, plain_tip
+from app.widgets.showing import ask
 from cellseg1.errors import CellSeg1Error
 from cellseg1.sam.registry import SAM_SPECS
 from cellseg1.settings import DEFAULT_BACKBONE
@@ -100,7 +101,7 @@ class ModelsPanel(QWidget):
         row = QHBoxLayout(self.working)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(GAP)
-        self.working_line = QLabel()
+        self.working_line = Label()
         self.working_line.setWordWrap(True)
         bar = QProgressBar()
         bar.setRange(0, 0)
@@ -122,7 +123,7 @@ class ModelsPanel(QWidget):
     def _button(self, text: str, tip: str, sign: str = "") -> QPushButton:
         button = QPushButton(text)
         button.setAutoDefault(False)
-        button.setToolTip(tip)
+        button.setToolTip(plain_tip(tip))
         button.setAccessibleName(text.removesuffix("..."))
         if sign:
             button.setIcon(icon(sign))
@@ -134,10 +135,10 @@ class ModelsPanel(QWidget):
         self._body = QVBoxLayout(inside)
         self._body.setContentsMargins(0, 0, GAP, 0)
         self._body.setSpacing(GAP)
-        self.title = QLabel()
+        self.title = Label()
         self.title.setFont(heading(self.font(), 1))
         self.title.setWordWrap(True)
-        self.state = QLabel()
+        self.state = Label()
         self.state.setWordWrap(True)
         self.state.setProperty("secondary", True)
         self.problem = Banner()
@@ -239,7 +240,7 @@ class ModelsPanel(QWidget):
         item = QTreeWidgetItem([model.name])
         self._items.append(item)
         item.setData(0, _PATH, key)
-        item.setToolTip(0, model.problem or model.name)
+        item.setToolTip(0, plain_tip(model.problem or model.name))
         if model.problem:
             item.setIcon(0, icon("warning", "warning"))
         elif model.path == self._session.model:
@@ -313,9 +314,9 @@ class ModelsPanel(QWidget):
 
     def _show_rows(self, rows: list[tuple[str, str]]) -> None:
         for number, (name, value) in enumerate(rows):
-            label = QLabel(name)
+            label = Label(name)
             label.setProperty("secondary", True)
-            text = QLabel(_breakable(value))
+            text = Label(_breakable(value))
             text.setWordWrap(True)
             text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             text.setAccessibleName(f"{name}: {value}")
@@ -419,9 +420,8 @@ class ModelsPanel(QWidget):
         """Import a model; about a published adapter it is asked first what the file does not say."""
         if path.suffix.lower() in _PUBLISHED:
             dialog = PublishedDialog(path, self.window())
-            if dialog.exec():
+            if ask(dialog):
                 self.import_published(path, dialog.overrides())
-            dialog.deleteLater()
             return
         copied = self._try(lambda: work.import_cs1(path, self._session.project))
         if copied is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from app.engine.messages import ImportModelRequest
+from app.library_words import shown
 from app.pages.train_backbones import backbone_title
 from app.project.models import ModelInfo, add_model, library_models, rename_file
 from app.project.places import library_folder
@@ -128,7 +129,7 @@ def card_rows(model: ModelInfo) -> list[tuple[str, str]]:
             (_translate("Models", "Network"), backbone_title(card.backbone)),
             (_translate("Models", "Recipe"), card.recipe),
             (_translate("Models", "Network input"), f"{card.image_size} px"),
-            (_translate("Models", "Notes"), card.notes),
+            (_translate("Models", "Notes"), shown(card.notes)),
             (_translate("Models", "Made with"), f"CellSeg1 {card.program_version}" if card.program_version else ""),
         ]
     rows.append((_translate("Models", "Size"), size_text(model.path)))

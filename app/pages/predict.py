@@ -6,13 +6,12 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QProgressBar,
@@ -32,7 +31,9 @@ from app.widgets.banner import Banner
 from app.widgets.errors import show_error
 from app.widgets.job_bar import time_left
 from app.widgets.panel import Panel
+from app.widgets.plain import Label, plain_tip
 from app.widgets.settings_form import SettingsForm
+from app.widgets.showing import ask
 from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import CellSeg1Error, SettingsError
 from cellseg1.sam.registry import SAM_SPECS
@@ -78,6 +79,7 @@ class PredictPanel(Panel):
         self._rescale: dict[str, float] = {}
         self._wanted_run: str | None = None
         self._job: Any = None
+        self._heard: list[Any] = []
         self._looking = False
         self._guard = WheelGuard(self)
         self._soon = QTimer(self, interval=0, singleShot=True)
@@ -97,8 +99,7 @@ class PredictPanel(Panel):
         session.proposals.changed.connect(self._show_result)
         session.jobs.started.connect(self._job_started)
         session.jobs.ended.connect(self._job_ended)
-        if session.jobs.prediction is not None:
-            self._job_started(session.jobs.prediction)
+        self._take_job()
         self.refresh()
 
     # ---- building
@@ -127,7 +128,7 @@ class PredictPanel(Panel):
         )
         self.rescale_box.setAccessibleName(self.tr("Rescale these images for the model"))
         self.add(self.rescale_box)
-        self.form = SettingsForm(("predict", "environment"), hidden=(*_SLIDERS, "seed"))
+        self.form = SettingsForm(("predict", "input", "environment"), hidden=(*_SLIDERS, "seed"))
         self.form.changed.connect(self._show_misfits)
         self.add(self.form)
 
@@ -140,7 +141,7 @@ class PredictPanel(Panel):
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName(self.tr("Progress of the prediction"))
-        self.progress_line = QLabel()
+        self.progress_line = Label()
         self.progress_line.setWordWrap(True)
         self.progress_line.setProperty("secondary", True)
         layout.addWidget(self.progress)
@@ -169,7 +170,7 @@ class PredictPanel(Panel):
     def _combo(self, title: str, tip: str) -> QComboBox:
         box = QComboBox()
         box.setAccessibleName(title)
-        box.setToolTip(tip)
+        box.setToolTip(plain_tip(tip))
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.setMinimumContentsLength(16)
         self._guard.guard(box)
@@ -181,7 +182,7 @@ class PredictPanel(Panel):
     def _quiet(self, text: str, tip: str) -> QPushButton:
         button = QPushButton(text)
         button.setProperty("quiet", True)
-        button.setToolTip(tip)
+        button.setToolTip(plain_tip(tip))
         button.setAccessibleName(text)
         return button
 
@@ -214,6 +215,7 @@ class PredictPanel(Panel):
         self._stop_looking()
         self.failures.clear()
         self._show_failures()
+        self._take_job()
         self._soon.start()
 
     def _fill_models(self) -> None:
@@ -266,6 +268,9 @@ class PredictPanel(Panel):
             parts.append(self.tr("cells of {n} px").format(n=round(facts.diameter)))
         if facts.ap_training is not None:
             parts.append(self.tr("AP {ap} there").format(ap=f"{facts.ap_training:.2f}"))
+        if facts.channels:
+            shown = (self.tr("channel {n}").format(n=int(one) + 1) if one.isdigit() else one for one in facts.channels)
+            parts.append(self.tr("sees {channels}").format(channels=", ".join(shown)))
         return ", ".join(parts)[:1].upper() + ", ".join(parts)[1:] if parts else ""
 
     def _choose_model(self, index: int) -> None:
@@ -307,9 +312,8 @@ class PredictPanel(Panel):
         if self.scope.itemData(index) == "choose":
             if project is not None:
                 dialog = ChooseImagesDialog(project, self._chosen, self.window())
-                if dialog.exec():
+                if ask(dialog):
                     self._chosen = dialog.chosen()
-                dialog.deleteLater()
             self._fill_scope()
             self.scope.setCurrentIndex(max(0, self.scope.findData("chosen" if self._chosen else "this")))
         self._show_misfits()
@@ -519,11 +523,29 @@ class PredictPanel(Panel):
         self.progress.setValue(0)
         self.progress_line.setText(self.tr("Starting..."))
         self.progress_area.show()
-        job.progress.connect(self._progressed)
-        job.item_done.connect(self._item_done)
-        if getattr(job, "state_changed", None) is not None:
-            job.state_changed.connect(lambda _state: self._show_primary())
+        self._heard = [
+            job.progress.connect(self._progressed),
+            job.item_done.connect(self._item_done),
+            job.state_changed.connect(lambda _state: self._show_primary()),
+        ]
         self._show_primary()
+
+    def _take_job(self) -> None:
+        """Show the prediction of the project that is shown now, if one runs there, and no other."""
+        job = self._session.jobs.prediction
+        if job is self._job:
+            return
+        self._let_go()
+        if job is not None:
+            self._job_started(job)
+            if job.last_progress is not None:
+                self._progressed(job.last_progress)
+
+    def _let_go(self) -> None:
+        for connection in self._heard:
+            QObject.disconnect(connection)
+        self._heard, self._job = [], None
+        self.progress_area.hide()
 
     def _progressed(self, progress: Any) -> None:
         self.progress.setValue(round(1000 * float(progress.share or 0)))
@@ -531,12 +553,14 @@ class PredictPanel(Panel):
         self.progress_line.setText("\n".join(part for part in parts if part))
 
     def _item_done(self, item: Any) -> None:
-        if not item.error or self._session.project is None:
+        project = self._session.project
+        if not item.error or project is None or all(one.id != item.image_id for one in project.images):
+            # Of an image that was removed meanwhile nobody wants to know.
             return
         plane = (item.image_id, item.z, item.t)
         row = QListWidgetItem(self._failure(plane, item.error))
         row.setData(_PLANE, plane)
-        row.setToolTip(row.text())
+        row.setToolTip(plain_tip(row.text()))
         self.failures.addItem(row)
         self._show_failures()
 
@@ -544,7 +568,7 @@ class PredictPanel(Panel):
         """Say which image failed and why; where its file lies is not of interest here."""
         project = self._session.project
         name = plane_title(project, plane)
-        told = error.replace(str(project.image_path(plane[0])), name)
+        told = shown(error).replace(str(project.image_path(plane[0])), name)
         return told if told.startswith(name) else f"{name}: {told}"
 
     def _show_failures(self) -> None:
@@ -570,8 +594,7 @@ class PredictPanel(Panel):
     def _job_ended(self, job: Any) -> None:
         if job is not self._job:
             return
-        self._job = None
-        self.progress_area.hide()
+        self._let_go()
         self.refresh()
 
     # ---- result
@@ -608,9 +631,7 @@ class PredictPanel(Panel):
     def _save(self) -> None:
         from app.pages.export_masks import ExportMasksDialog
 
-        dialog = ExportMasksDialog(self._session, self.window(), run_id=self._session.proposals.run_id)
-        dialog.exec()
-        dialog.deleteLater()
+        ask(ExportMasksDialog(self._session, self.window(), run_id=self._session.proposals.run_id))
 
 
 def _without_backbone(settings: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.jobs import scale_difference
-from cellseg1.errors import CellSeg1Error
+from cellseg1.errors import CellSeg1Error, SettingsError
+from cellseg1.images import InputSpecification
 from cellseg1.lora.header import load_card
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, FIELDS, make_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from cellseg1.lora.card import Card
 
 #: The median of fewer cells says little about an image.
 _FEW = 5
@@ -32,6 +35,8 @@ class ModelFacts:
         Network pixels per pixel of its training images.
     settings
         Its stored settings.
+    channels
+        What the network sees of an image of several channels: names, or numbers from 0; empty when nothing was chosen.
     problem
         Why nothing is known; empty when the file is sound.
     """
@@ -45,6 +50,7 @@ class ModelFacts:
     images: int = 0
     ap_training: float | None = None
     settings: Mapping[str, Any] | None = None
+    channels: tuple[str, ...] = ()
     problem: str = ""
 
 
@@ -70,7 +76,16 @@ def facts_of(path: Path | None, backbone: str = DEFAULT_BACKBONE) -> ModelFacts:
         images=len(card.training_images),
         ap_training=card.ap_training,
         settings=known,
+        channels=_channels_of(card),
     )
+
+
+def _channels_of(card: Card) -> tuple[str, ...]:
+    try:
+        chosen = InputSpecification.from_dict(card.input).channels if card.input else None
+    except SettingsError:
+        return ()
+    return tuple(str(one) for one in chosen or ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QVBoxLayout,
@@ -24,6 +23,7 @@ from app.theme import GAP, TIGHT, heading, icon, tabular
 from app.widgets.empty_state import EmptyState
 from app.widgets.errors import show_error
 from app.widgets.panel import Panel
+from app.widgets.plain import Label, plain_action, plain_tip
 from app.widgets.slider_field import SliderField
 from cellseg1.errors import CellSeg1Error
 
@@ -63,7 +63,7 @@ class ReviewPanel(Panel):
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self._refresh_if_seen)
 
-        self.counts = QLabel()
+        self.counts = Label()
         self.counts.setFont(tabular(heading(self.font(), 1)))
         self.counts.setWordWrap(True)
         self.add(self.counts)
@@ -96,7 +96,7 @@ class ReviewPanel(Panel):
 
     def _build_one(self) -> None:
         self.one = self._group()
-        self.which = QLabel()
+        self.which = Label()
         self.which.setWordWrap(True)
         self.which.setFont(tabular(self.which.font()))
         self.accept_button = self._button(self.tr("Accept"), "accept", self.tr("Make it a cell (Enter)"))
@@ -176,7 +176,7 @@ class ReviewPanel(Panel):
 
     def _button(self, text: str, sign: str, tip: str) -> QPushButton:
         button = QPushButton(icon(sign), text)
-        button.setToolTip(tip)
+        button.setToolTip(plain_tip(tip))
         button.setAccessibleName(text or tip)
         return button
 
@@ -300,7 +300,7 @@ class ReviewPanel(Panel):
         model = self._session.model
         self.train_on.setVisible(here and model is not None)
         if model is not None:
-            self.train_on.setText(self.tr("Train on from {name}").format(name=_short(model.stem)))
+            self.train_on.setText(plain_action(self.tr("Train on from {name}").format(name=_short(model.stem))))
             self.train_on.setAccessibleName(self.tr("Train on from {name}").format(name=model.stem))
         button = self.primary
         if button is not None:

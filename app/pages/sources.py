@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QWidget
 from app.pages import words
 from app.pages.accuracy_work import Side
 from app.pages.planes import drawn_planes, predictions, run_title, settings_of
+from app.widgets.plain import plain_tip
 
 
 class SourceBox(QComboBox):
@@ -25,7 +26,7 @@ class SourceBox(QComboBox):
         self._last = 0
         self._by_hand = False
         self.setAccessibleName(title)
-        self.setToolTip(tip)
+        self.setToolTip(plain_tip(tip))
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(16)
         self.activated.connect(self._activated)

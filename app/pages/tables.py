@@ -16,6 +16,8 @@ from PySide6.QtGui import QColor, QFont, QGuiApplication, QKeyEvent, QKeySequenc
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from app.theme import tabular
+from app.widgets.plain import plain_tip
+from cellseg1.tables import joined_by_tabs, safe_cell
 
 Index = QModelIndex | QPersistentModelIndex
 Row = Sequence[str | int | float]
@@ -74,7 +76,7 @@ class NumberModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DecorationRole and index.column() == 0 and index.row() < len(self.dots):
             return self.dots[index.row()]
         if role == Qt.ItemDataRole.ToolTipRole and isinstance(value, str):
-            return value
+            return plain_tip(value)
         return None
 
     def text(self, value: str | float, column: int) -> str:
@@ -185,13 +187,16 @@ class NumberTable(QTableView):
         """Return the selected rows (or all), separated by tabs."""
         order = [self._sorted.mapToSource(self._sorted.index(row, 0)).row() for row in range(self._sorted.rowCount())]
         wanted = set(self.chosen()) or set(order)
-        lines = ["\t".join(self.source.titles)]
+        lines = [list(self.source.titles)]
         lines += [
-            "\t".join(self.source.text(value, column) for column, value in enumerate(self.source.rows[row]))
+            [
+                safe_cell(value) if isinstance(value, str) else self.source.text(value, column)
+                for column, value in enumerate(self.source.rows[row])
+            ]
             for row in order
             if row in wanted
         ]
-        return "\n".join(lines) + "\n"
+        return joined_by_tabs(lines)
 
 
 def fit_height(table: NumberTable, rows: int, most: int) -> None:

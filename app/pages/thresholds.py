@@ -6,11 +6,12 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.pages import words
 from app.pages.planes import predictions, run_title
 from app.theme import GAP, TIGHT, tabular
+from app.widgets.plain import Label, plain_tip
 from app.widgets.slider_field import SliderField
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Thresholds(QWidget):
         self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.runs.setMinimumContentsLength(16)
         self.runs.activated.connect(self._choose_run)
-        self.count = QLabel()
+        self.count = Label()
         self.count.setFont(tabular(self.count.font()))
         self.count.setWordWrap(True)
 
@@ -144,7 +145,8 @@ class Thresholds(QWidget):
         self.runs.clear()
         for run in found:
             self.runs.addItem(run_title(run), run.id)
-            self.runs.setItemData(self.runs.count() - 1, run_title(run, longest=200), Qt.ItemDataRole.ToolTipRole)
+            tip = plain_tip(run_title(run, longest=200))
+            self.runs.setItemData(self.runs.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         shown = self.runs.findData(session.proposals.run_id)
         if shown >= 0:
             self.runs.setCurrentIndex(shown)

@@ -65,8 +65,7 @@ class TrainPanel(Panel):
         session.jobs.started.connect(self._job_started)
         session.jobs.ended.connect(self._job_ended)
         session.jobs.interrupted_found.connect(lambda _runs: self._soon.start())
-        if session.jobs.training is not None:
-            self._job_started(session.jobs.training)
+        self._take_job()
         self.refresh()
 
     def _build_setup(self) -> None:
@@ -251,9 +250,19 @@ class TrainPanel(Panel):
         area: Any = self.scroll_area
         area.verticalScrollBar().setValue(0)
 
+    def _take_job(self) -> None:
+        """Show the training of the project that is shown now, if one runs there, and no other."""
+        job = self._session.jobs.training
+        if job is not self._job:
+            self._job = None
+            self.progress.let_go()
+            if job is not None:
+                self._job_started(job)
+
     def _project_changed(self) -> None:
         self.outcome.hide()
         self.preview.set_planes([])
+        self._take_job()
         self._soon.start()
 
 

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
@@ -26,6 +25,7 @@ from app.library_words import shown
 from app.theme import GAP, TIGHT
 from app.widgets.banner import Banner
 from app.widgets.fold import FoldSection
+from app.widgets.plain import Label
 from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import CellSeg1Error, StoppedError
 from cellseg1.sam import store
@@ -132,7 +132,7 @@ class Backbones(QWidget):
         self.box.setMinimumContentsLength(16)
         self.box.activated.connect(self._choose)
         self._guard.guard(self.box)
-        self.about = QLabel()
+        self.about = Label()
         self.about.setWordWrap(True)
         self.about.setProperty("secondary", True)
         self.problem = Banner()
@@ -307,9 +307,9 @@ class BackboneCard(QFrame):
         self.setProperty("card", True)
         assert status.spec is not None
         spec = status.spec
-        description = QLabel(shown(spec.description))
+        description = Label(shown(spec.description))
         description.setWordWrap(True)
-        self.state = QLabel()
+        self.state = Label()
         self.state.setWordWrap(True)
         self.state.setProperty("secondary", True)
         self.facts = Facts(

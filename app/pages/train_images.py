@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPixmap, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app.engine.planning import ImageSize
 from app.pages import words
@@ -16,6 +16,7 @@ from app.pages.annotate_advice import CellFacts, advice, mask_warnings, region_o
 from app.pages.annotate_cells import Warnings
 from app.pages.planes import flags, is_stack, shape_of
 from app.theme import GAP, ICON, TIGHT, icon
+from app.widgets.plain import Label, one_line, plain_action, plain_tip
 from cellseg1.errors import CellSeg1Error
 
 Plane = tuple[str, int, int]
@@ -72,11 +73,11 @@ class TrainingImages(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(GAP)
-        self.summary = QLabel()
+        self.summary = Label()
         self.summary.setWordWrap(True)
         self.summary.setProperty("secondary", True)
         self._layout.addWidget(self.summary)
-        self.more = QLabel()
+        self.more = Label()
         self.more.setProperty("secondary", True)
         self._layout.addWidget(self.more)
         self._soon = QTimer(self, interval=_REST_MS, singleShot=True)
@@ -263,13 +264,13 @@ class TrainingRow(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.facts: PlaneFacts | None = None
-        self.picture = QLabel()
+        self.picture = Label()
         self.picture.setFixedSize(QSize(_THUMB, _THUMB))
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.name = ElidedButton()
         self.name.setToolTip(self.tr("Show this image"))
         self.name.clicked.connect(lambda: self._tell(self.show_wanted))
-        self.line = QLabel()
+        self.line = Label()
         self.line.setWordWrap(True)
         self.line.setProperty("secondary", True)
         # Under the text of the button, not under its edge.
@@ -347,7 +348,7 @@ class ElidedButton(QToolButton):
         """Show a text, in full where there is room."""
         self._full = text
         self.setAccessibleName(text)
-        self.setToolTip(self.tr("Show {name}").format(name=text))
+        self.setToolTip(plain_tip(self.tr("Show {name}").format(name=text)))
         self._elide()
 
     def set_room(self, room: int) -> None:
@@ -361,7 +362,8 @@ class ElidedButton(QToolButton):
 
     def _elide(self) -> None:
         room = max(_THUMB, self._room - _PADDING)
-        self.setText(self.fontMetrics().elidedText(self._full, Qt.TextElideMode.ElideMiddle, room))
+        shown = self.fontMetrics().elidedText(one_line(self._full), Qt.TextElideMode.ElideMiddle, room)
+        self.setText(plain_action(shown))
 
 
 def training_planes(project: Any) -> list[Plane]:

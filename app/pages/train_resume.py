@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.engine.records import read_curve, read_status
 from app.theme import GAP, ICON, TIGHT
 from app.widgets.empty_state import Sign
+from app.widgets.plain import Label
 
 #: Added by the training to the name of its model (see `cellseg1.training.checkpoint`, which needs torch).
 _CHECKPOINT = ".checkpoint"
@@ -57,7 +58,7 @@ class ResumeOffer(QFrame):
         super().__init__(parent)
         self.setProperty("banner", True)
         self.run_id = ""
-        self.label = QLabel()
+        self.label = Label()
         self.label.setWordWrap(True)
         self.resume = QPushButton(self.tr("Resume"))
         self.resume.setAccessibleName(self.tr("Resume the training"))

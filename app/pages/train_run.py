@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from app.canvas.layers import ProposalLayer
 from app.engine.planning import duration_text
@@ -16,8 +16,10 @@ from app.library_words import shown
 from app.pages import words
 from app.pages.train_plan import ap_sentence
 from app.theme import GAP, TIGHT, heading, tabular
+from app.widgets.flow import FlowLayout
 from app.widgets.job_bar import time_left
 from app.widgets.loss_curve import LossCurve
+from app.widgets.plain import Label
 
 Plane = tuple[str, int, int]
 _CURVE_HEIGHT = 176
@@ -121,22 +123,23 @@ class TrainingProgress(QWidget):
         super().__init__(parent)
         self._preview = preview
         self._job: Any = None
+        self._heard: list[Any] = []
         self._step = -1
-        self.title = QLabel()
+        self.title = Label()
         self.title.setFont(heading(self.font(), 0))
         self.title.setWordWrap(True)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName(self.tr("Progress of the training"))
-        self.line = QLabel()
+        self.line = Label()
         self.line.setWordWrap(True)
         self.line.setFont(tabular(self.font()))
         self.line.setProperty("secondary", True)
         self.curve = LossCurve()
         self.curve.setMinimumHeight(_CURVE_HEIGHT)
         text = self.tr("The loss falls while the model learns. You can go on drawing in step 1 meanwhile.")
-        self.hint = QLabel(text)
+        self.hint = Label(text)
         self.hint.setWordWrap(True)
         self.hint.setProperty("secondary", True)
         self.show_preview = QCheckBox(self.tr("Show what it finds"))
@@ -144,10 +147,10 @@ class TrainingProgress(QWidget):
         self.show_preview.setToolTip(self.tr("Show over the training image what the model finds so far"))
         self.show_preview.setChecked(True)
         self.show_preview.toggled.connect(preview.set_wanted)
-        self.preview_line = QLabel()
+        self.preview_line = Label()
         self.preview_line.setWordWrap(True)
         self.preview_line.setProperty("secondary", True)
-        self.last_said = QLabel()
+        self.last_said = Label()
         self.last_said.setWordWrap(True)
         self.last_said.setProperty("secondary", True)
         layout = QVBoxLayout(self)
@@ -169,6 +172,7 @@ class TrainingProgress(QWidget):
 
     def follow(self, job: Any, earlier: list[tuple[int, float]] | None = None) -> None:
         """Show a job from now on; `earlier` are the (step, loss) values of a training that is resumed."""
+        self.let_go()
         self._job = job
         self._step = -1
         self.title.setText(job.title)
@@ -177,15 +181,30 @@ class TrainingProgress(QWidget):
             self._append(step, loss)
         self.bar.setValue(0)
         self.line.setText(self.tr("Starting..."))
+        self._show_waiting(job)
         self.last_said.hide()
         if job.last_progress is not None:
             self._progressed(job, job.last_progress)
-        job.progress.connect(lambda progress: self._progressed(job, progress))
-        job.said.connect(lambda text: self._said(job, text))
-        job.previewed.connect(lambda preview: self._previewed(job, preview))
+        self._heard = [
+            job.progress.connect(lambda progress: self._progressed(job, progress)),
+            job.state_changed.connect(lambda _state: self._show_waiting(job)),
+            job.said.connect(lambda text: self._said(job, text)),
+            job.previewed.connect(lambda preview: self._previewed(job, preview)),
+        ]
         if job.last_preview is not None:
             self._preview.set_preview(job.last_preview)
         self.show_preview_state()
+
+    def let_go(self) -> None:
+        """Hear no more of the job that was followed."""
+        for connection in self._heard:
+            QObject.disconnect(connection)
+        self._heard, self._job = [], None
+
+    def _show_waiting(self, job: Any) -> None:
+        """Say what goes on before the engine has a word of its own."""
+        if job is self._job and job.waiting_for and job.last_progress is None:
+            self.line.setText(f"{job.waiting_for}...")
 
     def _append(self, step: float, loss: float) -> None:
         self.curve.append(step, loss)
@@ -244,10 +263,10 @@ class TrainingResult(QFrame):
         super().__init__(parent)
         self.setProperty("card", True)
         self.run_id = ""
-        self.title = QLabel()
+        self.title = Label()
         self.title.setFont(heading(self.font(), 0))
         self.title.setWordWrap(True)
-        self.text = QLabel()
+        self.text = Label()
         self.text.setWordWrap(True)
         self.predict = QPushButton(self.tr("Predict other images"))
         self.predict.setAccessibleName(self.tr("Predict other images"))
@@ -257,11 +276,10 @@ class TrainingResult(QFrame):
         self.resume.setAccessibleName(self.tr("Resume this training"))
         self.resume.setToolTip(self.tr("Go on where it stopped"))
         self.resume.clicked.connect(lambda: self.resume_wanted.emit(self.run_id))
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
+        # Side by side they may be wider than the panel.
+        row = FlowLayout()
         row.addWidget(self.predict)
         row.addWidget(self.resume)
-        row.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(GAP + TIGHT, GAP + TIGHT, GAP + TIGHT, GAP + TIGHT)
         layout.setSpacing(GAP)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from app.pages.train_backbones import Backbones
+from app.pages.train_channels import ChannelChoice
 from app.pages.train_images import TrainingImages
 from app.pages.train_plan import (
     Device,
@@ -22,6 +23,7 @@ from app.pages.train_plan import (
 )
 from app.theme import GAP, TIGHT, heading
 from app.widgets.fold import FoldSection
+from app.widgets.plain import Label, plain_tip
 from app.widgets.settings_form import TRAIN_GROUPS, SettingsForm
 from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import SettingsError
@@ -50,8 +52,10 @@ class TrainingSetup(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(GAP)
         self._build_name()
+        self.channels = ChannelChoice(session)
+        self._layout.addWidget(self.channels)
         self._build_start()
-        self.plan_line = QLabel()
+        self.plan_line = Label()
         self.plan_line.setWordWrap(True)
         self._layout.addWidget(self.plan_line)
         self._build_advanced()
@@ -61,6 +65,9 @@ class TrainingSetup(QWidget):
         self._save = QTimer(self, interval=_SAVE_MS, singleShot=True)
         self._save.timeout.connect(self._store)
         images.changed.connect(self._replan.start)
+        images.changed.connect(self._show_channels)
+        session.image_changed.connect(self._show_channels)
+        self.channels.changed.connect(self._chosen)
         self.backbones.changed.connect(self._basis_changed)
         self.form.changed.connect(self._chosen)
         session.project_changed.connect(self._load)
@@ -71,7 +78,7 @@ class TrainingSetup(QWidget):
     # ---- building
 
     def _title(self, text: str, buddy: QWidget) -> None:
-        label = QLabel(text)
+        label = Label(text)
         label.setFont(heading(self.font(), 0))
         label.setContentsMargins(0, GAP, 0, 0)
         label.setBuddy(buddy)
@@ -81,7 +88,7 @@ class TrainingSetup(QWidget):
     def _combo(self, name: str, tip: str) -> QComboBox:
         box = QComboBox()
         box.setAccessibleName(name)
-        box.setToolTip(tip)
+        box.setToolTip(plain_tip(tip))
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.setMinimumContentsLength(16)
         self._guard.guard(box)
@@ -93,7 +100,7 @@ class TrainingSetup(QWidget):
         self.name.setToolTip(self.tr("Name of the new model"))
         self.name.textEdited.connect(self._name_edited)
         self._title(self.tr("New model"), self.name)
-        self.name_fault = QLabel()
+        self.name_fault = Label()
         self.name_fault.setWordWrap(True)
         self.name_fault.setProperty("wrong", True)
         self.name_fault.hide()
@@ -111,11 +118,11 @@ class TrainingSetup(QWidget):
 
     def _build_advanced(self) -> None:
         self.advanced = FoldSection(self.tr("Advanced"))
-        self.details = QLabel()
+        self.details = Label()
         self.details.setWordWrap(True)
         self.details.setProperty("secondary", True)
         self.advanced.add(self.details)
-        label = QLabel(self.tr("Recipe"))
+        label = Label(self.tr("Recipe"))
         self.recipe = self._combo(
             self.tr("Recipe"), self.tr("studio: faster, with repairs; paper: as published, for comparisons")
         )
@@ -167,6 +174,7 @@ class TrainingSetup(QWidget):
             "recipe": str(self.recipe.currentData()),
             "overrides": self.form.overrides(),
             "start_model": self.start_model,
+            "channels": self.channels.wish,
         }
 
     @property
@@ -232,6 +240,11 @@ class TrainingSetup(QWidget):
             self.recipe.setCurrentIndex(self.recipe.findData(card.recipe))
         self.backbones.fix("" if card is None else str(card.backbone))
         self._basis_changed()
+
+    def _show_channels(self) -> None:
+        # Without a training image the shown one becomes it.
+        shown = [] if self._session.image_id is None else [self._session.image_id]
+        self.channels.refresh([one.plane[0] for one in self._images.facts] or shown)
 
     def _preference_changed(self, name: str) -> None:
         if name == "device":
@@ -309,6 +322,8 @@ class TrainingSetup(QWidget):
         self.backbones.fix("")
         self.backbones.choose(str(values.get("backbone", DEFAULT_BACKBONE)))
         self.form.set_overrides(values.get("overrides") or {})
+        self.channels.set_wish(values.get("channels"))
+        self._show_channels()
         self._filling = False
         self._save.stop()
         self.refresh()
@@ -321,6 +336,7 @@ class TrainingSetup(QWidget):
             "backbone": self.backbones.chosen,
             "recipe": str(self.recipe.currentData()),
             "overrides": self.form.overrides(),
+            "channels": list(self.channels.kept),
         }
         if values != project.settings.get("train"):
             project.set_setting("train", values)

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QColorDialog,
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QMenu,
     QSizePolicy,
@@ -26,6 +25,7 @@ from app.canvas.display import CHANNEL_COLOURS, WHITE, auto_channel, channel_cou
 from app.theme import GAP, ICON, TIGHT, colours, icon
 from app.widgets.fold import FoldSection
 from app.widgets.histogram import Histogram
+from app.widgets.plain import Label, plain_tip
 from app.widgets.slider_field import SliderField, WheelGuard
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ViewOptions(FoldSection):
     # ---- building
 
     def _build_channels(self) -> None:
-        self.no_image = QLabel(self.tr("Open an image to change how it is shown."))
+        self.no_image = Label(self.tr("Open an image to change how it is shown."))
         self.no_image.setWordWrap(True)
         self.no_image.setProperty("secondary", True)
         self.add(self.no_image)
@@ -82,7 +82,7 @@ class ViewOptions(FoldSection):
         self.channel.setMinimumContentsLength(10)
         self.channel.currentIndexChanged.connect(lambda _index: self._show_histogram())
         self._guard.guard(self.channel)
-        self._channel_label = QLabel(self.tr("Contrast of"))
+        self._channel_label = Label(self.tr("Contrast of"))
         self._channel_label.setBuddy(self.channel)
         self._channel_row = QWidget()
         row = QHBoxLayout(self._channel_row)
@@ -98,7 +98,7 @@ class ViewOptions(FoldSection):
         self.add(self.histogram)
 
     def _build_overlay(self) -> None:
-        title = QLabel(self.tr("Cells"))
+        title = Label(self.tr("Cells"))
         title.setContentsMargins(0, TIGHT, 0, 0)
         self.add(title)
         self._modes = QButtonGroup(self)
@@ -123,7 +123,7 @@ class ViewOptions(FoldSection):
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             button.setCheckable(True)
             button.setAccessibleName(self.tr("Cells: {how}").format(how=text))
-            button.setToolTip(self.tr("Show cells: {how} (O goes on to the next)").format(how=text.lower()))
+            button.setToolTip(plain_tip(self.tr("Show cells: {how} (O goes on to the next)").format(how=text.lower())))
             button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
             self._modes.addButton(button, number)
             self.mode_buttons[mode] = button

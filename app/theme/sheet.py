@@ -90,6 +90,7 @@ QAbstractSpinBox {
     selection-background-color: $accent; selection-color: $on_accent;
 }
 QAbstractSpinBox:focus { border: 2px solid $accent; padding: 2px 4px; }
+QAbstractSpinBox[wrong="true"] { border: 2px solid $error; padding: 2px 4px; }
 QAbstractSpinBox:disabled { background: $window; border-color: $border; color: $disabled; }
 /* No arrows: the keys, the wheel and sliders do that. Their places keep the number away from the frame, for which
    padding has no effect. */
@@ -101,11 +102,13 @@ QAbstractSpinBox::up-arrow, QAbstractSpinBox::down-arrow { image: none; width: 0
 
 QComboBox {
     background: $raised; color: $text; border: 1px solid $outline; border-radius: ${radius}px;
-    padding: 3px 4px 3px 9px; min-height: 20px;
+    padding: 0px 4px 0px 9px; min-height: 26px;
 }
 QComboBox:hover { background: $hover; }
 QComboBox:on { background: $pressed; }
-QComboBox:focus { border: 2px solid $accent; padding: 2px 3px 2px 8px; }
+/* No padding above and below, in no state: Qt leaves as much free in the list of options, and makes the list as high as
+   the state tells at that moment. */
+QComboBox:focus { border: 2px solid $accent; padding: 0px 3px 0px 8px; min-height: 24px; }
 QComboBox:disabled { background: $window; color: $disabled; border-color: $border; }
 QComboBox::drop-down { border: none; width: 22px; }
 QComboBox::down-arrow { image: url(marks:arrow-$shade.svg); width: 16px; height: 16px; }
@@ -162,6 +165,8 @@ QAbstractItemView[plain="true"]:focus { border-color: $accent; }
 QComboBox QAbstractItemView, QComboBox QAbstractItemView:focus {
     border-radius: 0px; border: 1px solid $outline; padding: 2px;
 }
+/* One frame is enough: the list has it. */
+QComboBoxPrivateContainer { border: none; }
 QTreeView::item, QListView::item { min-height: 24px; }
 QTreeView::item { padding: 0px 4px; }
 QAbstractScrollArea::corner { background: transparent; border: none; }

@@ -6,11 +6,12 @@ from typing import Literal
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QKeyEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app.theme import GAP, ICON, TIGHT, icon
 from app.theme.icons import Tint
 from app.widgets.empty_state import Sign
+from app.widgets.plain import Label
 
 Kind = Literal["info", "warning", "error"]
 _TINTS: dict[str, Tint] = {"info": "accent", "warning": "warning", "error": "error"}
@@ -34,7 +35,7 @@ class Banner(QFrame):
         super().__init__(parent)
         self.setProperty("banner", True)
         self.sign = Sign("info", ICON)
-        self.label = QLabel()
+        self.label = Label()
         self.label.setWordWrap(True)
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)

@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.theme import GAP, MARGIN, TIGHT, colours, heading, icon, pixmap
+from app.widgets.plain import plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ class ChoiceCard(_Card):
         self.setText(title)
         self.setAccessibleName(title)
         self.setAccessibleDescription(text)
-        self.setToolTip(f"{title} ({key})" if key else title)
+        self.setToolTip(plain_tip(f"{title} ({key})" if key else title))
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -195,7 +196,7 @@ class RecentCard(_Card):
         self.setAccessibleName(f"{recent.name}, {self._when}" if self._when else recent.name)
         self.setAccessibleDescription(str(self.path))
         note = self.tr("This folder is not there (any more).") if missing else self.tr("Delete takes it off the list.")
-        self.setToolTip(f"{self.path}\n{note}")
+        self.setToolTip(plain_tip(f"{self.path}\n{note}"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         if missing:
             self.setCursor(Qt.CursorShape.ArrowCursor)

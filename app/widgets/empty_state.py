@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.theme import BIG_ICON, GAP, MARGIN, pixmap
 from app.theme.icons import Tint
+from app.widgets.plain import Label
 
 
 class Sign(QWidget):
@@ -63,7 +64,7 @@ class EmptyState(QWidget):
     ) -> None:
         super().__init__(parent)
         self.sign = Sign(icon, BIG_ICON)
-        self.sentence = QLabel(sentence)
+        self.sentence = Label(sentence)
         self.sentence.setWordWrap(True)
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
         self.sentence.setProperty("secondary", True)

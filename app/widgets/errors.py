@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QApplication,
     QDialog,
     QHBoxLayout,
-    QLabel,
     QPlainTextEdit,
     QPushButton,
     QSizePolicy,
@@ -27,9 +26,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.library_words import shown
 from app.theme import GAP, MARGIN, heading
 from app.widgets.empty_state import Sign
 from app.widgets.fold import FoldSection
+from app.widgets.plain import Label
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error
 
@@ -52,14 +53,14 @@ class ErrorDialog(QDialog):
         self.sentence, self.details = sentence, details
         self.times = 1
 
-        what = QLabel(sentence)
+        what = Label(sentence)
         what.setFont(heading(self.font(), 0))
         what.setWordWrap(True)
         what.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.safe = QLabel(_translate("Errors", "Nothing was lost."))
+        self.safe = Label(_translate("Errors", "Nothing was lost."))
         self.safe.setProperty("secondary", True)
         self.safe.setVisible(nothing_lost and _translate("Errors", "Nothing was lost.") not in sentence)
-        self._again = QLabel()
+        self._again = Label()
         self._again.setProperty("secondary", True)
         self._again.hide()
         words = QVBoxLayout()
@@ -148,6 +149,7 @@ def show_error(parent: QWidget | None, sentence: str, details: str = "", nothing
     nothing_lost
         Whether to add that nothing was lost; only where that is true.
     """
+    sentence = shown(sentence)
     for widget in QApplication.topLevelWidgets():
         if isinstance(widget, ErrorDialog) and widget.isVisible() and widget.sentence == sentence:
             widget.once_more()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QKeyEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.theme import GAP, RADIUS, TIGHT, colours, pixmap
+from app.widgets.plain import Label
 
 _SIGN = 16
 
@@ -105,7 +106,7 @@ class FoldSection(QWidget):
         super().__init__(parent)
         self.button = _Heading(level)
         self.button.clicked.connect(lambda: self.set_open(not self.is_open))
-        self._summary = QLabel()
+        self._summary = Label()
         self._summary.setProperty("secondary", True)
         self._summary.hide()
 

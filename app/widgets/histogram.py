@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QWidget
 
 from app.theme import GAP, TIGHT, tabular
 from app.widgets.levels_plot import GAMMA_RANGE, Handle, LevelsPlot
+from app.widgets.number_field import NumberField
+from app.widgets.plain import Label, plain_tip
 from app.widgets.slider_field import WheelGuard
-
-_REST_MS: Final = 300
 
 
 class Histogram(QWidget):
@@ -26,8 +25,6 @@ class Histogram(QWidget):
 
     #: black, white, gamma; while they change.
     levels_changed = Signal(float, float, float)
-    #: The same once they have come to rest.
-    levels_settled = Signal(float, float, float)
     #: The button for automatic levels was clicked.
     auto_wanted = Signal()
 
@@ -59,23 +56,18 @@ class Histogram(QWidget):
         sides = (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignHCenter, Qt.AlignmentFlag.AlignRight)
         for column, (field, side) in enumerate(zip(self._fields(), sides, strict=True)):
             field.setAlignment(side)
-            label = QLabel(field.accessibleName())
+            label = Label(field.accessibleName())
             label.setProperty("secondary", True)
             label.setAlignment(side)
             label.setBuddy(field)
             grid.addWidget(label, 1, column)
             grid.addWidget(field, 2, column)
+            grid.addWidget(field.hint, 3 + column, 0, 1, 3)
             grid.setColumnStretch(column, 1)
-        grid.addWidget(self.auto_button, 3, 0, 1, 3, Qt.AlignmentFlag.AlignRight)
+        grid.addWidget(self.auto_button, 6, 0, 1, 3, Qt.AlignmentFlag.AlignRight)
         grid.setRowStretch(0, 1)
 
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(_REST_MS)
-        self._rest.timeout.connect(self._settle)
-        self._settled = (0.0, 1.0, 1.0)
         self.plot.moved.connect(self._plot_moved)
-        self.plot.let_go.connect(self._settle)
         self.low_field.valueChanged.connect(lambda value: self._typed("low", value))
         self.high_field.valueChanged.connect(lambda value: self._typed("high", value))
         self.gamma_field.valueChanged.connect(lambda value: self._typed("gamma", value))
@@ -111,7 +103,6 @@ class Histogram(QWidget):
     def set_levels(self, low: float, high: float, gamma: float = 1.0) -> None:
         """Show these levels; tells nobody."""
         self.plot.low, self.plot.high, self.plot.gamma = low, high, gamma
-        self._settled = self.levels
         self._show()
 
     @property
@@ -119,15 +110,15 @@ class Histogram(QWidget):
         """Black, white and gamma."""
         return self.plot.low, self.plot.high, self.plot.gamma
 
-    def _fields(self) -> tuple[QDoubleSpinBox, QDoubleSpinBox, QDoubleSpinBox]:
+    def _fields(self) -> tuple[NumberField, NumberField, NumberField]:
         return self.low_field, self.gamma_field, self.high_field
 
-    def _field(self, name: str) -> QDoubleSpinBox:
-        field = QDoubleSpinBox()
+    def _field(self, name: str) -> NumberField:
+        field = NumberField()
         field.setKeyboardTracking(False)
         field.setFont(tabular(self.font()))
         field.setAccessibleName(name)
-        field.setToolTip(name)
+        field.setToolTip(plain_tip(name))
         # Its own hint would make room for the largest value that may be typed.
         field.setMinimumWidth(field.fontMetrics().horizontalAdvance("65535.0") + 20)
         field.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -158,10 +149,3 @@ class Histogram(QWidget):
         else:
             self.plot.move_to(handle, value)
             self._show()
-        self._rest.start()
-
-    def _settle(self) -> None:
-        self._rest.stop()
-        if self.levels != self._settled:
-            self._settled = self.levels
-            self.levels_settled.emit(*self.levels)

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListView,
     QMenu,
@@ -26,6 +25,7 @@ from app.theme import heading, icon, tabular
 from app.widgets.empty_state import EmptyState
 from app.widgets.file_drop import FileDrop
 from app.widgets.image_rows import ALL, PROBLEM, STATES, UNCHECKED, ImageModel, ImageRow, RowDelegate, state_word
+from app.widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,9 +117,9 @@ class ImageList(QWidget):
     # ---- parts
 
     def _header(self) -> QHBoxLayout:
-        title = QLabel(self.tr("Images"))
+        title = Label(self.tr("Images"))
         title.setFont(heading(title.font(), 0))
-        self._count = QLabel()
+        self._count = Label()
         self._count.setProperty("secondary", True)
         self._count.setFont(tabular(self._count.font()))
         self._add = QToolButton()
@@ -129,8 +129,9 @@ class ImageList(QWidget):
         self._add.setAccessibleName(self.tr("Add images"))
         self._add.setToolTip(self.tr("Add images (Ctrl+I) or a folder (Ctrl+Shift+I)"))
         menu = QMenu(self._add)
-        menu.addAction(icon("image"), self.tr("Add images..."), self.add_images_wanted)
-        menu.addAction(icon("folder"), self.tr("Add a folder..."), self.add_folder_wanted)
+        # A signal is no function: `addAction` would call it, only `connect` knows what to do with one.
+        menu.addAction(icon("image"), self.tr("Add images...")).triggered.connect(self.add_images_wanted)
+        menu.addAction(icon("folder"), self.tr("Add a folder...")).triggered.connect(self.add_folder_wanted)
         menu.addSeparator()
         self._relink_all = menu.addAction(icon("link"), self.tr("Find missing images..."))
         self._relink_all.triggered.connect(lambda: self.relink_wanted.emit(self._with_problem()))

@@ -23,6 +23,7 @@ from PySide6.QtGui import QFont, QFontMetrics, QImage, QPainter, QPainterPath, Q
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.theme import RADIUS, colours, tabular
+from app.widgets.plain import one_line, plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -134,7 +135,7 @@ class ImageModel(QAbstractListModel):
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return self._spoken(row)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{row.name}\n{self._spoken(row).removeprefix(row.name + ', ')}"
+            return plain_tip(f"{row.name}\n{self._spoken(row).removeprefix(row.name + ', ')}")
         return None
 
     def _spoken(self, row: ImageRow) -> str:
@@ -404,7 +405,7 @@ class RowDelegate(QStyledItemDelegate):
         painter.setFont(option.font)
         painter.setPen(colour)
         room = box.width() - width - _MARGIN
-        name = metrics.elidedText(row.name, Qt.TextElideMode.ElideMiddle, room)
+        name = metrics.elidedText(one_line(row.name), Qt.TextElideMode.ElideMiddle, room)
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, name)
 
         side = round(metrics.ascent() * 0.8)

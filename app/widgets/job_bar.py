@@ -12,6 +12,8 @@ from app.theme import GAP, MARGIN, RADIUS, colours, pixmap, tabular
 from app.theme.icons import Tint
 from app.widgets.job_entry import Job, JobEntry, percent, time_left
 from app.widgets.job_popup import JobPopup
+from app.widgets.plain import plain_tip
+from app.widgets.showing import screen_room
 
 __all__ = ["Job", "JobBar", "JobPopup", "percent", "time_left"]
 
@@ -112,7 +114,7 @@ class JobBar(QAbstractButton):
         title, share, line = self._texts()
         spoken = " ".join(text for text in (title, share, line) if text)
         self.setAccessibleName(self.tr("Job: {text}").format(text=spoken))
-        self.setToolTip(self.tr("{text}\nOpens progress, log and stop").format(text=spoken))
+        self.setToolTip(plain_tip(self.tr("{text}\nOpens progress, log and stop").format(text=spoken)))
         self.setVisible(bool(self.entries))
         self.updateGeometry()
         self.update()
@@ -210,7 +212,7 @@ class JobBar(QAbstractButton):
         popup.refresh()
         popup.adjustSize()
         corner = self.mapToGlobal(QPoint(self.width() - popup.width(), self.height() + 4))
-        screen = self.screen().availableGeometry()
+        screen = screen_room(self)
         popup.move(max(screen.left(), min(corner.x(), screen.right() - popup.width())), corner.y())
         popup.show()
         return popup

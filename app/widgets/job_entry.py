@@ -18,6 +18,7 @@ class Job(Protocol):
     state: str
     last_progress: Any
     silent: bool
+    waiting_for: str
     result: dict[str, Any] | None
     log: list[str]
     progress: Any
@@ -76,7 +77,8 @@ class JobEntry:
                 return QCoreApplication.translate("JobBar", "not heard for a while; it may hang")
             progress = self.job.last_progress
             left = time_left(getattr(progress, "seconds_left", None))
-            return left or (shown(getattr(progress, "text", "")) or QCoreApplication.translate("JobBar", "starting…"))
+            said = shown(getattr(progress, "text", "")) or self.job.waiting_for
+            return left or said or QCoreApplication.translate("JobBar", "starting…")
         kept = self.job.kind != "train" or bool((self.job.result or {}).get("model"))
         return {
             "finished": QCoreApplication.translate("JobBar", "finished"),

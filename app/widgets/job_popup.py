@@ -10,7 +10,6 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
@@ -23,6 +22,8 @@ from PySide6.QtWidgets import (
 from app.theme import GAP, MARGIN, heading, icon, tabular
 from app.widgets.job_entry import percent
 from app.widgets.loss_curve import LossCurve
+from app.widgets.plain import Label
+from app.widgets.showing import screen_room
 
 if TYPE_CHECKING:
     from app.widgets.job_bar import JobBar
@@ -42,7 +43,7 @@ class _JobCard(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(GAP)
-        title = QLabel(entry.job.title)
+        title = Label(entry.job.title)
         title.setFont(heading(title.font(), 0))
         title.setWordWrap(True)
         layout.addWidget(title)
@@ -51,9 +52,9 @@ class _JobCard(QFrame):
         self.progress.setRange(0, 1000)
         self.progress.setAccessibleName(self.tr("Progress of {title}").format(title=entry.job.title))
         layout.addWidget(self.progress)
-        self.share = QLabel()
+        self.share = Label()
         self.share.setFont(tabular(self.share.font()))
-        self.left = QLabel()
+        self.left = Label()
         self.left.setWordWrap(True)
         self.left.setFont(tabular(self.left.font()))
         self.left.setProperty("secondary", True)
@@ -62,7 +63,7 @@ class _JobCard(QFrame):
         row.addWidget(self.share, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self.left, 1, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(row)
-        self.text = QLabel()
+        self.text = Label()
         self.text.setWordWrap(True)
         self.text.setFont(tabular(self.text.font()))
         self.text.setProperty("secondary", True)
@@ -190,7 +191,7 @@ class JobPopup(QFrame):
         """Return a width for a readable log line and the height of the cards, at most three quarters of the screen."""
         width = max(360, self.fontMetrics().averageCharWidth() * 56)
         height = max(self._column.heightForWidth(width), self._column.sizeHint().height()) + 4
-        return QSize(width, min(height, self.screen().availableGeometry().height() * 3 // 4))
+        return QSize(width, min(height, screen_room(self).height() * 3 // 4))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Esc closes."""

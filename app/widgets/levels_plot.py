@@ -40,7 +40,6 @@ class LevelsPlot(QWidget):
     """The bars and the handles; `Histogram` adds the numbers."""
 
     moved = Signal()
-    let_go = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,14 +137,12 @@ class LevelsPlot(QWidget):
         """Let the handle go."""
         if self._grabbed is not None and event.button() == Qt.MouseButton.LeftButton:
             self._grabbed = None
-            self.let_go.emit()
             self.update()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Set gamma back to 1."""
         if self._nearest(event.position().x()) == "gamma":
             self.move_to("gamma", (self.low + self.high) / 2)
-            self.let_go.emit()
 
     def leaveEvent(self, _event: object) -> None:  # noqa: N802 - Qt's name
         """Light no handle."""
@@ -166,7 +163,6 @@ class LevelsPlot(QWidget):
                 way = ways[Qt.Key(key)] * share * (self.high - self.low)
             value = min(max(self.value_of(self.active) + way, self.start), self.end)
             self.move_to(self.active, value)
-            self.let_go.emit()
         else:
             super().keyPressEvent(event)
             return

@@ -86,11 +86,6 @@ class LossCurve(QWidget):
         self._total = steps
         self.update()
 
-    def set_empty_text(self, text: str) -> None:
-        """Say this while there are no values."""
-        self._empty = text
-        self.update()
-
     def clear(self) -> None:
         """Take all values away."""
         self._x.clear()

@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QShortcut
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.theme import GAP, ICON, MARGIN, PANEL_WIDTH, TIGHT, heading, icon
+from app.widgets.plain import Label, plain_tip
+
+#: Seconds within which a key that comes again is one that is held: where the computer is busy, its repeats are told as
+#: pressed anew.  The first comes after up to 0.7 s.
+_HELD = 1.0
+#: Keys that click a button.
+_CLICKS = (Qt.Key.Key_Space, Qt.Key.Key_Select)
+
+
+class _Key:
+    """A key that starts something which the same key would stop."""
+
+    def __init__(self) -> None:
+        self._pressed = -_HELD
+
+    def is_held(self) -> bool:
+        """Note that it is pressed, and tell whether it is so still, not anew."""
+        last, self._pressed = self._pressed, monotonic()
+        return self._pressed - last < _HELD
+
+
+class _OneClick(QPushButton):
+    """A button for which a double click is one click: what it started would be stopped by the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._key = _Key()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Take the second press for nothing; it also comes when the first one brought another panel here."""
+        event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Hear a key that is held once only."""
+        if event.key() in _CLICKS and self._key.is_held():
+            event.accept()
+            return
+        super().keyPressEvent(event)
 
 
 class Panel(QWidget):
@@ -29,7 +69,7 @@ class Panel(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
 
-        self.title = QLabel(title)
+        self.title = Label(title)
         self.title.setFont(heading(self.font(), 1))
         self.title.setWordWrap(True)
         self.title.setContentsMargins(MARGIN, MARGIN, MARGIN, GAP)
@@ -58,6 +98,7 @@ class Panel(QWidget):
         self.scroll_area.verticalScrollBar().rangeChanged.connect(self._make_room)
 
         self.primary: QPushButton | None = None
+        self._key = _Key()
         self._foot = QVBoxLayout()
         self._foot.setContentsMargins(MARGIN, GAP, MARGIN, MARGIN)
         self._foot.setSpacing(GAP)
@@ -87,7 +128,7 @@ class Panel(QWidget):
     def set_primary(self, text: str, icon_name: str = "", tip: str = "") -> QPushButton:
         """Show the primary button with this text (and make it the first time)."""
         if self.primary is None:
-            self.primary = QPushButton()
+            self.primary = _OneClick()
             self.primary.setProperty("primary", True)
             self.primary.setIconSize(QSize(ICON, ICON))
             self.primary.clicked.connect(self.primary_clicked)
@@ -100,7 +141,7 @@ class Panel(QWidget):
         self.primary.setAccessibleName(text)
         if icon_name:
             self.primary.setIcon(icon(icon_name, "on_accent"))
-        self.primary.setToolTip(f"{tip or text} (Ctrl+Return)")
+        self.primary.setToolTip(plain_tip(f"{tip or text} (Ctrl+Return)"))
         return self.primary
 
     def add(self, widget: QWidget) -> QWidget:
@@ -116,7 +157,7 @@ class Panel(QWidget):
 
     def add_text(self, text: str, *, secondary: bool = True) -> QLabel:
         """Add a sentence to the body and return its label."""
-        label = QLabel(text)
+        label = Label(text)
         label.setWordWrap(True)
         label.setProperty("secondary", secondary)
         self.body.addWidget(label)
@@ -124,25 +165,11 @@ class Panel(QWidget):
 
     def add_heading(self, text: str) -> QLabel:
         """Add the title of a group to the body and return its label."""
-        label = QLabel(text)
+        label = Label(text)
         label.setFont(heading(self.font(), 0))
         label.setWordWrap(True)
         label.setContentsMargins(0, GAP, 0, 0)
         self.body.addWidget(label)
-        return label
-
-    def add_row(self, text: str, widget: QWidget) -> QLabel:
-        """Add a labelled widget to the body: the label left, the widget right; returns the label."""
-        label = QLabel(text)
-        label.setWordWrap(True)
-        label.setBuddy(widget)
-        if not widget.accessibleName():
-            widget.setAccessibleName(text)
-        row = QHBoxLayout()
-        row.setSpacing(GAP)
-        row.addWidget(label, 1)
-        row.addWidget(widget)
-        self.body.addLayout(row)
         return label
 
     def _make_room(self, _least: int, most: int) -> None:
@@ -150,5 +177,7 @@ class Panel(QWidget):
         self.body.setContentsMargins(MARGIN, TIGHT, max(TIGHT, MARGIN - bar), MARGIN)
 
     def _press(self) -> None:
+        if self._key.is_held():
+            return
         if self.primary is not None and self.primary.isVisible() and self.primary.isEnabled():
             self.primary.animateClick()

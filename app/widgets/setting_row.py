@@ -6,13 +6,16 @@ import types
 import typing
 from typing import Any, Literal, Union
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QToolButton, QWidget
+from PySide6.QtCore import QLocale, QSize, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QToolButton, QWidget
 
 from app.library_words import setting_help
 from app.theme import GAP, TIGHT, icon, tabular
+from app.widgets.number_field import number_problem
+from app.widgets.plain import Label, plain_tip
 from app.widgets.setting_names import choice_title, setting_title
 from app.widgets.slider_field import WheelGuard
+from cellseg1.numbers import NumberError, read_number, read_numbers
 from cellseg1.settings import FIELDS, Settings
 
 _TYPES: dict[str, Any] = typing.get_type_hints(Settings)
@@ -27,39 +30,47 @@ def plain_type(name: str) -> tuple[Any, bool]:
     return wanted, False
 
 
+def decimal_mark() -> str:
+    """Return the decimal mark of the user's language."""
+    return QLocale().decimalPoint()
+
+
 def shown(value: Any) -> str:
-    """Return a value as it is written in a field."""
+    """Return a value as it is written in a field, in the notation of the user's language."""
     if value is None:
         return ""
+    mark = decimal_mark()
     if isinstance(value, (tuple, list)):
-        return ", ".join(shown(item) for item in value)
+        return (", " if mark == "." else "; ").join(shown(item) for item in value)
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}".replace(".", mark) if isinstance(value, float) else str(value)
 
 
 def parsed(name: str, text: str) -> Any:
-    """Return what a text in the field of a setting means; what is no number stays text, to be refused as such."""
+    """Return what a text in the field of a setting means; what is no number stays text, to be refused as such.
+
+    Raises
+    ------
+    NumberError
+        When it can mean two numbers.
+    """
     wanted, optional = plain_type(name)
     text = text.strip()
     if optional and text.lower() in {"", "none"}:
         return None
-    if typing.get_origin(wanted) is tuple:
-        words = text.strip("[]()").replace(",", " ").replace("\N{MULTIPLICATION SIGN}", " ").split()
-        return [_number(word) for word in words] if words else text
-    return text if wanted is str else _number(text)
+    try:
+        if typing.get_origin(wanted) is tuple:
+            return [_whole(number) for number in read_numbers(text, decimal_mark())] or text
+        return text if wanted is str else _whole(read_number(text, decimal_mark(), whole=wanted is int))
+    except NumberError as error:
+        if error.readings:
+            raise
+        return text
 
 
-def _number(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    # People in much of the world write 0,5.
-    if text.count(",") == 1 and "." not in text:
-        return _number(text.replace(",", "."))
-    return text
+def _whole(number: float) -> int | float:
+    return int(number) if number.is_integer() else number
 
 
 class SettingRow(QWidget):
@@ -75,6 +86,8 @@ class SettingRow(QWidget):
 
     #: The user entered this; not checked yet.
     entered = Signal(str, object)
+    #: The user entered what cannot be used, and why.
+    refused = Signal(str, str)
     reset_wanted = Signal(str)
 
     def __init__(self, name: str, guard: WheelGuard, parent: QWidget | None = None) -> None:
@@ -84,12 +97,12 @@ class SettingRow(QWidget):
         title = setting_title(name)
         wanted, optional = plain_type(name)
         self._kind = "flag" if wanted is bool else "choice" if typing.get_origin(wanted) is Literal else "text"
-        self.label = QLabel(f"{title} ({meta['unit']})" if meta["unit"] else title)
+        self.label = Label(f"{title} ({meta['unit']})" if meta["unit"] else title)
         self.label.setWordWrap(True)
         self.field = self._make_field(wanted, optional)
         self.field.setAccessibleName(title)
         self.field.setAccessibleDescription(setting_help(meta["help"]))
-        self.setToolTip(f"{setting_help(meta['help'])}\n{name}")
+        self.setToolTip(plain_tip(f"{setting_help(meta['help'])}\n{name}"))
         self.label.setBuddy(self.field)
         if self._kind == "choice":
             guard.guard(self.field)
@@ -101,10 +114,10 @@ class SettingRow(QWidget):
         self.reset_button.setAccessibleName(self.tr("Reset {0}").format(title))
         self.reset_button.clicked.connect(lambda: self.reset_wanted.emit(name))
 
-        self.help = QLabel()
+        self.help = Label()
         self.help.setWordWrap(True)
         self.help.setProperty("secondary", True)
-        self.problem = QLabel()
+        self.problem = Label()
         self.problem.setWordWrap(True)
         self.problem.setProperty("wrong", True)
         self.problem.hide()
@@ -142,8 +155,16 @@ class SettingRow(QWidget):
             line.setPlaceholderText(self.tr("none"))
         digits = 11 if typing.get_origin(wanted) is tuple or wanted is str else 7
         line.setFixedWidth(line.fontMetrics().horizontalAdvance("0" * digits) + 20)
-        line.textEdited.connect(lambda text: self.entered.emit(self.name, parsed(self.name, text)))
+        line.textEdited.connect(self._edited)
         return line
+
+    def _edited(self, text: str) -> None:
+        try:
+            value = parsed(self.name, text)
+        except NumberError as error:
+            self.refused.emit(self.name, number_problem(error, text))
+        else:
+            self.entered.emit(self.name, value)
 
     def show_value(self, value: Any, default: Any, *, rewrite: bool = True) -> None:
         """Show a good value beside its default; `rewrite` is false while the user is typing it."""
@@ -162,7 +183,7 @@ class SettingRow(QWidget):
                 help=setting_help(FIELDS[self.name].metadata["help"]), value=plain
             )
         )
-        self.reset_button.setToolTip(self.tr("Back to {0}").format(plain))
+        self.reset_button.setToolTip(plain_tip(self.tr("Back to {0}").format(plain)))
         self.reset_button.setVisible(value != default)
         self.show_problem("")
 

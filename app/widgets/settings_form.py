@@ -17,8 +17,7 @@ from cellseg1.errors import SettingsError
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, FIELDS, check_value, make_settings
 
 #: The groups that a training and a prediction use.
-TRAIN_GROUPS: Final = ("train", "data", "net", "points", "augment", "loss", "environment", "switches")
-PREDICT_GROUPS: Final = ("predict", "data", "environment")
+TRAIN_GROUPS: Final = ("train", "data", "input", "net", "points", "augment", "loss", "environment", "switches")
 _COMPATIBLE: Final = "Read for compatibility"
 
 
@@ -156,6 +155,7 @@ class SettingsForm(QWidget):
     def _row(self, name: str) -> SettingRow:
         row = SettingRow(name, self._guard)
         row.entered.connect(self._enter)
+        row.refused.connect(self._refuse)
         row.reset_wanted.connect(self.reset)
         self._rows[name] = row
         self._show(name)
@@ -169,15 +169,19 @@ class SettingsForm(QWidget):
         try:
             good = check_value(name, value)
         except SettingsError as error:
-            self._problems[name] = str(error)
-            self._rows[name].show_problem(str(error))
+            self._refuse(name, str(error))
+            return
+        self._problems.pop(name, None)
+        if good == getattr(self._base, name):
+            self._own.pop(name, None)
         else:
-            self._problems.pop(name, None)
-            if good == getattr(self._base, name):
-                self._own.pop(name, None)
-            else:
-                self._own[name] = good
-            self._show(name, rewrite=False)
+            self._own[name] = good
+        self._show(name, rewrite=False)
+        self._tell()
+
+    def _refuse(self, name: str, sentence: str) -> None:
+        self._problems[name] = sentence
+        self._rows[name].show_problem(sentence)
         self._tell()
 
     def _tell(self) -> None:

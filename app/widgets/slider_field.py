@@ -6,9 +6,11 @@ import math
 from typing import Final
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSlider, QWidget
+from PySide6.QtWidgets import QGridLayout, QSlider, QWidget
 
 from app.theme import GAP, tabular
+from app.widgets.number_field import NumberField
+from app.widgets.plain import Label, plain_tip
 
 #: A value typed or turned step by step has settled when nothing happened for this long.
 _REST_MS: Final = 300
@@ -75,9 +77,9 @@ class SliderField(QWidget):
         self._value = self._settled = minimum
         self._guard = WheelGuard(self)
 
-        self.label = QLabel(label)
+        self.label = Label(label)
         self.label.setWordWrap(True)
-        self.spin = QDoubleSpinBox()
+        self.spin = NumberField()
         self.spin.setDecimals(decimals)
         self.spin.setSingleStep(step)
         self.spin.setKeyboardTracking(False)
@@ -95,7 +97,7 @@ class SliderField(QWidget):
             # A narrow space: "40 %", "16 px".
             self.spin.setSuffix(f"\N{NARROW NO-BREAK SPACE}{unit}")
         if tip:
-            self.setToolTip(tip)
+            self.setToolTip(plain_tip(tip))
             self.slider.setAccessibleDescription(tip)
 
         grid = QGridLayout(self)
@@ -105,6 +107,7 @@ class SliderField(QWidget):
         grid.addWidget(self.label, 0, 0)
         grid.addWidget(self.spin, 0, 1)
         grid.addWidget(self.slider, 1, 0, 1, 2)
+        grid.addWidget(self.spin.hint, 2, 0, 1, 2)
         grid.setColumnStretch(0, 1)
 
         self._rest = QTimer(self)

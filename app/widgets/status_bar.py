@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from PySide6.QtCore import QSize, Qt, Signal, SignalInstance
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPalette, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from app.theme import tabular
+from app.widgets.plain import Label, plain_action, plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ class Pointed(Protocol):
     area: int
 
 
-class _Field(QLabel):
+class _Field(Label):
     """A quiet name and a number in a room that only grows: what stands right of it does not jump."""
 
     def __init__(self, name: str, widest: str, spoken: str) -> None:
@@ -33,7 +34,7 @@ class _Field(QLabel):
         self._value = ""
         self._room = 0
         self.setAccessibleName(spoken)
-        self.setToolTip(spoken)
+        self.setToolTip(plain_tip(spoken))
         self.setFont(tabular(self.font()))
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self._make_room(widest)
@@ -76,7 +77,7 @@ class _Field(QLabel):
         painter.drawText(area, line, self._value)
 
 
-class _Hint(QLabel):
+class _Hint(Label):
     """A sentence that gives way: it is shortened, and all of it is in its tooltip."""
 
     def __init__(self) -> None:
@@ -85,11 +86,10 @@ class _Hint(QLabel):
         self.setProperty("secondary", True)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.setTextFormat(Qt.TextFormat.PlainText)
 
     def set_full(self, text: str) -> None:
         self._full = text
-        self.setToolTip(text)
+        self.setToolTip(plain_tip(text))
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
@@ -146,7 +146,7 @@ class StatusBar(QWidget):
     def _button(self, tip: str, signal: SignalInstance) -> QToolButton:
         button = QToolButton()
         button.setAutoRaise(True)
-        button.setToolTip(tip)
+        button.setToolTip(plain_tip(tip))
         button.setAccessibleName(tip)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.clicked.connect(signal)
@@ -200,7 +200,7 @@ class StatusBar(QWidget):
 
     def set_device(self, text: str) -> None:
         """Show what computes and the model in use, such as "cpu: tiny"; empty hides it."""
-        self._device.setText(text)
+        self._device.setText(plain_action(text))
         self._device.setVisible(bool(text))
         self._device.setAccessibleDescription(text)
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFont, QFontMetrics, QKeySequence, QPainter, QPaintEvent, QPen, QResizeEvent, QShortcut
+from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from app.theme import RADIUS, colours, icon
+from app.widgets.plain import plain_action, plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,18 +136,11 @@ class StepButton(QAbstractButton):
 
 
 class StepBar(QWidget):
-    """Project menu and steps.
-
-    Parameters
-    ----------
-    shortcuts
-        Whether the bar answers Ctrl+1..5 itself.  Leave it off where the window has actions with these keys:
-        Qt fires neither of two shortcuts that are the same.
-    """
+    """Project menu and steps; the window's actions answer Ctrl+1..5."""
 
     step_chosen = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None, *, shortcuts: bool = False) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName(self.tr("Steps"))
         self.project_button = QToolButton()
@@ -178,9 +172,6 @@ class StepBar(QWidget):
             self._group.addButton(button)
             self.buttons[words.name] = button
             layout.addWidget(button)
-            if shortcuts:
-                key = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
-                key.activated.connect(lambda name=words.name: self._by_key(name))
         layout.addStretch(1)
         self._group.buttonToggled.connect(self._fit)
         self._project = ""
@@ -190,6 +181,8 @@ class StepBar(QWidget):
 
     def set_menu(self, menu: QMenu) -> None:
         """Give the project's name its menu."""
+        # A menu takes the direction of the button that opens it, and this one is mirrored for the sake of its arrow.
+        menu.setLayoutDirection(self.layoutDirection())
         self.project_button.setMenu(menu)
 
     def set_project(self, name: str, *, read_only: bool = False) -> None:
@@ -198,7 +191,7 @@ class StepBar(QWidget):
         if read_only:
             text = self.tr("{name} (read-only)").format(name=text)
         self._project = text
-        self.project_button.setToolTip(self.tr("{name}: project menu").format(name=text))
+        self.project_button.setToolTip(plain_tip(self.tr("{name}: project menu").format(name=text)))
         self.project_button.setAccessibleName(self.tr("Project {name}: menu").format(name=text))
         self._fit()
 
@@ -221,9 +214,10 @@ class StepBar(QWidget):
         for name, button in self.buttons.items():
             lacks = missing.get(name, "")
             button.possible = not lacks
-            button.setToolTip(f"{self._help[name]}\n{lacks}" if lacks else self._help[name])
+            text = f"{self._help[name]}\n{lacks}" if lacks else self._help[name]
+            button.setToolTip(plain_tip(text))
             button.setAccessibleName(f"{button.number} {button.text()}")
-            button.setAccessibleDescription(button.toolTip())
+            button.setAccessibleDescription(text)
             button.update()
 
     # ---- room
@@ -247,7 +241,7 @@ class StepBar(QWidget):
             button.set_compact(compact)
         metrics = self.project_button.fontMetrics()
         room = self._name_room(narrow=narrow)
-        self.project_button.setText(metrics.elidedText(self._project, Qt.TextElideMode.ElideMiddle, room))
+        self.project_button.setText(plain_action(metrics.elidedText(self._project, Qt.TextElideMode.ElideMiddle, room)))
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the room for all names."""
@@ -261,7 +255,3 @@ class StepBar(QWidget):
         """Take the names that fit."""
         super().resizeEvent(event)
         self._fit()
-
-    def _by_key(self, name: str) -> None:
-        self.set_step(name)
-        self.step_chosen.emit(name)

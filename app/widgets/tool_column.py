@@ -10,6 +10,7 @@ from PySide6.QtGui import QEnterEvent, QFont, QIcon, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from app.theme import RADIUS, colours, icon
+from app.widgets.plain import plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -73,9 +74,9 @@ class ToolButton(QAbstractButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.setToolTip(f"{tool.text} ({tool.key})" if tool.key else tool.text)
+        self.setToolTip(plain_tip(f"{tool.text} ({tool.key})" if tool.key else tool.text))
         self.setAccessibleName(tool.text)
-        self.setAccessibleDescription(self.toolTip())
+        self.setAccessibleDescription(f"{tool.text} ({tool.key})" if tool.key else tool.text)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return a square that a finger or a shaking hand still hits."""
@@ -181,7 +182,7 @@ class ToolColumn(QWidget):
         for button in self.buttons.values():
             button.setEnabled(usable)
             tip = f"{button.tool.text} ({button.tool.key})" if button.tool.key else button.tool.text
-            button.setToolTip(f"{tip}\n{why}" if why and not usable else tip)
+            button.setToolTip(plain_tip(f"{tip}\n{why}" if why and not usable else tip))
 
     def enterEvent(self, event: QEnterEvent) -> None:  # noqa: N802 - Qt's name
         """Show the keys."""

@@ -184,7 +184,7 @@ class FakeJobs(QObject):
 
 class FakePreferences:
     def __init__(self):
-        self.values = SimpleNamespace(last_folder="", device="cpu", units="um")
+        self.values = SimpleNamespace(last_folder="", device="cpu")
 
     def set(self, name, value):
         setattr(self.values, name, value)

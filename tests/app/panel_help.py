@@ -39,9 +39,10 @@ class FakeJob(QObject):
         self.curve, self.log, self.items = [], [], []
         self.started = time.time()
         self.killed = False
+        self.waiting_for = ""
 
     def process_identity(self):
-        return {"pid": 0, "pid_created": 0.0}
+        return {"pid": 0, "pid_started": ""}
 
     def stop(self, grace=None):
         self.state = "stopping"
@@ -64,7 +65,7 @@ class FakeJob(QObject):
         self.previewed.emit(self.last_preview)
 
     def release(self, request):
-        self.request, self.held = request, False
+        self.request, self.held, self.waiting_for = request, "", ""
 
     def give_up(self, sentence, details=""):
         self.held = False
@@ -100,9 +101,9 @@ class Bench:
         self.canvas.set_document(self.session.document)
 
     def fake_engines(self, monkeypatch):
-        def start(request, title, run_id="", *, held=False):
+        def start(request, title, run_id="", *, held=""):
             self.jobs.append(FakeJob(request, title, run_id))
-            self.jobs[-1].held = held
+            self.jobs[-1].held = self.jobs[-1].waiting_for = held
             return self.jobs[-1]
 
         monkeypatch.setattr(self.session.engines, "start", start)

@@ -1,5 +1,7 @@
 """Files that are no images, or damaged ones, in a folder of good ones: named, marked, and nobody's first sight."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,5 +71,20 @@ def test_a_file_is_recognised_by_its_first_bytes(tmp_path):
     for name in ("empty.tif", "text.png", "gone.png"):
         with pytest.raises(ImageError):
             recognise(folder / name)
-    with pytest.raises(ImageError, match="cannot be opened"):
+    with pytest.raises(ImageError, match="is a folder"):
         recognise(folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open folder cannot be renamed there")
+def test_no_image_of_a_project_that_was_moved_is_damaged(window, tmp_path, qtbot):
+    window.session.create_project(tmp_path, "Mixed")
+    window.session.add_images([mixed(tmp_path / "in")], copy=True)
+    _broken, good = (image.id for image in window.session.project.images)
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    folder = window.session.project.folder
+    folder.rename(folder.with_name("Elsewhere.cs1project"))
+    window._mark_unreadable(good)
+    assert not next(row for row in window.images.model.rows if row.id == good).problem
+    folder.with_name("Elsewhere.cs1project").rename(folder)
+    window._mark_unreadable(good)
+    assert next(row for row in window.images.model.rows if row.id == good).problem == "damaged"

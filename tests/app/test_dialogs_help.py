@@ -5,7 +5,7 @@ import threading
 from dataclasses import fields
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QComboBox, QPushButton, QWidget
 
@@ -15,7 +15,7 @@ from app.dialogs.licences import own_licence, packages
 from app.dialogs.log_window import LogHandler, LogStore, LogWindow
 from app.dialogs.preferences import PreferencesDialog
 from app.dialogs.shortcuts import ShortcutsDialog
-from app.dialogs.tour import TourOverlay, TourStep, sample_steps
+from app.dialogs.tour import TourOverlay, TourStep
 from app.preferences import Preferences, PreferencesStore
 from cellseg1._version import __version__
 
@@ -347,11 +347,3 @@ def test_a_hidden_target_is_no_error_and_steps_are_prepared(window, qtbot):
     assert tour.skip_button.isHidden()
     tour.go_on()
     assert tour.ended == [True]
-
-
-def test_the_sample_tour_has_five_steps(window):
-    steps = sample_steps({"train": window.targets[1]})
-    assert len(steps) == 5
-    assert steps[1].target is window.targets[1]
-    assert all(step.title and step.text for step in steps)
-    assert window.targets[0].mapToGlobal(QPoint(0, 0)) is not None

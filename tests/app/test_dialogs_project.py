@@ -1,5 +1,7 @@
-"""New project, import report, axes, closing during a job."""
+"""New project, import report, closing during a job."""
 
+import csv
+import io
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +9,6 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QFileDialog, QLabel
 
-from app.dialogs.axes import AxesDialog
 from app.dialogs.close_job import CloseChoice, CloseDuringJobDialog
 from app.dialogs.import_report import ImportReportDialog
 from app.dialogs.new_project import NewProjectDialog
@@ -146,6 +147,17 @@ def test_the_report_lists_problems_first_and_counts(make):
     assert "c.png" in dialog.text()
 
 
+def test_a_copied_report_runs_no_formula_and_keeps_its_columns(make):
+    report = SimpleNamespace(
+        added=[], skipped=[(Path("=cmd.tif"), "One\tline\nor two.")], cells={}, masks=0, sentences=["-1 is no mask."]
+    )
+    rows = make(ImportReportDialog, report).text().partition("\n")[2]
+    assert list(csv.reader(io.StringIO(rows, newline=""), delimiter="\t")) == [
+        ["'=cmd.tif", "", "One\tline\nor two."],
+        ["", "", "'-1 is no mask."],
+    ]
+
+
 def test_the_report_without_names_shows_what_needs_attention(make):
     dialog = make(ImportReportDialog, REPORT)
     assert dialog.table.rowCount() == 2
@@ -158,67 +170,6 @@ def test_long_sentences_get_the_lines_they_need(make, qtbot):
     dialog = make(ImportReportDialog, report)
     dialog.show()
     qtbot.waitUntil(lambda: dialog.table.rowHeight(0) > 2 * dialog.table.rowHeight(1))
-
-
-# ---- axes
-
-
-def axes(make, **fields):
-    return make(AxesDialog, "stack.tif", (12, 3, 400, 640), "ZCYX", images=24, **fields)
-
-
-def test_axes_stay_as_they_are_unless_changed(make):
-    dialog = axes(make, guessed=True, pixel_size=(0.5, 0.25))
-    assert dialog.axes() == "ZCYX"
-    assert not dialog.axes_changed()
-    assert dialog.pixel_size() == (0.5, 0.25)
-    assert not dialog.pixel_size_changed()
-    assert not dialog.square.isChecked()
-
-
-def test_each_axis_once_and_rows_and_columns_must_be(make):
-    dialog = axes(make)
-    first, second = dialog.combos[:2]
-    first.setCurrentIndex(first.findData("T"))
-    assert dialog.axes() == "TCYX"
-    assert dialog.axes_changed()
-    second.setCurrentIndex(second.findData("T"))
-    assert not dialog.apply_button.isEnabled()
-    assert "Time points" in dialog.problem()
-    second.setCurrentIndex(second.findData("C"))
-    last = dialog.combos[3]
-    last.setCurrentIndex(last.findData("Z"))
-    assert "Columns" in dialog.problem()
-    assert first.findData("S") < 0  # twelve entries cannot be colours
-    assert second.findData("S") >= 0
-
-
-def test_axes_set_by_hand_can_be_forgotten(make):
-    dialog = axes(make, by_hand=True)
-    assert not dialog.as_file.isHidden()
-    dialog.as_file.setChecked(True)
-    assert dialog.axes() == ""
-    assert dialog.axes_changed()
-    assert axes(make).as_file.isHidden()
-
-
-def test_the_pixel_size_is_square_unknown_or_for_all(make):
-    dialog = axes(make)
-    assert dialog.pixel_size() is None
-    assert not dialog.width_field.isEnabled()
-    dialog.known.setChecked(True)
-    dialog.width_field.setValue(0.325)
-    assert dialog.pixel_size() == (0.325, 0.325)
-    dialog.square.setChecked(False)
-    dialog.height_field.setValue(0.5)
-    assert dialog.pixel_size() == (0.5, 0.325)
-    assert dialog.pixel_size_changed()
-    assert not dialog.for_all()
-    dialog.for_every.click()
-    assert dialog.for_all()
-    dialog.known.setChecked(False)
-    assert dialog.pixel_size() is None
-    assert dialog.pixel_size_changed()
 
 
 # ---- closing

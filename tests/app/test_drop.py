@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QDialog
 from window_help import main_window
 
 from app import project_commands
@@ -110,10 +110,9 @@ def test_a_project_and_a_project_file_are_opened(window, tmp_path, qtbot):
 def test_images_on_the_start_page_begin_a_new_project(window, tmp_path, monkeypatch):
     asked = []
 
-    class Dialog:
-        DialogCode = project_commands.NewProjectDialog.DialogCode
-
-        def __init__(self, _parent, paths, _window):
+    class Dialog(QDialog):
+        def __init__(self, _parent, paths, window):
+            super().__init__(window)
             asked.extend(paths)
 
         def exec(self):

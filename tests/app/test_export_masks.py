@@ -7,6 +7,7 @@ from page_help import CELLS, Stage, labels_of
 from app.pages.export_masks import ExportMasksDialog
 from app.pages.mask_files import FolderWriter, ZipWriter, file_stem
 from cellseg1.errors import MaskError, OutputError
+from cellseg1.images import read_image
 from cellseg1.masks import read_mask
 
 
@@ -205,3 +206,10 @@ def test_closing_the_project_ends_the_export(stage, tmp_path):
     stage.settle()
     assert "Cancelled" in dialog.line.text()
     assert not (tmp_path / "masks.zip").exists()
+
+
+def test_tiffs_keep_the_pixel_size(tmp_path):
+    labels = np.zeros((20, 30), np.uint16)
+    labels[3:9, 4:20] = 300
+    FolderWriter(tmp_path / "out", "tif").add("a", labels, (0.25, 0.5))
+    assert read_image(tmp_path / "out" / "a.tif").info.pixel_size_um == (0.25, 0.5)

@@ -71,3 +71,13 @@ def test_an_image_without_cells_is_left_out(bench, monkeypatch):
     job = bench.session.jobs.start_training("One", backbone="tiny")
     bench.wait(lambda: not job.held)
     assert len(job.request.images) == 1
+
+
+def test_an_image_that_is_missing_ends_the_job_with_a_sentence(bench, monkeypatch):
+    two_images(bench, monkeypatch)
+    project = bench.session.project
+    project.image_path(project.images[0].id).unlink()
+    job = bench.session.jobs.start_training("One", backbone="tiny")
+    bench.wait(lambda: bench.problems)
+    assert "The image a.png is missing from" in bench.problems[0]
+    assert job.state == "failed"

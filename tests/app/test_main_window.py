@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QFileDialog
 from window_help import main_window
 
 from app.actions import ACTIONS, shortcut_table
@@ -17,7 +17,9 @@ from app.main_window import STEPS
 from app.preferences import PreferencesStore
 from app.project.project import Project
 from app.single_instance import InstanceServer, hand_over
+from app.widgets.banner import Banner
 from app.widgets.tool_column import standard_tools
+from cellseg1.errors import OutputError
 from cellseg1.masks import write_label_image
 
 HEIGHT, WIDTH = 60, 100
@@ -80,6 +82,27 @@ def test_every_action_has_someone_who_does_it_and_no_two_share_a_key(window):
     listed = {key for _group, rows in shortcut_table() for keys, _text in rows for key in keys.split(" / ")}
     assert {key for spec in ACTIONS for key in spec.keys} <= listed
     assert {tool.key for tool in standard_tools()} - {"V"} <= listed
+
+
+def test_the_project_menu_fits_a_small_screen(window, project):
+    menu = window.step_bar.project_button.menu()
+    whole = [menu, *(action.menu() for action in menu.actions() if action.menu() is not None)]
+    assert len(whole) == 4  # and the recent ones, this project, help
+    assert all(one.sizeHint().height() < 600 for one in whole)
+    there = {action.objectName() for one in whole for action in one.actions()}
+    steps = {spec.name for spec in ACTIONS if spec.name.startswith("step_")}
+    moving = {"undo", "redo", "fit", "actual_size", "overlay", "next_unchecked", "next_image", "previous_image"}
+    assert {spec.name for spec in ACTIONS} - there == steps | moving | {"save_elsewhere"}
+
+
+@pytest.mark.parametrize("entry", ["Add images...", "Add a folder..."])
+def test_the_button_beside_images_opens_the_file_dialogs(window, project, monkeypatch, entry):
+    asked = []
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_all: asked.append("Add images...") or ([], ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_all: asked.append("Add a folder...") or "")
+    (action,) = (one for one in window.images._add.menu().actions() if one.text() == entry)
+    action.trigger()
+    assert asked == [entry]
 
 
 def test_the_start_page_is_shown_first_and_only_what_is_possible_is_enabled(window):
@@ -162,10 +185,11 @@ def test_tools_answer_their_keys_wherever_the_focus_is_but_not_while_one_types(w
 def test_flags_of_other_images_change_the_list(window, project, qtbot):
     ids = [image.id for image in project.images]
     window._set_flag([ids[0], ids[1]], "training", True)
+    qtbot.waitUntil(lambda: bool(project.training_images()))
     assert project.training_images() == [(ids[1], 0, 0)] or {one[0] for one in project.training_images()} >= {ids[1]}
     assert window.images.model.row_of(ids[1]).state == "training"
     window._set_flag([ids[2]], "checked", True)
-    assert window.images.model.row_of(ids[2]).state == "checked"
+    qtbot.waitUntil(lambda: window.images.model.row_of(ids[2]).state == "checked")
 
 
 def test_a_read_only_project_says_so_and_cannot_be_drawn_on(window, project, home, qtbot):
@@ -281,3 +305,46 @@ def test_closing_during_a_job_does_what_the_preferences_say(window, monkeypatch,
     assert window.background.may_close() is closes
     assert done == [preferred]
     monkeypatch.undo()
+
+
+def test_half_a_pixel_of_outline_is_one(window):
+    window.preferences.set("outline_width", 3)
+    window.preferences.set("outline_width", 0.5)
+    assert window.canvas.overlay.outline_width == 1
+    assert window.preferences.values.outline_width == 1
+
+
+def test_remarks_do_not_push_out_what_lasts(window, project):
+    lasting = Banner("Open for reading only.", kind="warning", parent=window)
+    window._banners.insertWidget(0, lasting)
+    for number in range(6):
+        window.say(f"Remark {number}.")
+    shown = [window._banners.itemAt(place).widget() for place in range(window._banners.count())]
+    assert [one.label.text() for one in shown if isinstance(one, Banner)] == [
+        "Open for reading only.",
+        "Remark 3.",
+        "Remark 4.",
+        "Remark 5.",
+    ]
+
+
+def test_damaged_preferences_and_those_that_cannot_be_saved_are_told(home, monkeypatch, qtbot):
+    path = home / "home" / "config" / "preferences.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{damaged")
+    with main_window(home / "home", monkeypatch) as window:
+        window.session.create_project(home, "Cells")
+        texts = [banner.label.text() for banner in window.findChildren(Banner)]
+        assert sum("preferences could not be read" in text for text in texts) == 1
+        monkeypatch.setattr("app.preferences.atomic_write", full)
+        for width in (2, 3):
+            window.preferences.set("outline_width", width)
+            assert not window.preferences.flush()
+        texts = [banner.label.text() for banner in window.findChildren(Banner)]
+        assert sum("cannot be saved" in text for text in texts) == 1
+        monkeypatch.undo()
+        monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(home / "home"))
+
+
+def full(*_arguments):
+    raise OutputError("The disk is full.")

@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from page_help import CELLS, SHAPE, Stage, disc, labels_of
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 
+from app.pages import accuracy_report
 from app.pages.accuracy_work import Drawn, Pair, Side, counts, error_picture, find_pairs, score_pair
 from app.pages.cell_table import measure_cells, write_csv
 from app.pages.measure import MeasurePanel
@@ -38,7 +40,7 @@ def panel_of(stage, tab=0):
 
 
 def rows_of(path):
-    return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    return list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
 
 
 # ---- cells
@@ -334,6 +336,23 @@ def test_every_state_says_what_to_do(stage, prepare, words, step):
     panel.step_wanted.connect(steps.append)
     panel.accuracy.go_button.click()
     assert steps == [step]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1"])
+def test_no_name_runs_as_a_formula(stage, compared, tmp_path, qtbot, name):
+    labels = np.zeros((20, 33), np.int32)
+    labels[2:5, 10:16] = 4
+    write_csv(tmp_path / "c.csv", measure_cells(labels, (0.5, 0.25)), name)
+    assert rows_of(tmp_path / "c.csv")[1][0] == f"'{name}"
+    accuracy_report.write_csv(
+        tmp_path / "r.csv", replace(compared.report, images=[replace(compared.report.images[0], name=name)])
+    )
+    assert rows_of(tmp_path / "r.csv")[1][0] == f"'{name}"
+    table = NumberTable()
+    qtbot.addWidget(table)
+    table.set_table(("image", "change"), [(name, -2.5), ("two\tcells\nand a line", 1.0)], (0, 1))
+    rows = list(csv.reader(io.StringIO(table.as_text(), newline=""), delimiter="\t"))
+    assert rows == [["image", "change"], [f"'{name}".replace("\r", "\n"), "-2.5"], ["two\tcells\nand a line", "1.0"]]
 
 
 def test_the_report_as_csv_png_and_pdf(stage, compared, tmp_path):

@@ -22,6 +22,8 @@ from app.pages.train_plan import (
     plan_text,
     training_plan,
 )
+from app.pages.train_run import TrainingResult
+from app.theme import MARGIN, PANEL_WIDTH
 from cellseg1.errors import BackboneError
 from cellseg1.lora.card import Card
 from cellseg1.sam import store
@@ -537,3 +539,13 @@ def test_nothing_moves_while_the_page_finds_out_what_is_there(bench, monkeypatch
     bench.wait(lambda: panel.wishes.backbones.statuses and panel.images.facts and panel.images.facts[0].looked)
     bench.qtbot.wait(50)
     assert [part.mapTo(panel, QPoint(0, 0)).y() for part in parts] == before
+
+
+def test_the_end_of_a_training_is_no_wider_than_the_panel(qtbot):
+    outcome = TrainingResult()
+    qtbot.addWidget(outcome)
+    for button in (outcome.predict, outcome.resume):
+        # As in a language with longer words.
+        button.setText(button.text() + " ......")
+    outcome.show()
+    assert outcome.minimumSizeHint().width() <= PANEL_WIDTH - 2 * MARGIN

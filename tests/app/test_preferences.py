@@ -53,9 +53,9 @@ def test_values_come_back(qapp, path, qtbot):
 def test_all_are_set_before_anybody_is_told(qapp, home):
     store = PreferencesStore()
     seen = []
-    store.changed.connect(lambda _name: seen.append((store.values.units, store.values.theme)))
-    store.update(units="px", theme="light")
-    assert seen == [("px", "light")] * 2
+    store.changed.connect(lambda _name: seen.append((store.values.overlay_mode, store.values.theme)))
+    store.update(overlay_mode="outline", theme="light")
+    assert seen == [("outline", "light")] * 2
     store.flush()
 
 
@@ -79,7 +79,7 @@ def test_all_are_set_before_anybody_is_told(qapp, home):
 def test_bad_values_are_refused_and_change_nothing(qapp, home, name, value):
     store = PreferencesStore()
     with pytest.raises(SettingsError, match=name):
-        store.update(**{"units": "px", name: value})
+        store.update(**{"overlay_mode": "outline", name: value})
     assert store.values == Preferences()
 
 
@@ -90,12 +90,12 @@ def test_every_preference_has_a_check(qapp, home):
 
 def test_reset(qapp, home):
     store = PreferencesStore()
-    store.update(theme="dark", units="px")
+    store.update(theme="dark", overlay_mode="outline")
     store.set_layout("window", b"x")
     store.reset("theme")
-    assert (store.values.theme, store.values.units) == ("system", "px")
+    assert (store.values.theme, store.values.overlay_mode) == ("system", "outline")
     store.reset()
-    assert store.values.units == "um"
+    assert store.values.overlay_mode == "fill"
     assert store.layout("window") == b"x"
     store.flush()
 
@@ -129,11 +129,11 @@ def test_two_damaged_files_are_both_kept(qapp, path):
 
 def test_a_newer_file_is_used_as_far_as_it_is_known_and_kept(qapp, path):
     path.parent.mkdir(parents=True)
-    newer = json.dumps({"schema": 7, "values": {"theme": "dark", "units": {"length": "um"}, "holograms": True}})
+    newer = json.dumps({"schema": 7, "values": {"theme": "dark", "overlay_mode": {"how": "fill"}, "holograms": True}})
     path.write_text(newer)
     store = PreferencesStore()
     assert store.values.theme == "dark"
-    assert store.values.units == "um"
+    assert store.values.overlay_mode == "fill"
     assert any("newer" in note for note in store.notes)
     store.set("theme", "light")
     store.flush()
@@ -146,7 +146,7 @@ def test_one_bad_value_does_not_cost_the_others_nor_what_is_unknown(qapp, path):
     store = PreferencesStore()
     assert (store.values.theme, store.values.brush_size) == ("dark", Preferences().brush_size)
     assert "brush_size" in store.notes[0]
-    store.set("units", "px")
+    store.set("overlay_mode", "outline")
     store.flush()
     values = json.loads(path.read_text())["values"]
     assert values["holograms"] == [1, 2]

@@ -126,6 +126,28 @@ def test_the_systems_theme_is_followed_and_a_chosen_one_stays(qapp, look, monkey
     assert theme.colours() == LIGHT
 
 
+@pytest.mark.parametrize("focused", [False, True])
+def test_lists_of_options_show_their_last_row(qapp, look, qtbot, focused):
+    holder = QWidget()
+    qtbot.addWidget(holder)
+    boxes = [QComboBox(holder), QComboBox(holder)]
+    for number, box in enumerate(boxes):
+        box.addItems([f"option {row}" for row in range(6)])
+        box.move(10, 10 + 40 * number)
+    holder.show()
+    holder.activateWindow()
+    boxes[0].setFocus()
+    qtbot.waitUntil(boxes[0].hasFocus)
+    box = boxes[0 if focused else 1]
+    box.showPopup()
+    view = box.view()
+    qtbot.waitUntil(view.isVisible)
+    last = view.visualRect(view.model().index(5, 0))
+    assert view.viewport().rect().bottom() >= last.bottom()
+    assert view.verticalScrollBar().maximum() == 0
+    box.hidePopup()
+
+
 def test_the_window_has_an_icon(qapp, look):
     assert not qapp.windowIcon().isNull()
     assert theme.icon_name(theme.icon("app")) == "app"

@@ -259,6 +259,17 @@ def test_what_the_networks_are_is_known():
     assert [one.description for one in SAM_SPECS.values() if not is_known(one.description)] == []
 
 
+def test_options_of_the_command_line_are_no_advice_in_the_window():
+    for sentence in (
+        "a.tif has no channel DAPI; it has one channel only. Choose others (--channels).",
+        "The image has 4 channels; a, b, c are used. Choose others (--channels) if the cells are not in them.",
+        "a.tif has 40 channels. Correct its axes, or choose up to three channels (--channels).",
+        "The GPU's memory is not enough; close other programs, or use --device cpu.",
+    ):
+        assert "--" not in shown(sentence)
+        assert shown(sentence).startswith(sentence[:20])
+
+
 def test_values_are_taken_over_into_the_translation(translated):
     sentence = "Cell 17 covers 63% of the annotated area; is the background painted as a cell?"
     assert shown(sentence) == f"⟦{sentence}⟧"

@@ -1,7 +1,8 @@
 """Panel, fold, slider field, empty state, banner, flow layout."""
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, QRect, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
@@ -62,11 +63,51 @@ def test_the_primary_button_by_mouse_and_keys(show, qtbot):
     qtbot.keyClick(edit, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: len(pressed) == 2, timeout=2000)
     panel.primary.setEnabled(False)
+    panel._key = type(panel._key)()  # some time later
     qtbot.keyClick(edit, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     qtbot.wait(250)
     assert len(pressed) == 2
     assert panel.primary.property("primary") is True
     assert "Ctrl+Return" in panel.primary.toolTip()
+
+
+def test_a_double_click_and_a_held_key_press_the_button_once(show, qtbot):
+    """A training that starts turns the button into one that stops it."""
+    panel = show(Panel("Train", "Start"))
+    pressed = heard(panel.primary_clicked)
+    panel.primary_clicked.connect(lambda: panel.set_primary("Stop", "stop"))
+    QTest.mouseClick(panel.primary, Qt.MouseButton.LeftButton)
+    QTest.mouseDClick(panel.primary, Qt.MouseButton.LeftButton)  # the second press alone
+    QTest.mouseRelease(panel.primary, Qt.MouseButton.LeftButton)
+    assert len(pressed) == 1
+    QTest.mouseClick(panel.primary, Qt.MouseButton.LeftButton)
+    assert len(pressed) == 2
+    panel.primary.setFocus()
+    for repeated in (False, True, True):
+        QApplication.sendEvent(
+            panel.primary,
+            QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Space, Qt.KeyboardModifier.NoModifier, " ", repeated),
+        )
+    qtbot.keyRelease(panel.primary, Qt.Key.Key_Space)
+    assert len(pressed) == 3
+
+
+@pytest.mark.parametrize("modifier", [Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier])
+def test_repeats_that_are_told_as_pressed_anew_are_the_held_key(show, qtbot, monkeypatch, modifier):
+    """So they come on a busy computer with X11."""
+    now = 10.0
+    monkeypatch.setattr("app.widgets.panel.monotonic", lambda: now)
+    panel = show(Panel("Train", "Start"))
+    panel.primary.setFocus()
+    pressed = heard(panel.primary_clicked)
+    key = Qt.Key.Key_Return if modifier else Qt.Key.Key_Space
+    for now in (10.0, 10.7, 10.9, 11.8):  # noqa: B007 - the time that it is
+        qtbot.keyClick(panel.primary, key, modifier)
+        qtbot.wait(130)  # A click that is seen takes a tenth of a second.
+    assert len(pressed) == 1
+    now = 13.0
+    qtbot.keyClick(panel.primary, key, modifier)
+    qtbot.waitUntil(lambda: len(pressed) == 2)
 
 
 def test_only_the_panel_in_sight_hears_the_key(show, qtbot):
@@ -106,14 +147,6 @@ def test_a_panel_asks_for_the_width_of_what_is_in_it(show):
     panel.resize(panel.minimumSizeHint().width(), 300)
     QApplication.processEvents()
     assert panel.rect().contains(wide.mapTo(panel, wide.rect().bottomRight()))
-
-
-def test_rows_name_their_widgets(show):
-    panel = Panel("Train")
-    edit = QLineEdit()
-    label = panel.add_row("Name", edit)
-    assert label.buddy() is edit
-    assert edit.accessibleName() == "Name"
 
 
 # ---- fold

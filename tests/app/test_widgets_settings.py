@@ -7,8 +7,11 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLineEdit
 from app.theme import apply_theme
 from app.widgets.setting_names import TITLES, group_title, setting_title
 from app.widgets.setting_row import parsed, shown
-from app.widgets.settings_form import PREDICT_GROUPS, TRAIN_GROUPS, SettingsForm
+from app.widgets.settings_form import TRAIN_GROUPS, SettingsForm
 from cellseg1.settings import FIELDS, check_value, make_settings
+
+#: The groups of the page Predict.
+PREDICT = ("predict", "input", "environment")
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +36,7 @@ def type_in(qtbot, form, name, text):
 
 
 def test_every_setting_of_the_groups_has_a_row_and_every_row_a_field(qtbot):
-    for groups in (TRAIN_GROUPS, PREDICT_GROUPS):
+    for groups in (TRAIN_GROUPS, PREDICT):
         form = SettingsForm(groups)
         qtbot.addWidget(form)
         names = [
@@ -195,7 +198,7 @@ def test_advanced_settings_are_folded_and_counted(form, qtbot):
 
 
 def test_hidden_settings_are_not_in_the_form(qtbot):
-    form = SettingsForm(PREDICT_GROUPS, hidden={"pred_iou_thresh"})
+    form = SettingsForm(PREDICT, hidden={"pred_iou_thresh"})
     qtbot.addWidget(form)
     with pytest.raises(KeyError):
         form.row("pred_iou_thresh")
@@ -234,7 +237,7 @@ def test_numbers_as_people_write_them():
 
 
 def test_every_setting_that_is_shown_has_a_name_of_its_own():
-    shown_groups = {*TRAIN_GROUPS, *PREDICT_GROUPS}
+    shown_groups = {*TRAIN_GROUPS, *PREDICT}
     missing = [
         name
         for name, item in FIELDS.items()

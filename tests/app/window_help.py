@@ -19,9 +19,11 @@ def main_window(home, monkeypatch, width=1300, height=720):
     window = MainWindow(PreferencesStore())
     window.resize(width, height)
     window.show()
-    yield window
-    window.close()
-    window.shut_down()
-    window.help.close_log()
-    window.deleteLater()
-    QApplication.processEvents()
+    try:
+        yield window
+    finally:
+        window.close()
+        window.shut_down()
+        window.help.close_log()
+        window.deleteLater()
+        QApplication.processEvents()

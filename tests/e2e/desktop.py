@@ -46,6 +46,8 @@ class Desktop:
         self.processes = []
         self.studios = []
         self.number = None
+        #: Where the hands pointed, one after the other, in starts that were not blind.
+        self.places = []
         for name in ("home", "tmp", "run", "user", "screen"):
             (self.folder / name).mkdir(mode=0o700)
         self.environment = {
@@ -116,11 +118,24 @@ class Desktop:
         pixels = np.frombuffer(data, np.uint8, height * across, size + 12 * colours)
         return pixels.reshape(height, across // 4, 4)[:, :, 2::-1]
 
-    def start(self, *arguments):
-        """Start the window, observed."""
-        studio = Studio(self, arguments, len(self.studios))
+    def start(self, *arguments, blind=False):
+        """Start the window, observed; blind: see `Studio`."""
+        studio = Studio(self, arguments, len(self.studios), blind=blind)
         self.studios.append(studio)
         return studio
+
+    def move(self):
+        """Give the next start a home in which nothing is yet."""
+        assert not self.programs()
+        self.home = self.folder / f"home{len(self.studios)}"
+        self.home.mkdir(mode=0o700)
+        self.environment["CELLSEG1_STUDIO_HOME"] = str(self.home)
+
+    def titles(self):
+        """Return the titles of the windows on the screen."""
+        found = self.hands("search", "--onlyvisible", "--name", ".", check=False).stdout.split()
+        names = [self.hands("getwindowname", number.decode(), check=False).stdout.decode() for number in found]
+        return {name.strip() for name in names}
 
     def second_start(self, *arguments):
         """Start the program as it is, while a window is there already."""
@@ -186,13 +201,21 @@ def until(condition, what, seconds=PATIENCE):
 
 
 class Studio:
-    """The program in a process of its own, seen through what its observer writes."""
+    """The program in a process of its own, seen through what its observer writes.
 
-    def __init__(self, desktop, arguments, number):
+    A blind observer looks at no widget: what looks at one changes how long it lives.  The hands then point where they
+    did in the earlier starts on this desktop, one after the other.
+    """
+
+    def __init__(self, desktop, arguments, number, *, blind=False):
         self.desktop = desktop
+        self.blind = blind
+        self._places = iter(list(desktop.places))
+        self.place = None
         self._file = desktop.folder / f"state{number}.json"
         observed = Path(__file__).with_name("observed.py")
         command = [sys.executable, "-X", "faulthandler", str(observed), str(self._file), *map(str, arguments)]
+        desktop.environment["CELLSEG1_E2E_BLIND"] = "1" if blind else ""
         self.process = desktop._spawn(command, f"studio{number}")
         self.log = desktop.folder / f"studio{number}.log"
 
@@ -211,6 +234,15 @@ class Studio:
         # The one after the next: the next may be half way.
         return self.wait(lambda state: state.get("number", 0) >= number + 2, "a new state", 30)
 
+    def window(self, title, there=True):
+        """Wait until a window of the program with this title is on the screen, or gone."""
+
+        def look():
+            assert self.process.poll() is None, f"the program ended ({self.process.poll()}):\n{self.words()}"
+            return (title in self.desktop.titles()) == there
+
+        until(look, f"the window {title}" if there else f"the end of the window {title}")
+
     def wait(self, condition, what, seconds=PATIENCE, *, dialogs=False):
         """Wait for a state that fulfils a condition; an error dialog or the end of the program fails at once."""
         end = time.monotonic() + seconds
@@ -219,6 +251,7 @@ class Studio:
             if state:
                 bad = [one for one in state["dialogs"] if one["kind"] == "ErrorDialog"]
                 assert dialogs or not bad, f"while waiting for {what}: {bad}"
+                assert not state.get("wrong"), f"while waiting for {what}: {state['wrong']}"
                 try:
                     if condition(state):
                         return state
@@ -231,8 +264,10 @@ class Studio:
             time.sleep(0.04)
 
     def words(self):
-        """Return the end of what the program said."""
-        return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
+        """Return the end of what the program said, and where it crashed."""
+        said = self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
+        crash = self.desktop.home / "logs" / f"crash-{self.process.pid}.txt"
+        return said + (crash.read_text(errors="replace")[:3000] if crash.exists() else "")
 
     # ---- acting
 
@@ -271,7 +306,9 @@ class Studio:
             found = [
                 one
                 for one in state["things"]
-                if matches(one, name) and kind in (None, one["kind"]) and (not enabled or one.get("enabled", True))
+                if matches(one, name)
+                and kind in (None, one["kind"], one.get("own"))
+                and (not enabled or one.get("enabled", True))
             ]
             seen = [one for one in found if one["rect"] is not None and min(one["rect"][2:]) >= 6]
             thing.clear()
@@ -293,15 +330,21 @@ class Studio:
 
     def point_at(self, name, kind=None):
         """Move the mouse to something and return it, once it has stopped moving: panels fill while one comes."""
+        if self.blind:
+            self.place = next(self._places)
+            self.desktop.hands("mousemove", *self.place, "sleep", "0.3")
+            return None
         rect = None
         for _ in range(40):
             thing = self.find(name, kind)
             if thing["rect"] == rect:
+                self.desktop.places.append(self.place)
                 return thing
             rect = thing["rect"]
             left, top, width, height = rect
             # Check boxes and rows are wide; near their left end there is always something of them.
-            self.desktop.hands("mousemove", left + min(width // 2, 60), top + height // 2)
+            self.place = left + min(width // 2, 60), top + height // 2
+            self.desktop.hands("mousemove", *self.place)
             self.fresh()
         raise LateError(f"{name} does not stop moving")
 
@@ -309,6 +352,25 @@ class Studio:
         """Click something by its name."""
         self.point_at(name, kind)
         self.desktop.hands("click", "1")
+
+    def drop(self, paths, name, kind=None):
+        """Drag files from another program's window and let go of them over something."""
+        self.point_at(name, kind)
+        x, y = self.place
+        source = Path(__file__).with_name("drag_source.py")
+        command = [sys.executable, str(source), "4", "4", *map(str, paths)]
+        process = subprocess.Popen(command, env=self.desktop.environment, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout.readline() == "ready\n"
+            words = ["mousemove", 20, 20, "sleep", "0.2", "mousedown", "1", "mousemove", 24, 24, "sleep", "0.3"]
+            for share in (0.3, 0.6, 0.9, 1):
+                words += ["mousemove", round(24 + (x - 24) * share), round(24 + (y - 24) * share), "sleep", "0.15"]
+            self.desktop.hands(*words, "mouseup", "1")
+            assert process.wait(30) == 0, "nobody took the files"
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
     def choose(self, name, option, kind="QComboBox"):
         """Choose an option (or one that begins like it) of a list box with the keyboard."""
@@ -322,9 +384,9 @@ class Studio:
             f"the choice {option}",
         )
 
-    def kill(self):
-        """End the program from outside at once, as a crash of the computer would."""
-        os.kill(self.process.pid, signal.SIGKILL)
+    def kill(self, how=signal.SIGKILL):
+        """End the program from outside at once, as a crash of the computer would (or with another signal)."""
+        os.kill(self.process.pid, how)
         self.process.wait(20)
 
 

@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import faulthandler
+import gc
 import json
 import os
 import sys
+import tempfile
+import threading
 import time
+import traceback
 import zlib
 from pathlib import Path
 
@@ -16,6 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 _EVERY_MS = 100
+#: Look at no widget: whoever holds one, or its children, changes when it ends.
+_BLIND = os.environ.get("CELLSEG1_E2E_BLIND") == "1"
 
 
 def _rect(widget, inside=None):
@@ -29,32 +36,164 @@ def _rect(widget, inside=None):
     return [corner.x(), corner.y(), region.width(), region.height()]
 
 
+def _kind(widget):
+    """Name Qt's own class of a widget, whatever the program made of it."""
+    return next(one.__name__ for one in type(widget).__mro__ if one.__module__.startswith("PySide6"))
+
+
+class Wrong:
+    """What went wrong that nobody may see: messages of Qt, exceptions that nobody caught."""
+
+    def __init__(self):
+        from PySide6.QtCore import qInstallMessageHandler
+
+        self.found = []
+        qInstallMessageHandler(self._message)
+        sys.unraisablehook = self._unraisable
+        self._hooks = (sys.excepthook, threading.excepthook)
+
+    def watch_hooks(self):
+        """Hear of what reaches the hooks; again after the program has set its own."""
+        if sys.excepthook is not self._hear:
+            self._hooks = (sys.excepthook, self._hooks[1])
+            sys.excepthook = self._hear
+        if threading.excepthook is not self._hear_thread:
+            self._hooks = (self._hooks[0], threading.excepthook)
+            threading.excepthook = self._hear_thread
+
+    def _hear(self, kind, error, trace):
+        self.found.append("".join(traceback.format_exception(kind, error, trace)))
+        self._hooks[0](kind, error, trace)
+
+    def _hear_thread(self, raised):
+        self.found.append("".join(traceback.format_exception(raised.exc_value)))
+        self._hooks[1](raised)
+
+    def _unraisable(self, raised):
+        self.found.append(f"{raised.err_msg} {raised.object!r}: {raised.exc_value!r}")
+        sys.__unraisablehook__(raised)
+
+    def _message(self, kind, _context, text):
+        sys.stderr.write(f"{text}\n")
+        if kind.name not in ("QtDebugMsg", "QtInfoMsg"):
+            self.found.append(f"{kind.name}: {text}")
+
+
+class Watcher(threading.Thread):
+    """Looks whether the window's thread comes round; where it stays for too long, its stack is kept.
+
+    A busy computer may leave the window without its turn: only time that the thread worked itself counts, or time in
+    which this one had its turns and the window's thread still did not come round (it waited for something).
+    """
+
+    LONG = 0.2
+    _TURN = 0.02
+
+    def __init__(self):
+        super().__init__(name="watcher", daemon=True)
+        self.main = threading.main_thread().ident
+        self.clock = time.pthread_getcpuclockid(self.main) if hasattr(time, "pthread_getcpuclockid") else None
+        self.beat = (time.monotonic(), 0.0)
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the program
+        self.stalls = []
+
+    def _worked(self):
+        return 0.0 if self.clock is None else time.clock_gettime(self.clock)
+
+    def _stack(self):
+        """Return where the window's thread is; to hold a frame would keep alive what is in it, such as painters."""
+        self.file.seek(0)
+        self.file.truncate()
+        faulthandler.dump_traceback(self.file, all_threads=True)
+        self.file.seek(0)
+        parts = self.file.read().decode(errors="replace").split("\n\n")
+        mine = [part for part in parts if f"0x{self.main:016x}" in part]
+        return "\n".join(mine[0].splitlines()[:14]) if mine else ""
+
+    def come_round(self):
+        """Called by the window's thread again and again."""
+        self.beat = (time.monotonic(), self._worked())
+
+    def run(self):
+        last, late, stack, begun = time.monotonic(), 0.0, "", None
+        while True:
+            time.sleep(self._TURN)
+            now = time.monotonic()
+            late, last = late + max(0.0, now - last - 2 * self._TURN), now
+            beat = self.beat
+            if begun is not None and beat is not begun:
+                gap, worked = beat[0] - begun[0], beat[1] - begun[1]
+                counted = max(worked, gap - late)
+                if counted > self.LONG:
+                    self.stalls.append({"seconds": round(counted, 2), "gap": round(gap, 2), "stack": stack})
+                begun = None
+            if begun is None:
+                begun, late, stack = beat, 0.0, ""
+            if now - beat[0] > self.LONG and not stack:
+                stack = self._stack()
+
+
 class Observer:
     def __init__(self, out):
         from PySide6.QtCore import QTimer
 
         self.out = out
+        self.window = None
         self.number = 0
         self.planes = {}
         self.settled = {}
         self.timer = QTimer(interval=_EVERY_MS)
         self.timer.timeout.connect(self.write)
         self.timer.start()
+        self.wrong = Wrong()
+        self.watcher = Watcher()
+        self.watcher.start()
+        self.beats = QTimer(interval=20)
+        self.beats.timeout.connect(self.watcher.come_round)
+        self.beats.start()
 
     def write(self):
+        # What is made here must not change when and in which thread the program's garbage is collected.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self._write()
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _write(self):
         import shiboken6
         from PySide6.QtWidgets import QApplication
 
         self.number += 1
-        tops = [one for one in QApplication.topLevelWidgets() if shiboken6.isValid(one)]
-        window = next((one for one in tops if type(one).__name__ == "MainWindow"), None)
+        if self.window is None or not _BLIND:
+            tops = [one for one in QApplication.topLevelWidgets() if shiboken6.isValid(one)]
+            self.window = next((one for one in tops if type(one).__name__ == "MainWindow"), None)
+        window = self.window
+        if window is None:
+            # Nobody waits for a window that is not there yet.
+            self.watcher.stalls.clear()
         state = {"number": self.number, "time": time.time(), "pid": os.getpid()}
+        state |= {"things": [], "dialogs": [], "popup": None}
+        self.wrong.watch_hooks()
+        state |= {"wrong": self.wrong.found, "stalls": self.watcher.stalls}
+        if _BLIND:
+            if window is not None and window.is_complete:
+                state |= self._facts(window)
+            self._put(state)
+            return
         state["things"] = [thing for top in tops if top.isVisible() for thing in self._things(top)]
         state["dialogs"] = [self._dialog(top) for top in tops if top.isVisible() and top.inherits("QDialog")]
+        # Closed, and still there: they are freed with the next turn of the event loop.
+        state["hidden"] = sorted(type(top).__name__ for top in tops if not top.isVisible() and top.inherits("QDialog"))
         popup = QApplication.activePopupWidget()
         state["popup"] = None if popup is None else popup.metaObject().className()
         if window is not None and window.is_complete:
             state |= self._facts(window)
+        self._put(state)
+
+    def _put(self, state):
         # Beside and then over: whoever reads never meets half a file.
         beside = self.out.with_suffix(".new")
         beside.write_text(json.dumps(state), encoding="utf-8")
@@ -90,7 +229,8 @@ class Observer:
                     yield {"kind": "text", "name": widget.text(), "rect": _rect(widget)}
             elif isinstance(widget, (QAbstractButton, QComboBox, QLineEdit)):
                 thing = {
-                    "kind": type(widget).__name__,
+                    "kind": _kind(widget),
+                    "own": type(widget).__name__,
                     "name": widget.accessibleName() or getattr(widget, "text", str)(),
                     "object": widget.objectName(),
                     "enabled": widget.isEnabled(),
@@ -208,6 +348,7 @@ def main():
 
     code = start(sys.argv[2:])
     observer.timer.stop()
+    observer.beats.stop()
     del observer, application
     return code
 

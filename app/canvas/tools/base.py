@@ -59,8 +59,8 @@ class Tool(QObject):
 
     Attributes
     ----------
-    name, key, icon
-        In the table of tools; the key that chooses it; the name of its icon.
+    name, key
+        In the table of tools; the key that chooses it.
     edits
         Whether it needs a document that may be changed.
     acts_at_once
@@ -69,7 +69,6 @@ class Tool(QObject):
 
     name = ""
     key = ""
-    icon = ""
     edits = True
     acts_at_once = False
 

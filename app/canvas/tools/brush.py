@@ -24,7 +24,7 @@ _CROSS_BELOW = 7.0
 class BrushTool(Tool):
     """Starts a new cell on background and adds to the cell the stroke starts in; Alt erases, Shift continues."""
 
-    name, key, icon = "brush", "B", "brush"
+    name, key = "brush", "B"
     erases = False
 
     def __init__(self, canvas: Canvas) -> None:
@@ -169,7 +169,7 @@ class BrushTool(Tool):
 class EraserTool(BrushTool):
     """Erases under the brush."""
 
-    name, key, icon = "eraser", "E", "eraser"
+    name, key = "eraser", "E"
     erases = True
 
     def title(self) -> str:

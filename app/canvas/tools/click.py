@@ -36,7 +36,7 @@ class Assistant(Protocol):
 class ClickTool(Tool):
     """Left: inside, right or Ctrl+left: outside, drag: box around; Enter keeps the preview, Esc discards it."""
 
-    name, key, icon = "click", "C", "click"
+    name, key = "click", "C"
 
     def __init__(self, canvas: Canvas) -> None:
         super().__init__(canvas)

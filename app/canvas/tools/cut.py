@@ -36,7 +36,7 @@ def cells_under(document: Document, points: Sequence[Point]) -> list[int]:
 class SplitTool(FreehandTool):
     """A line drawn across a cell parts it."""
 
-    name, key, icon = "split", "X", "split"
+    name, key = "split", "X"
 
     def title(self) -> str:
         """Return its name for people."""
@@ -69,7 +69,7 @@ class SplitTool(FreehandTool):
 class MergeTool(FreehandTool):
     """Clicks, or a line across, choose cells; Enter makes them one."""
 
-    name, key, icon = "merge", "M", "merge"
+    name, key = "merge", "M"
 
     def title(self) -> str:
         """Return its name for people."""

@@ -41,7 +41,7 @@ def _make_cell(tool: Tool, points: list[Point], *, add: bool) -> None:
 class LassoTool(FreehandTool):
     """A freehand outline becomes a new cell."""
 
-    name, key, icon = "lasso", "L", "lasso"
+    name, key = "lasso", "L"
 
     def __init__(self, canvas: Canvas) -> None:
         super().__init__(canvas)
@@ -64,7 +64,7 @@ class LassoTool(FreehandTool):
 class PolygonTool(Tool):
     """Clicks set the corners of a new cell."""
 
-    name, key, icon = "polygon", "G", "polygon"
+    name, key = "polygon", "G"
     acts_at_once = True
 
     def __init__(self, canvas: Canvas) -> None:

@@ -37,7 +37,7 @@ _INSIDE = (0, 0)
 class RegionTool(Tool):
     """Drag a rectangle; its handles resize it, its inside moves it, a double click removes it."""
 
-    name, key, icon = "region", "R", "region"
+    name, key = "region", "R"
 
     def __init__(self, canvas: Canvas) -> None:
         super().__init__(canvas)

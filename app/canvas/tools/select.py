@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class SelectTool(Tool):
     """A click selects, a drag moves the image."""
 
-    name, key, icon = "select", "V", "select"
+    name, key = "select", "V"
     edits = False
 
     def __init__(self, canvas: Canvas) -> None:

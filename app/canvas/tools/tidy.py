@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class DeleteTool(FreehandTool):
     """A click deletes a cell, a lasso all cells in it."""
 
-    name, key, icon = "delete", "D", "delete"
+    name, key = "delete", "D"
 
     def __init__(self, canvas: Canvas) -> None:
         super().__init__(canvas)
@@ -57,7 +57,7 @@ class DeleteTool(FreehandTool):
 class FillHolesTool(Tool):
     """A click on a cell, or into its hole, fills it; Enter fills those of the selected cell, or of all."""
 
-    name, key, icon = "fill", "F", "fill"
+    name, key = "fill", "F"
     acts_at_once = True
 
     def title(self) -> str:
@@ -114,7 +114,7 @@ class CleanUpTool(Tool):
         Pieces of fewer pixels go.
     """
 
-    name, key, icon = "clean", "U", "clean"
+    name, key = "clean", "U"
     acts_at_once = True
 
     def __init__(self, canvas: Canvas) -> None:
