@@ -29,7 +29,7 @@ setup() {
     local python stamp
     stamp=$venv/.cellseg1-$({ sha256sum pyproject.toml; pwd; } | sha256sum | cut -c1-16)
     # A half-made environment (an interrupted install, an interpreter that is gone) is made anew.
-    if [ -e "$stamp" ] && "$venv/bin/python" -c 'import torch, torchvision, cv2, albumentations' 2>/dev/null; then return; fi
+    if [ -e "$stamp" ] && "$venv/bin/python" -c 'import torch, torchvision, cv2, skimage' 2>/dev/null; then return; fi
     python=$(find_python)
     if [ -z "$python" ]; then apt_install python3 python3-venv; python=$(find_python); fi
     [ -n "$python" ] || { echo "CellSeg1 needs Python 3.11 or 3.12; install one and name it with PYTHON=..." >&2; exit 2; }

@@ -58,17 +58,20 @@ def read(path: Path) -> Elf:
     return Elf(tuple(_NEEDED.findall(text)), soname[1] if soname else "", max(versions, default=(0, 0)))
 
 
-def unneeded(entries: Iterable[tuple[str, str, str]]) -> set[str]:
-    """Return the names of collected libraries beside the programs that no other collected file needs.
+def unneeded(entries: Iterable[tuple[str, str, str]], folder: str = "") -> set[str]:
+    """Return the names of collected libraries in a folder of the bundle that no other collected file needs.
 
-    `entries` are (name in the bundle, source, kind); what lies in a package's folder is loaded by the package.
+    `entries` are (name in the bundle, source, kind).  By default the folder is that of the programs; what lies in
+    a package's folder is loaded by the package, but not what lies where its wheel keeps the libraries of others.
     """
     found = {name: read(Path(source)) for name, source, _kind in entries if is_elf(Path(source))}
-    loose = {name for name in found if "/" not in name and name.startswith("lib") and not name.startswith("libpython")}
+    inside = {name: name.rpartition("/") for name in found}
+    loose = {name for name, (where, _, plain) in inside.items() if where == folder and plain.startswith("lib")}
+    loose = {name for name in loose if not name.startswith("libpython")}
     gone: set[str] = set()
     while True:
         wanted = {one for name, elf in found.items() if name not in gone for one in elf.needed}
-        more = loose - wanted - gone
+        more = {name for name in loose - gone if inside[name][2] not in wanted}
         if not more:
             return gone
         gone |= more

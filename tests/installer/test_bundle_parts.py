@@ -2,6 +2,8 @@
 
 import ast
 import hashlib
+import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 
 from cellseg1._version import __version__
 from installer import build
-from installer.bundle import elf, environment, inventory, prune, start
+from installer.bundle import elf, environment, films, inventory, prune, start
 from installer.roots import ROOT, version
 
 BUNDLE = ROOT / "installer" / "bundle"
@@ -139,6 +141,63 @@ def test_libraries_that_nobody_needs_any_more_are_found():
     alone = [("libQt6Gui.so.6", str(gui), "BINARY"), ("libQt6Core.so.6", str(core), "BINARY")]
     assert elf.unneeded(alone) == {"libQt6Gui.so.6", "libQt6Core.so.6"}
     assert elf.unneeded([*alone, ("plugins/some.so", str(plugin), "BINARY")]) == set()
+
+
+def _opencv():
+    """What is collected of OpenCV: its compiled part, the libraries of its wheel, and links to them."""
+    spec = importlib.util.find_spec("cv2")
+    compiled = next(Path(spec.origin).parent.glob("cv2*.so"))
+    folder = next(iter(compiled.parents[1].glob("opencv_python*.libs")), None)
+    libraries = [] if folder is None else sorted(folder.iterdir())
+    names = [f"{folder.name}/{path.name}" for path in libraries]
+    entries = [(f"cv2/{compiled.name}", str(compiled), "EXTENSION")]
+    entries += [(name, str(path), "BINARY") for name, path in zip(names, libraries, strict=True)]
+    return entries + [(path.name, name, "SYMLINK") for name, path in zip(names, libraries, strict=True)]
+
+
+@needs_objdump
+@pytest.mark.skipif(shutil.which("as") is None or shutil.which("ld") is None, reason="as and ld are not installed")
+def test_opencv_works_without_the_film_codecs(tmp_path):
+    entries = _opencv()
+    if not any("libavcodec" in name for name, _source, _kind in entries):
+        pytest.skip("this build of OpenCV has no film codecs")
+    kept, saved = films.without_films(entries, tmp_path / "stand-ins")
+    names = {name for name, _source, _kind in kept}
+    assert not [name for name in names if "libssl" in name or "libcrypto" in name or "libvpx" in name]
+    assert {name for name, _, kind in kept if kind == "SYMLINK"} == {
+        name.rpartition("/")[2] for name, _, kind in kept if kind == "BINARY"
+    }
+    codec = next(Path(source) for name, source, kind in kept if "libavcodec" in name and kind == "BINARY")
+    assert codec.parent == tmp_path / "stand-ins"
+    assert codec.stat().st_size < 100_000
+    assert sum(saved.values()) > 20_000_000
+    for name, source, kind in kept:
+        if kind != "SYMLINK":
+            (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, tmp_path / "site" / name)
+    package = Path(entries[0][1]).parent
+    for path in package.rglob("*.py"):
+        target = tmp_path / "site" / "cv2" / path.relative_to(package)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    code = (
+        "import cv2, numpy; a = numpy.zeros((40, 60), numpy.uint8); a[5:20, 5:30] = 200; print(cv2.__file__); "
+        "print(cv2.connectedComponents(a)[0], cv2.resize(a, (30, 20)).shape, cv2.findContours(a, 0, 2)[0][0].shape[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == [str(tmp_path / "site" / "cv2" / "__init__.py"), "2 (20, 30) 4"]
+
+
+def test_what_has_no_film_codecs_is_left_alone(tmp_path):
+    entries = [("cv2/cv2.pyd", "cv2.pyd", "EXTENSION"), ("libz.so.1", "/usr/lib/libz.so.1", "BINARY")]
+    assert films.without_films(entries, tmp_path) == (entries, {})
+    assert prune.read().why("cv2/opencv_videoio_ffmpeg4100_64.dll").reason.startswith("reads films")
 
 
 @pytest.mark.parametrize(
