@@ -9,13 +9,13 @@ from __future__ import annotations
 import multiprocessing
 import sys
 
-from app.engine import child  # noqa: F401 - the frozen program finds the engine's entry through this import
+from app.engine.child import main as child  # noqa: F401 - the frozen program finds the engine's entry through this import
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the window until it is closed; returns the exit code."""
     multiprocessing.freeze_support()
-    from app.application import run
+    from app.shell.application import run
 
     return run(sys.argv[1:] if arguments is None else arguments)
 

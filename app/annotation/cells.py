@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.annotation.runs import segments
+from app.annotation.pixel_runs import segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from app.annotation.runs import Ids, Longs, PixelRuns
+    from app.annotation.pixel_runs import Ids, Longs, PixelRuns
     from cellseg1.masks import Box
 
 HIGHEST_ID = int(np.iinfo(np.int32).max)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.annotation.runs import PixelRuns
+    from app.annotation.pixel_runs import PixelRuns
     from cellseg1.masks import Box
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.annotation.runs import PixelRuns, segments
+from app.annotation.pixel_runs import PixelRuns, segments
 from app.annotation.steps import plain
 from cellseg1 import masks
 from cellseg1.errors import MaskError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from app.annotation.document import Document
-    from app.annotation.runs import Segments
+    from app.annotation.pixel_runs import Segments
     from app.annotation.steps import Step
     from cellseg1.masks import Box, Selector
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.annotation.cells import CellTable
 from app.annotation.document import as_labels
-from app.annotation.runs import PixelRuns, segments
+from app.annotation.pixel_runs import PixelRuns, segments
 from app.annotation.selectors import disc_selector, polygon_selector
 from cellseg1 import masks
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from app.annotation.document import Document
     from app.annotation.edit import Edit
-    from app.annotation.runs import Segments
+    from app.annotation.pixel_runs import Segments
     from app.annotation.steps import Step
     from cellseg1.masks import Box, Selector
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from app.annotation.runs import PixelRuns
+from app.annotation.pixel_runs import PixelRuns
 from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:

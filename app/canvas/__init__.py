@@ -1,12 +1,12 @@
 """The canvas: shows a plane and its cells, and the tools that change them."""
 
+from app.annotation.proposal_layer import ProposalLayer
 from app.canvas.canvas import Canvas, Pointed
-from app.canvas.decor import Mark
-from app.canvas.display import ChannelView, Display, auto_display, histogram
-from app.canvas.label_layer import Overlay
-from app.canvas.layers import ProposalLayer
-from app.canvas.proposal_layer import score_colour
+from app.canvas.layers.cells import Overlay
+from app.canvas.layers.decor import Mark
+from app.canvas.layers.proposals import score_colour
 from app.canvas.viewport import ViewState
+from app.project.display import ChannelView, Display, auto_display, histogram
 
 __all__ = [
     "Canvas",

@@ -11,9 +11,9 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen
 from shiboken6 import isValid
 
-from app.canvas import decor
-from app.canvas.colours import REACH, touching_pairs
-from app.canvas.pointer import PointerInput
+from app.canvas.input.pointer import PointerInput
+from app.canvas.layers import decor
+from app.canvas.layers.cell_colours import REACH, touching_pairs
 from app.canvas.tools import all_tools
 from app.canvas.tools.click import ClickTool
 from app.canvas.viewport import grow
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
     from app.annotation import Change, Document
-    from app.canvas.display import Display
     from app.canvas.tools import Assistant, Tool
     from app.canvas.tools.region import Span
     from app.canvas.viewport import Box
+    from app.project.display import Display
 
 #: (document, what is being done, the operation, what to do with its result)
 EditAside = Callable[["Document", str, Callable[["Document"], Any], Callable[[Any], None]], None]

@@ -10,11 +10,11 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QWidget
 
-from app.canvas import decor
-from app.canvas.display import Display, auto_display, channel_count
-from app.canvas.label_layer import Overlay
-from app.canvas.scene import Scene, device_rects
+from app.canvas.layers import decor
+from app.canvas.layers.cells import Overlay
+from app.canvas.layers.scene import Scene, device_rects
 from app.canvas.viewport import Box, Viewport, ViewState
+from app.project.display import Display, auto_display, channel_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.canvas.decor import Mark
-    from app.canvas.display import Colour
-    from app.canvas.layers import ProposalLayer
+    from app.annotation.proposal_layer import ProposalLayer
+    from app.canvas.layers.decor import Mark
+    from app.project.display import Colour
 
 _ZOOM_STEP = 1.25
 _NEAR = 48
@@ -309,7 +309,7 @@ class ImageView(QWidget):
         OutputError
             When there is nothing to show or the file cannot be written.
         """
-        from app.canvas.export import save_picture
+        from app.canvas.picture import save_picture
 
         save_picture(self, path, scale)
 

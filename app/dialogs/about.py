@@ -19,9 +19,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.dialogs.base import Dialog, scrolling, sentence, title_label
 from app.dialogs.licences import own_licence, packages
 from app.theme import BIG_ICON, GAP, MARGIN, TIGHT, app_icon
+from app.widgets.dialog import Dialog, scrolling, sentence, title_label
 from app.widgets.plain import Label, plain_tip
 from cellseg1._version import __version__
 

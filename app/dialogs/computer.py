@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.dialogs.base import Dialog, Role, scrolling, sentence, title_label
 from app.theme import GAP, MARGIN, TIGHT, WIDE, tabular
+from app.widgets.dialog import Dialog, Role, scrolling, sentence, title_label
 from app.widgets.empty_state import Sign
 from app.widgets.plain import Label
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication, QObject, QThread, Signal
 
-from app.engine import child
 from app.engine.arrays import release, share
+from app.engine.child import main as child
 from app.engine.messages import Encode, EngineOptions, Failed, Heartbeat, Preview, Progress, Quit, Ready, Say
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.project.places import config_folder
+from app.base.places import config_folder
 from cellseg1.errors import OutputError
 from cellseg1.files import write_bytes
 from cellseg1.images import make_tiles

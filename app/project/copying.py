@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from app.base.errors import ProjectError
 from app.project.content import ADDING, FILE
-from app.project.journal import copy_plain
-from app.project.leftovers import noted, part_of
-from app.project.lock import NAME as LOCK
-from app.project.sealed import BACKUP, ProjectError, write_sealed
+from app.project.files.leftovers import noted, part_of
+from app.project.files.lock import NAME as LOCK
+from app.project.files.sealed import BACKUP, write_sealed
+from app.project.journal.journal import copy_plain
 from cellseg1.errors import OutputError
 from cellseg1.files import describe_os_error, flush_folder
 

@@ -8,10 +8,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from app.annotation.steps import plain
-from app.project.names import within
-from app.project.planes import OpenPlane, description, missing_sentence, read_drawing
-from app.project.recovery import snapshot_of
-from app.project.sealed import ProjectError
+from app.base.errors import ProjectError
+from app.base.names import within
+from app.project.journal.open_plane import OpenPlane, description, missing_sentence, read_drawing
+from app.project.journal.recovery import snapshot_of
 from app.project.store import ProjectStore
 from cellseg1.errors import CellSeg1Error
 from cellseg1.images import read_image

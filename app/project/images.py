@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.annotation.operations import import_labels
+from app.base.errors import ProjectError
+from app.base.foreign import is_file, read_regular
+from app.base.names import safe_name, within
 from app.project.content import ADDING, IMAGES, ProjectImage
 from app.project.drawings import ProjectDrawings
-from app.project.fingerprint import copy_file, fingerprint, full_hash, same_content
-from app.project.foreign import is_file, read_regular
-from app.project.names import safe_name, within
-from app.project.planes import counted, missing_sentence
-from app.project.sealed import ProjectError
-from app.project.sources import PlaneMask, counted_from, expand, masks_of_planes, split_masks
+from app.project.files.fingerprint import copy_file, fingerprint, full_hash, same_content
+from app.project.journal.open_plane import counted, missing_sentence
+from app.project.mask_names import PlaneMask, counted_from, expand, masks_of_planes, split_masks
 from cellseg1.errors import CellSeg1Error, ImageError, MaskError
 from cellseg1.files import free_file
 from cellseg1.images import read_image, recognise

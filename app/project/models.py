@@ -8,11 +8,11 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.project.fingerprint import copy_file
-from app.project.names import check_name, within
-from app.project.places import library_folder
+from app.base.errors import ProjectError
+from app.base.names import check_name, within
+from app.base.places import library_folder
+from app.project.files.fingerprint import copy_file
 from app.project.runs import ProjectRuns
-from app.project.sealed import ProjectError
 from app.project.trash import move_to_trash
 from cellseg1.errors import ModelFileError
 from cellseg1.files import free_file

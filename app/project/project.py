@@ -12,18 +12,19 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from app.project import lock
+from app.base.errors import ProjectError
+from app.base.foreign import read_regular
+from app.base.names import OPENER, SUFFIX, check_name, name_of, project_folder_of, within
 from app.project.archive import export_file, import_file
 from app.project.content import FILE, Content, ProjectImage, now
 from app.project.copying import copy_project
-from app.project.foreign import read_regular
+from app.project.files import lock
+from app.project.files.leftovers import noted, part_of, sweep
+from app.project.files.lock import Lock
+from app.project.files.sealed import BACKUP, write_sealed
 from app.project.images import ImportReport
-from app.project.leftovers import noted, part_of, sweep
-from app.project.lock import Lock
 from app.project.models import ModelInfo, ProjectModels
-from app.project.names import OPENER, SUFFIX, check_name, name_of, project_folder_of, within
 from app.project.runs import RunInfo
-from app.project.sealed import BACKUP, ProjectError, write_sealed
 from app.project.store import FOLDERS, identity_of
 from app.project.trash import RemovedImage, move_to_trash
 from cellseg1.errors import OutputError

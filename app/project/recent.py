@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.base.errors import ProjectError
+from app.base.foreign import boundary, is_file
+from app.base.places import config_folder
 from app.project.content import now, usable_time
-from app.project.foreign import boundary, is_file
-from app.project.places import config_folder
-from app.project.sealed import ProjectError, dump, read_sealed, seal, write_sealed
+from app.project.files.sealed import dump, read_sealed, seal, write_sealed
 from cellseg1.errors import OutputError
 
 _KIND = "cellseg1 studio recent projects"

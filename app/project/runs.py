@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.annotation.steps import plain
-from app.engine.processes import lives
-from app.engine.records import read_status
+from app.base.errors import ProjectError
+from app.base.foreign import boundary
+from app.base.names import is_image_id, is_run_id, make_folder, within
+from app.base.processes import lives
+from app.base.run_files import read_status
 from app.project.content import now, usable_time
-from app.project.foreign import boundary
-from app.project.names import is_image_id, is_run_id, make_folder, within
-from app.project.sealed import ProjectError, dump, read_sealed, seal, write_sealed
+from app.project.files.sealed import dump, read_sealed, seal, write_sealed
 from app.project.store import gone
 from app.project.trash import ProjectTrash
 from cellseg1.files import describe_os_error

@@ -9,17 +9,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from app.annotation.steps import plain
+from app.base.errors import ProjectError
 from app.project.content import FILE, Content
-from app.project.sealed import ProjectError, write_sealed
-from app.project.writer import BackgroundWriter
+from app.project.files.sealed import write_sealed
+from app.project.files.writer import BackgroundWriter
 from cellseg1.files import describe_os_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from app.project.lock import Lock
-    from app.project.planes import OpenPlane
+    from app.project.files.lock import Lock
+    from app.project.journal.open_plane import OpenPlane
 
 FOLDERS = ("images", "annotations", "models", "runs", "trash", "thumbnails")
 

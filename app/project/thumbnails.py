@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from app.project.names import within
-from app.project.places import cache_folder
-from app.project.sealed import ProjectError
+from app.base.errors import ProjectError
+from app.base.names import within
+from app.base.places import cache_folder
 from cellseg1.errors import OutputError
 from cellseg1.files import write_bytes
 from cellseg1.images import InputRule, to_model_input

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from app.base.errors import ProjectError
+from app.base.foreign import boundary
+from app.base.names import within
 from app.project.content import IMAGES, ProjectImage, usable_time
-from app.project.foreign import boundary
+from app.project.files.sealed import backup_of, dump, read_sealed, seal, write_sealed
 from app.project.images import ProjectImages
-from app.project.names import within
-from app.project.sealed import ProjectError, backup_of, dump, read_sealed, seal, write_sealed
 from cellseg1.files import describe_os_error, free_file, free_folder
 
 if TYPE_CHECKING:

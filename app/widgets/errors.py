@@ -26,8 +26,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.library_words import shown
 from app.theme import GAP, MARGIN, heading
+from app.translation.library_words import shown
 from app.widgets.empty_state import Sign
 from app.widgets.fold import FoldSection
 from app.widgets.plain import Label

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 # The classes that travel to an engine must be importable before `freeze_support` takes over.
-from app.engine import child  # noqa: F401
+from app.engine.child import main as child  # noqa: F401
 
 COMMAND = "cellseg1"
 

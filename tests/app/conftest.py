@@ -14,7 +14,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QtMsgType, qInstallMessageH
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.garbage import Collector
+from app.shell.garbage import Collector
 from app.widgets import errors
 
 # What is waited for comes at once or never, but on a busy computer "at once" may take a while.

@@ -81,7 +81,7 @@ def own_config(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def engines(qapp, own_config):
-    from app.engine.client import Engines
+    from app.engine.jobs import Engines
 
     made = Engines(threads=1)
     yield made

@@ -17,8 +17,9 @@ import numpy as np  # noqa: E402
 from project_help import act, picture  # noqa: E402
 
 import cellseg1.files  # noqa: E402
-from app.project import copying, writer  # noqa: E402
-from app.project import journal as journals  # noqa: E402
+from app.project import copying  # noqa: E402
+from app.project.files import writer  # noqa: E402
+from app.project.journal import journal as journals  # noqa: E402
 from app.project.project import Project  # noqa: E402
 from cellseg1.errors import CellSeg1Error  # noqa: E402
 

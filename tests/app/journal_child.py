@@ -8,8 +8,8 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 from project_help import act  # noqa: E402
 
-from app.project import journal as journals  # noqa: E402
-from app.project import writer  # noqa: E402
+from app.project.files import writer  # noqa: E402
+from app.project.journal import journal as journals  # noqa: E402
 from app.project.project import Project  # noqa: E402
 
 

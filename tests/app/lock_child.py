@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from app.project import lock  # noqa: E402
+from app.project.files import lock  # noqa: E402
 
 
 def main():

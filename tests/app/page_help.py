@@ -13,7 +13,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from app.annotation.document import Document
-from app.canvas.display import auto_display
+from app.project.display import auto_display
 from cellseg1.errors import CellSeg1Error
 from cellseg1.prediction.candidates import Candidates
 
@@ -204,7 +204,7 @@ class FakeSession(QObject):
 
     def __init__(self, project=None):
         super().__init__()
-        from app.proposals import Proposals
+        from app.session.proposals import Proposals
 
         self.project = project
         self.image_id = self.plane = self.document = self.display = None

@@ -158,8 +158,8 @@ class Bench:
 def bench_fixture(qtbot, tmp_path, monkeypatch):
     monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CELLSEG1_DATA_DIR", str(tmp_path / "data"))
-    from app.preferences import PreferencesStore
-    from app.session import Session
+    from app.preferences.store import PreferencesStore
+    from app.session.session import Session
 
     session = Session(PreferencesStore(tmp_path / "preferences.json"))
     session.preferences.set("device", "cpu")

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from app.annotation import Document, operations
-from app.project import journal as journals
-from app.project.planes import OpenPlane
+from app.project.journal import journal as journals
+from app.project.journal.open_plane import OpenPlane
 from app.project.project import Project
 from cellseg1.masks import write_label_image
 
@@ -132,7 +132,7 @@ class FullDisk:
         self.full = False
         self._write = journals.write_all
         monkeypatch.setattr(journals, "write_all", self._journal)
-        import app.project.sealed as sealed
+        import app.project.files.sealed as sealed
 
         self._sealed = sealed.write_bytes
         monkeypatch.setattr(sealed, "write_bytes", self._bytes)

@@ -21,23 +21,23 @@ from PySide6.QtWidgets import (
 )
 from window_help import main_window
 
-from app.actions import shortcut_table
 from app.dialogs.about import AboutDialog
-from app.dialogs.base import Dialog
-from app.dialogs.close_job import CloseDuringJobDialog
 from app.dialogs.computer import ComputerCheckDialog
-from app.dialogs.import_report import ImportReportDialog
 from app.dialogs.log_window import LogWindow
-from app.dialogs.new_project import NewProjectDialog
-from app.dialogs.preferences import PreferencesDialog
 from app.dialogs.shortcuts import ShortcutsDialog
-from app.main_window import STEPS
-from app.pages.annotate_dialogs import AxesDialog, PixelSizeDialog
-from app.pages.choose_images import ChooseImagesDialog
-from app.pages.export_masks import ExportMasksDialog
-from app.pages.models import ModelsPanel
-from app.pages.models_dialogs import PublishedDialog
+from app.pages.annotate.image_dialogs import AxesDialog, PixelSizeDialog
+from app.pages.export.dialog import ExportMasksDialog
+from app.pages.models.panel import ModelsPanel
+from app.pages.models.published import PublishedDialog
+from app.pages.predict.choose_images import ChooseImagesDialog
+from app.pages.project.import_report import ImportReportDialog
+from app.pages.project.new_project import NewProjectDialog
+from app.preferences.dialog import PreferencesDialog
 from app.project.images import ImportReport
+from app.shell.actions import shortcut_table
+from app.shell.closing_dialog import CloseDuringJobDialog
+from app.shell.main_window import STEPS
+from app.widgets.dialog import Dialog
 from app.widgets.errors import ErrorDialog
 from cellseg1.masks import write_label_image
 

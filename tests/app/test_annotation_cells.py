@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.annotation import CellTable, Document
-from app.annotation.runs import PixelRuns, segments
+from app.annotation.pixel_runs import PixelRuns, segments
 from cellseg1.masks import box_of, median_cell_diameter
 
 

@@ -6,10 +6,10 @@ import pytest
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.widgets.job_bar import JobBar, percent, time_left
-from app.widgets.status_bar import StatusBar
-from app.widgets.step_bar import STEPS, StepBar
-from app.widgets.tool_column import ToolColumn, ToolEntry, standard_tools
+from app.shell.job_bar.bar import JobBar, percent, time_left
+from app.shell.status_bar import StatusBar
+from app.shell.step_bar import STEPS, StepBar
+from app.shell.tool_column import ToolColumn, ToolEntry, standard_tools
 
 
 class FakeJob(QObject):
@@ -336,7 +336,7 @@ def test_the_popup_shows_curve_and_log_and_stops_once(qtbot):
     ],
 )
 def test_a_stopped_job_says_whether_anything_is_kept(qapp, kind, result, line):
-    from app.widgets.job_entry import JobEntry
+    from app.shell.job_bar.entry import JobEntry
 
     job = FakeJob()
     job.kind, job.result = kind, result

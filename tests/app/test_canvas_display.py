@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from app.annotation.cells import CellTable
-from app.canvas.colours import CellColours, colour_distances, pairs_near, touching_pairs
-from app.canvas.display import ChannelView, Display, auto_channel, auto_display, histogram, render
+from app.canvas.layers.cell_colours import CellColours, colour_distances, pairs_near, touching_pairs
+from app.project.display import ChannelView, Display, auto_channel, auto_display, histogram, render
 from cellseg1.prediction.overlay import PALETTE
 
 

@@ -10,10 +10,10 @@ from shiboken6 import delete
 
 from app.annotation import Document
 from app.canvas import Canvas, Mark, Overlay, ProposalLayer, ViewState
-from app.canvas.decor import length_text, round_length, scale_bar
-from app.canvas.display import ChannelView, Display
-from app.canvas.label_layer import premultiplied, softened
+from app.canvas.layers.cells import premultiplied, softened
+from app.canvas.layers.decor import length_text, round_length, scale_bar
 from app.canvas.viewport import Viewport
+from app.project.display import ChannelView, Display
 from cellseg1.errors import OutputError
 
 

@@ -3,8 +3,8 @@ import pytest
 from page_help import CELLS, SHAPE, Stage, labels_of
 from PySide6.QtGui import QImage
 
-from app.pages.accuracy_work import Drawn, Pair, score_pair
-from app.pages.compare import CompareView
+from app.pages.measure.compare import CompareView
+from app.pages.measure.scores import Drawn, Pair, score_pair
 from cellseg1.masks import write_label_image
 
 TRUTH = CELLS[1:]
@@ -118,7 +118,7 @@ def test_without_the_image_the_outlines_are_still_compared(stage, view):
 
 def test_a_prediction_that_is_gone_is_a_sentence(stage, view, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("app.pages.compare.show_error", lambda _parent, sentence: said.append(sentence))
+    monkeypatch.setattr("app.pages.measure.compare.show_error", lambda _parent, sentence: said.append(sentence))
     (tmp_path / "p1.tif").unlink()
     view.next.click()
     stage.settle()

@@ -13,10 +13,10 @@ from app.dialogs.about import AboutDialog
 from app.dialogs.computer import ComputerCheckDialog, report_text
 from app.dialogs.licences import own_licence, packages
 from app.dialogs.log_window import LogHandler, LogStore, LogWindow
-from app.dialogs.preferences import PreferencesDialog
 from app.dialogs.shortcuts import ShortcutsDialog
 from app.dialogs.tour import TourOverlay, TourStep
-from app.preferences import Preferences, PreferencesStore
+from app.preferences.dialog import PreferencesDialog
+from app.preferences.store import Preferences, PreferencesStore
 from cellseg1._version import __version__
 
 

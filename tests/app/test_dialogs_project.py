@@ -9,9 +9,9 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QFileDialog, QLabel
 
-from app.dialogs.close_job import CloseChoice, CloseDuringJobDialog
-from app.dialogs.import_report import ImportReportDialog
-from app.dialogs.new_project import NewProjectDialog
+from app.pages.project.import_report import ImportReportDialog
+from app.pages.project.new_project import NewProjectDialog
+from app.shell.closing_dialog import CloseChoice, CloseDuringJobDialog
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QDialog
 from window_help import main_window
 
-from app import project_commands
-from app.dialogs.import_report import ImportReportDialog
+from app.pages.project.import_report import ImportReportDialog
 from app.project.archive import export_file
 from app.project.project import Project
+from app.shell import project_commands
 from cellseg1.masks import write_label_image
 
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from window_help import main_window
 
-from app import session as sessions
 from app.annotation import Aside, Document, operations
+from app.session import session as sessions
 from cellseg1.masks import write_label_image
 
 HEIGHT, WIDTH = 130, 200
@@ -159,7 +159,7 @@ def test_colours_are_those_of_an_edit_at_once(window, qtbot):
     )
     qtbot.waitUntil(lambda: len(document.cells) == 3)
     canvas.undo()
-    from app.canvas.colours import touching_pairs
+    from app.canvas.layers.cell_colours import touching_pairs
 
     pairs = touching_pairs(document.labels)
     assert all(canvas.scene.colours(int(a)) != canvas.scene.colours(int(b)) for a, b in pairs)
@@ -169,7 +169,7 @@ def test_colours_are_those_of_an_edit_at_once(window, qtbot):
 def test_after_a_very_large_undo_alike_neighbours_are_parted_in_the_background(qtbot, monkeypatch):
     from canvas_help import make_canvas
 
-    from app.canvas import colours
+    from app.canvas.layers import cell_colours as colours
 
     monkeypatch.setattr(colours, "_POSTPONED", 100)
     canvas, document = make_canvas(qtbot)
@@ -190,7 +190,7 @@ def test_after_a_very_large_undo_alike_neighbours_are_parted_in_the_background(q
 def test_the_look_for_alike_neighbours_comes_too_late_for_another_document(qtbot, monkeypatch):
     from canvas_help import make_canvas
 
-    from app.canvas import colours
+    from app.canvas.layers import cell_colours as colours
 
     monkeypatch.setattr(colours, "_POSTPONED", 100)
     canvas, document = make_canvas(qtbot)

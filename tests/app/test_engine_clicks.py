@@ -44,7 +44,7 @@ class Listener:
 
 @pytest.fixture(scope="module")
 def shared_engine(qapp):
-    from app.engine.client import Interactive
+    from app.engine.jobs import Interactive
     from app.engine.messages import EngineOptions
 
     engine = Interactive(EngineOptions("interactive", threads=1, nice=5))
@@ -244,7 +244,7 @@ def test_shared_memory_is_gone(listener, picture):
 
 def test_killed_idle_and_started_again(qapp, picture):
     """In one engine: a crash while it prepares, a click that brings it back, idling, another click."""
-    from app.engine.client import Interactive
+    from app.engine.jobs import Interactive
     from app.engine.messages import EngineOptions
 
     pixels, labels = picture

@@ -9,10 +9,10 @@ import psutil
 import pytest
 from engine_help import QUICK, alive, discs, engines, own_config, run_to_end, wait_for, write_discs  # noqa: F401
 
+from app.base.processes import lives
+from app.base.run_files import read_curve, read_items, read_log, read_status
 from app.engine import planning
 from app.engine.messages import ExamineRequest, PredictItem, PredictRequest, TrainRequest
-from app.engine.processes import lives
-from app.engine.records import read_curve, read_items, read_log, read_status
 from cellseg1.lora import load_card
 from cellseg1.masks import read_mask
 from cellseg1.prediction.candidates import Candidates
@@ -36,7 +36,7 @@ def request(folder, **more):
 @pytest.fixture(scope="module")
 def trained(qapp, tmp_path_factory):
     """One finished training, looked at by several tests."""
-    from app.engine.client import Engines
+    from app.engine.jobs import Engines
 
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
@@ -229,7 +229,7 @@ def test_cancelling_keeps_what_is_done(engines, trained, tmp_path):  # noqa: F81
 
 
 def test_closing_ends_everything_and_training_can_be_resumed(qapp, own_config, tmp_path):  # noqa: F811
-    from app.engine.client import Engines
+    from app.engine.jobs import Engines
 
     engines = Engines(threads=1)  # noqa: F811
     overrides = {**QUICK, "epoch_max": 200, "checkpoint_seconds": 1000}
@@ -267,8 +267,8 @@ def test_a_job_that_is_held_starts_with_what_it_is_given_and_can_be_stopped_or_g
 
 
 def test_an_engine_that_hangs_is_noticed_and_that_it_goes_on(engines, tmp_path, monkeypatch):  # noqa: F811
-    from app.engine import client
-    from app.widgets.job_entry import JobEntry
+    from app.engine import jobs as client
+    from app.shell.job_bar.entry import JobEntry
 
     monkeypatch.setattr(client, "SILENT_SECONDS", 4.0)
     monkeypatch.setattr(client, "_LISTEN_MS", 100)

@@ -11,8 +11,8 @@ import pytest
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication
 
-from app.engine import client
-from app.engine.client import JobHandle
+from app.engine import jobs as client
+from app.engine.jobs import JobHandle
 from app.engine.link import Exit
 from app.engine.messages import Done, EngineOptions, Progress, Quit, Ready, Stop, TrainRequest
 

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from engine_help import QUICK, alive, write_discs
 
+from app.base.axes import with_axes
+from app.base.processes import lives, started
+from app.base.run_files import RunRecord, read_curve, read_items, read_log, read_status
 from app.engine import messages, planning
 from app.engine.arrays import ArrayRef, pack, pack_labels, release, share
-from app.engine.child import crash_report, explain
-from app.engine.planes import with_axes
+from app.engine.child.main import crash_report, explain
 from app.engine.planning import ImageSize, duration_text, plan_training, samples_per_epoch
-from app.engine.processes import lives, started
-from app.engine.records import RunRecord, read_curve, read_items, read_log, read_status
 from app.project.runs import RunInfo
 from cellseg1.errors import ImageError, MaskError, OutputError
 from cellseg1.images import Image, ImageInfo
@@ -337,13 +337,13 @@ def loaded_after(code):
 
 
 def test_the_window_never_loads_torch():
-    loaded = loaded_after("import app.engine.client, app.engine.planning, app.engine.records, app.engine.planes")
+    loaded = loaded_after("import app.engine.jobs, app.engine.planning, app.base.run_files, app.base.axes")
     assert "PySide6" in loaded
     assert not loaded & {"torch", "torchvision", "segment_anything"}
 
 
 def test_the_start_of_the_program_loads_nothing_heavy():
-    loaded = loaded_after("import app.engine.child")
+    loaded = loaded_after("import app.engine.child.main")
     assert not loaded & {"torch", "PySide6", "numpy", "cv2", "psutil"}
 
 
@@ -365,7 +365,7 @@ child.work(theirs, EngineOptions("interactive", 1, 0))
 reader.join()
 from cellseg1.sam.device import flushes_denormals
 assert flushes_denormals()
-import app.engine.work_train, app.engine.work_predict, cellseg1.training.job, cellseg1.prediction.job
+import app.engine.child.train, app.engine.child.predict, cellseg1.training.job, cellseg1.prediction.job
 """
 
 
@@ -381,7 +381,7 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from PySide6.QtCore import QCoreApplication
-from app.engine.client import Engines
+from app.engine.jobs import Engines
 from app.engine.messages import TrainRequest
 if __name__ == "__main__":
     image, mask, out, run, overrides = sys.argv[1:]

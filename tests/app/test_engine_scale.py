@@ -26,7 +26,7 @@ def test_a_scale_set_by_hand_is_used_as_it_is(monkeypatch):
 
 
 def test_the_bundled_network_alone_is_believed_sooner_than_a_trained_one():
-    from app.engine.work_predict import make_model
+    from app.engine.child.predict import make_model
     from cellseg1.settings import make_settings, untrained_settings
 
     assert make_model(None, "tiny", "cpu", {}).settings == untrained_settings("tiny") != make_settings()

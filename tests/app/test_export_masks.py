@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from page_help import CELLS, Stage, labels_of
 
-from app.pages.export_masks import ExportMasksDialog
-from app.pages.mask_files import FolderWriter, ZipWriter, file_stem
+from app.pages.export.dialog import ExportMasksDialog
+from app.pages.export.files import FolderWriter, ZipWriter, file_stem
 from cellseg1.errors import MaskError, OutputError
 from cellseg1.images import read_image
 from cellseg1.masks import read_mask
@@ -179,7 +179,7 @@ def test_a_disk_that_refuses_ends_it_with_a_sentence(stage, tmp_path, monkeypatc
     for image_id in ("i0", "i1"):
         stage.project.draw(image_id, labels_of(CELLS))
     said = []
-    monkeypatch.setattr("app.pages.export_masks.show_error", lambda _parent, *words: said.append(words[0]))
+    monkeypatch.setattr("app.pages.export.dialog.show_error", lambda _parent, *words: said.append(words[0]))
     (tmp_path / "file").write_bytes(b"")
     dialog = dialog_of(stage)
     dialog.save_to(tmp_path / "file")

@@ -12,10 +12,10 @@ import pytest
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QWidget
 
-from app.dialogs.base import Dialog
-from app.errands import Errands
-from app.garbage import Collector
+from app.session.errands import Errands
+from app.shell.garbage import Collector
 from app.widgets import showing
+from app.widgets.dialog import Dialog
 from app.widgets.showing import ask
 
 
@@ -151,8 +151,8 @@ def test_a_dialog_that_was_answered_does_not_take_the_screen_with_it():
         from PySide6.QtCore import QTimer
         from PySide6.QtGui import QGuiApplication
         from PySide6.QtWidgets import QApplication, QDialog, QMessageBox, QWidget
-        from app.dialogs.base import Dialog
-        from app.dialogs.new_project import NewProjectDialog
+        from app.widgets.dialog import Dialog
+        from app.pages.project.new_project import NewProjectDialog
         from app.widgets.showing import ask
         app = QApplication([])
         window = QWidget()

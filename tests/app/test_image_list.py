@@ -8,8 +8,8 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication
 
-from app.widgets.image_list import ImageList, ImageRow
-from app.widgets.image_rows import STATES, UNCHECKED, Role, draw_mark
+from app.shell.image_list.list import ImageList, ImageRow
+from app.shell.image_list.rows import STATES, UNCHECKED, Role, draw_mark
 
 
 def rows(count, **fields):

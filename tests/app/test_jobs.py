@@ -5,9 +5,9 @@ import threading
 import numpy as np
 from panel_help import bench_fixture, discs  # noqa: F401 - a fixture
 
-from app import jobs as jobs_module
 from app.annotation import operations
-from app.jobs import Jobs  # noqa: F401 - what is tested
+from app.session import jobs as jobs_module
+from app.session.jobs import Jobs  # noqa: F401 - what is tested
 from cellseg1.errors import OutputError
 from cellseg1.masks import read_mask
 

@@ -10,11 +10,12 @@ import pytest
 from project_help import SHAPE, FullDisk, act, close_plane, drawn, is_after, open_plane, replica, same
 
 from app.annotation.steps import HistoryError
-from app.project import journal as journals
-from app.project.journal import Journal
-from app.project.records import HEAD, STATE, STEP, State, pack, record_at, scan
-from app.project.recovery import recover, snapshot_of
-from app.project.sealed import DamagedError, ProjectError
+from app.base.errors import ProjectError
+from app.project.files.sealed import DamagedError
+from app.project.journal import journal as journals
+from app.project.journal.journal import Journal
+from app.project.journal.records import HEAD, STATE, STEP, State, pack, record_at, scan
+from app.project.journal.recovery import recover, snapshot_of
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from window_help import main_window
 
-from app.last_end import RunningMark, UnexpectedEnd, look_back
 from app.project.project import Project
+from app.shell.last_end import RunningMark, UnexpectedEnd, look_back
 
 
 def write_mark(folder, **changes):
@@ -43,7 +43,7 @@ def folder(tmp_path):
 def crash(folder, how):
     """Run a process that marks itself as a window, and ends in some way."""
     code = (
-        "import sys, os, faulthandler\nfrom pathlib import Path\nfrom app.last_end import RunningMark\n"
+        "import sys, os, faulthandler\nfrom pathlib import Path\nfrom app.shell.last_end import RunningMark\n"
         "mark = RunningMark(Path(sys.argv[1]))\nmark.set_project(Path('/somewhere/My cells.cs1project'))\n"
     )
     root = Path(__file__).resolve().parents[2]

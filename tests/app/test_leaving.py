@@ -9,9 +9,9 @@ from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication, QDialog, QMessageBox
 from window_help import main_window
 
-from app.dialogs.close_job import CloseChoice
 from app.project import recent
 from app.project.project import Project
+from app.shell.closing_dialog import CloseChoice
 from app.widgets.errors import ErrorDialog
 from app.widgets.plain import MessageBox
 
@@ -115,14 +115,14 @@ def go(window, way, other, packed, tmp_path, monkeypatch, qtbot):
             window.projects.open_path(packed)
             qtbot.waitUntil(lambda: not window.session.background._open)
         case "new":
-            monkeypatch.setattr("app.project_commands.ask", lambda _dialog: True)
-            from app.dialogs.new_project import NewProjectDialog
+            monkeypatch.setattr("app.shell.project_commands.ask", lambda _dialog: True)
+            from app.pages.project.new_project import NewProjectDialog
 
             wish = type("Wish", (), {"parent": tmp_path, "name": "New", "images": [], "copy": True, "masks": None})
             monkeypatch.setattr(NewProjectDialog, "result_values", lambda _self: wish)
             window.actions_["new_project"].trigger()
         case "duplicate":
-            monkeypatch.setattr("app.project_commands.QInputDialog.getText", lambda *_a, **_k: ("A copy", True))
+            monkeypatch.setattr("app.shell.project_commands.QInputDialog.getText", lambda *_a, **_k: ("A copy", True))
             window.actions_["duplicate_project"].trigger()
         case "trash":
             window.actions_["trash_project"].trigger()
@@ -172,8 +172,8 @@ def test_leaving_a_project_with_a_job_asks_what_becomes_of_it(window, two, tmp_p
             made.append((titles, options))
             self.choice = choice
 
-    monkeypatch.setattr("app.background.CloseDuringJobDialog", Asked)
-    monkeypatch.setattr("app.background.ask", lambda _dialog: None)
+    monkeypatch.setattr("app.shell.closing.CloseDuringJobDialog", Asked)
+    monkeypatch.setattr("app.shell.closing.ask", lambda _dialog: None)
     go(window, way, other, packed, tmp_path, monkeypatch, qtbot)
     assert [one["leaving"] for _titles, one in made] == [True]
     assert window.isVisible(), "the window never hides for it"

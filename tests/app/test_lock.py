@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from project_help import new_project
 
-from app.project import lock
-from app.project.lock import NAME, Holder, acquire
+from app.project.files import lock
+from app.project.files.lock import NAME, Holder, acquire
 from app.project.project import Project
 
 

@@ -12,13 +12,13 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog
 from window_help import main_window
 
-from app.actions import ACTIONS, shortcut_table
-from app.main_window import STEPS
-from app.preferences import PreferencesStore
+from app.preferences.store import PreferencesStore
 from app.project.project import Project
-from app.single_instance import InstanceServer, hand_over
+from app.shell.actions import ACTIONS, shortcut_table
+from app.shell.main_window import STEPS
+from app.shell.single_instance import InstanceServer, hand_over
+from app.shell.tool_column import standard_tools
 from app.widgets.banner import Banner
-from app.widgets.tool_column import standard_tools
 from cellseg1.errors import OutputError
 from cellseg1.masks import write_label_image
 
@@ -220,7 +220,9 @@ def test_a_storage_problem_is_shown_until_it_is_solved(window, project):
 
 def test_a_missing_image_is_said_and_the_others_can_be_shown(window, project, qtbot, monkeypatch):
     told = []
-    monkeypatch.setattr("app.main_window.show_error", lambda _parent, sentence, _details="": told.append(sentence))
+    monkeypatch.setattr(
+        "app.shell.main_window.show_error", lambda _parent, sentence, _details="": told.append(sentence)
+    )
     ids = [image.id for image in project.images]
     project.image_path(ids[2]).unlink()
     window.session._images.clear()
@@ -247,7 +249,7 @@ def test_a_second_start_hands_its_arguments_over(home, qtbot):
     got = []
     server.asked.connect(got.append)
     code = "import sys; from PySide6.QtCore import QCoreApplication; app = QCoreApplication([]);"
-    code += "from app.single_instance import hand_over; sys.exit(0 if hand_over(['--sample', 'p/ä']) else 3)"
+    code += "from app.shell.single_instance import hand_over; sys.exit(0 if hand_over(['--sample', 'p/ä']) else 3)"
     second = subprocess.Popen([sys.executable, "-c", code])
     qtbot.waitUntil(lambda: second.poll() is not None, timeout=20000)
     assert second.returncode == 0
@@ -257,7 +259,7 @@ def test_a_second_start_hands_its_arguments_over(home, qtbot):
 
 
 def test_the_window_loads_no_torch():
-    code = "import sys, app.application; sys.exit(bool({'torch', 'torchvision'} & set(sys.modules)))"
+    code = "import sys, app.shell.application; sys.exit(bool({'torch', 'torchvision'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
 
 
@@ -300,7 +302,7 @@ def test_closing_during_a_job_does_what_the_preferences_say(window, monkeypatch,
     monkeypatch.setattr(type(window.session.jobs), "running", property(lambda _self: ["a job"]))
     monkeypatch.setattr(window.background, "hide_window", lambda: done.append("background"))
     monkeypatch.setattr(window.background, "_stop", lambda _jobs: done.append("stop"))
-    monkeypatch.setattr("app.background.CloseDuringJobDialog", lambda *_all, **_named: pytest.fail("it asked"))
+    monkeypatch.setattr("app.shell.closing.CloseDuringJobDialog", lambda *_all, **_named: pytest.fail("it asked"))
     window.preferences.set("closing_during_job", preferred)
     assert window.background.may_close() is closes
     assert done == [preferred]
@@ -336,7 +338,7 @@ def test_damaged_preferences_and_those_that_cannot_be_saved_are_told(home, monke
         window.session.create_project(home, "Cells")
         texts = [banner.label.text() for banner in window.findChildren(Banner)]
         assert sum("preferences could not be read" in text for text in texts) == 1
-        monkeypatch.setattr("app.preferences.atomic_write", full)
+        monkeypatch.setattr("app.preferences.store.atomic_write", full)
         for width in (2, 3):
             window.preferences.set("outline_width", width)
             assert not window.preferences.flush()

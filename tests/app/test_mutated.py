@@ -16,17 +16,20 @@ import pytest
 from project_help import SHAPE, act, drawn, is_after, new_project, open_plane, paint_cell
 from test_received import reseal
 
-from app.annotation.runs import PixelRuns
+from app.annotation.pixel_runs import PixelRuns
 from app.annotation.steps import Content as Step
 from app.annotation.steps import HistoryError
-from app.preferences import PreferencesStore
-from app.project import content, places, recent, records, runs, trash
+from app.base import places
+from app.base.errors import ProjectError
+from app.base.foreign import boundary, open_regular, parse_json
+from app.preferences.store import PreferencesStore
+from app.project import content, recent, runs, trash
 from app.project.archive import export_file, import_file
-from app.project.foreign import boundary, open_regular, parse_json
+from app.project.files.sealed import DamagedError, seal, unseal
+from app.project.journal import records
+from app.project.journal.records import HEAD, MAGIC, STATE, STEP, State, pack
+from app.project.journal.recovery import recover
 from app.project.project import Project
-from app.project.records import HEAD, MAGIC, STATE, STEP, State, pack
-from app.project.recovery import recover
-from app.project.sealed import DamagedError, ProjectError, seal, unseal
 from app.project.thumbnails import thumbnail
 from cellseg1.errors import CellSeg1Error
 

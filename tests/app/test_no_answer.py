@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from window_help import main_window
 
-from app import errands as errands_module
-from app import session as session_module
-from app.errands import Crew, Errands
 from app.project.project import Project
+from app.session import errands as errands_module
+from app.session import session as session_module
+from app.session.errands import Crew, Errands
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from PySide6.QtCore import QLocale, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractSpinBox
 
-from app.dialogs.preferences import PreferencesDialog
-from app.pages.annotate_dialogs import PixelSizeDialog
-from app.preferences import PreferencesStore
+from app.pages.annotate.image_dialogs import PixelSizeDialog
+from app.preferences.dialog import PreferencesDialog
+from app.preferences.store import PreferencesStore
 from app.theme import apply_theme
-from app.widgets.histogram import Histogram
 from app.widgets.number_field import NumberField
-from app.widgets.setting_row import parsed, shown
-from app.widgets.settings_form import SettingsForm
+from app.widgets.plots.histogram import Histogram
+from app.widgets.settings.form import SettingsForm
+from app.widgets.settings.row import parsed, shown
 from app.widgets.slider_field import SliderField
 
 LOCALES = ("C", "en_US", "de_DE", "fr_FR", "sv_SE", "de_CH", "ar_EG", "hi_IN")

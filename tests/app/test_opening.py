@@ -8,11 +8,11 @@ from panel_help import write_model
 from PySide6.QtWidgets import QApplication, QMessageBox
 from window_help import main_window
 
+from app.base.names import OPENER, project_folder_of
+from app.base.places import library_folder
 from app.project.archive import export_file, import_file
-from app.project.names import OPENER, project_folder_of
-from app.project.places import library_folder
 from app.project.project import Project
-from app.single_instance import InstanceServer
+from app.shell.single_instance import InstanceServer
 
 
 @pytest.fixture
@@ -30,7 +30,9 @@ def window(home, monkeypatch, qtbot):
 @pytest.fixture
 def errors(monkeypatch):
     told = []
-    monkeypatch.setattr("app.project_commands.show_error", lambda _parent, sentence, _details="": told.append(sentence))
+    monkeypatch.setattr(
+        "app.shell.project_commands.show_error", lambda _parent, sentence, _details="": told.append(sentence)
+    )
     return told
 
 

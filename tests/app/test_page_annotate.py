@@ -6,11 +6,11 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QColorDialog
 
 from app.annotation import Document, operations
-from app.canvas.display import Display
-from app.pages.annotate import AnnotatePanel, pixel_size_text
-from app.pages.annotate_advice import CellFacts, advice, cell_facts, mask_warnings
-from app.pages.annotate_dialogs import AxesDialog, PixelSizeDialog, describe_axes, fault_in_axes
-from app.pages.view_options import ViewOptions
+from app.pages.annotate.image_dialogs import AxesDialog, PixelSizeDialog, describe_axes, fault_in_axes
+from app.pages.annotate.panel import AnnotatePanel, pixel_size_text
+from app.pages.shared.advice import CellFacts, advice, cell_facts, mask_warnings
+from app.pages.shared.view_options import ViewOptions
+from app.project.display import Display
 
 
 @pytest.fixture

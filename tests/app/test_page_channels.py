@@ -9,10 +9,10 @@ from panel_help import bench_fixture, cut_labels, nameless  # noqa: F401 - a fix
 from PySide6.QtCore import Qt
 
 from app.engine.messages import PredictRequest, TrainRequest
-from app.jobs import _plain_request, _request_from_plain
-from app.pages.predict import PredictPanel
-from app.pages.predict_scale import facts_of
-from app.pages.train import TrainPanel
+from app.pages.predict.panel import PredictPanel
+from app.pages.predict.scale import facts_of
+from app.pages.train.panel import TrainPanel
+from app.session.jobs import _plain_request, _request_from_plain
 from cellseg1.lora.card import Card
 
 NAMES = ("BF", "DAPI", "x", "GFP", "x")
@@ -103,11 +103,11 @@ def test_the_predict_step_says_what_a_model_sees(bench, tmp_path, monkeypatch):
         "intensity": {"kind": "percentile", "low": 0.1, "high": 99.9, "outliers": "leave_out"},
         "channels": [{"name": "DAPI", "index": 3}, {"name": "", "index": 0}],
     }
-    monkeypatch.setattr("app.pages.predict_scale.load_card", lambda _path: Card(backbone="tiny", input=specification))
+    monkeypatch.setattr("app.pages.predict.scale.load_card", lambda _path: Card(backbone="tiny", input=specification))
     facts = facts_of(tmp_path / "m.cs1")
     assert facts.channels == ("DAPI", "0")
     panel = PredictPanel(bench.session, bench.canvas)
     bench.qtbot.addWidget(panel)
     assert "Sees DAPI, channel 1" in panel._about(dataclasses.replace(facts, images=0), trained=True)
-    monkeypatch.setattr("app.pages.predict_scale.load_card", lambda _path: Card(backbone="tiny", input={"channels": 3}))
+    monkeypatch.setattr("app.pages.predict.scale.load_card", lambda _path: Card(backbone="tiny", input={"channels": 3}))
     assert facts_of(tmp_path / "m.cs1").channels == ()

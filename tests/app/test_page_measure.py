@@ -8,11 +8,11 @@ from page_help import CELLS, SHAPE, Stage, disc, labels_of
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 
-from app.pages import accuracy_report
-from app.pages.accuracy_work import Drawn, Pair, Side, counts, error_picture, find_pairs, score_pair
-from app.pages.cell_table import measure_cells, write_csv
-from app.pages.measure import MeasurePanel
-from app.pages.tables import NumberTable
+from app.pages.measure import report as accuracy_report
+from app.pages.measure.cell_rows import measure_cells, write_csv
+from app.pages.measure.panel import MeasurePanel
+from app.pages.measure.scores import Drawn, Pair, Side, counts, error_picture, find_pairs, score_pair
+from app.widgets.number_table import NumberTable
 from cellseg1.errors import MaskError, PairingError
 from cellseg1.evaluation import evaluate_labels
 from cellseg1.masks import write_label_image
@@ -384,7 +384,7 @@ def test_a_long_report_has_several_pages(stage, compared, tmp_path):
 
 def test_a_report_that_cannot_be_saved_is_a_sentence(stage, compared, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("app.pages.accuracy.show_error", lambda _parent, sentence: said.append(sentence))
+    monkeypatch.setattr("app.pages.measure.accuracy.show_error", lambda _parent, sentence: said.append(sentence))
     (tmp_path / "file").write_bytes(b"")
     compared.save_to(tmp_path / "file" / "r.csv")
     assert len(said) == 1
@@ -409,8 +409,8 @@ def test_checked_images_are_the_truth_as_soon_as_there_are_any_unless_one_chose(
 
 
 def test_the_panels_fit_beside_the_canvas(stage):
-    from app.pages.predict import PredictPanel
-    from app.pages.review import ReviewPanel
+    from app.pages.predict.panel import PredictPanel
+    from app.pages.review.panel import ReviewPanel
 
     for kind in (PredictPanel, ReviewPanel, MeasurePanel):
         panel = kind(stage.session, stage.canvas)
@@ -422,8 +422,8 @@ def test_the_panels_fit_beside_the_canvas(stage):
 def test_everything_one_can_use_has_a_name(stage):
     from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QSlider
 
-    from app.pages.predict import PredictPanel
-    from app.pages.review import ReviewPanel
+    from app.pages.predict.panel import PredictPanel
+    from app.pages.review.panel import ReviewPanel
 
     stage.project.add_run(["i0"])
     for kind in (PredictPanel, ReviewPanel, MeasurePanel):

@@ -1,11 +1,11 @@
 import pytest
 from panel_help import bench_fixture, cut_labels, nameless, write_model  # noqa: F401 - a fixture
 
+from app.base.places import library_folder
 from app.engine.messages import ImportModelRequest
-from app.pages import models_work as work
-from app.pages.models import ModelsPanel
-from app.pages.models_dialogs import PublishedDialog
-from app.project.places import library_folder
+from app.pages.models import work
+from app.pages.models.panel import ModelsPanel
+from app.pages.models.published import PublishedDialog
 from cellseg1.lora.card import TrainingImage
 
 IMAGES = tuple(TrainingImage(f"image {number}.png") for number in range(5))

@@ -11,9 +11,9 @@ from panel_help import bench_fixture  # noqa: F401 - a fixture
 from PIL import Image
 from PySide6.QtCore import Qt
 
-from app.pages.choose_images import ChooseImagesDialog
-from app.pages.predict import PredictPanel
-from app.pages.predict_scale import Misfit, ModelFacts, facts_of, misfits, rescaling
+from app.pages.predict.choose_images import ChooseImagesDialog
+from app.pages.predict.panel import PredictPanel
+from app.pages.predict.scale import Misfit, ModelFacts, facts_of, misfits, rescaling
 from cellseg1.errors import CellSeg1Error
 from cellseg1.prediction.select import select_settings
 from cellseg1.settings import make_settings, untrained_settings
@@ -127,7 +127,7 @@ def test_an_error_at_the_start_is_shown_as_a_sentence(stage, monkeypatch):
     panel = panel_of(stage)
     stage.show()
     said = []
-    monkeypatch.setattr("app.pages.predict.show_error", lambda _parent, sentence: said.append(sentence))
+    monkeypatch.setattr("app.pages.predict.panel.show_error", lambda _parent, sentence: said.append(sentence))
 
     def refuse(*_args, **_values):
         raise CellSeg1Error("A prediction is running already.")
@@ -376,7 +376,7 @@ def test_a_folder_can_be_predicted(bench, monkeypatch):
         Image.fromarray(np.zeros((40, 60), np.uint8)).save(folder / name)
     (folder / "empty.png").write_bytes(b"")
     panel = bench.show(PredictPanel(bench.session, bench.canvas))
-    monkeypatch.setattr("app.pages.predict.QFileDialog.getExistingDirectory", lambda *_args: str(folder))
+    monkeypatch.setattr("app.pages.predict.panel.QFileDialog.getExistingDirectory", lambda *_args: str(folder))
     choose_scope(panel, "folder")
     assert panel.scope.currentData() == "chosen"
     assert [one.name for one in panel.image_entries()] == ["p.png", "q.png"]
@@ -408,6 +408,6 @@ def test_the_folder_of_copied_images_is_those_images(bench, monkeypatch):
 def test_no_folder_changes_nothing(bench, monkeypatch):
     bench.project("a")
     panel = bench.show(PredictPanel(bench.session, bench.canvas))
-    monkeypatch.setattr("app.pages.predict.QFileDialog.getExistingDirectory", lambda *_args: "")
+    monkeypatch.setattr("app.pages.predict.panel.QFileDialog.getExistingDirectory", lambda *_args: "")
     choose_scope(panel, "folder")
     assert panel.scope.currentData() == "this"

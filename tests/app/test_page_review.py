@@ -4,7 +4,7 @@ from page_help import Stage, disc
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from app.pages.review import ReviewPanel
+from app.pages.review.panel import ReviewPanel
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QApplication
 
 from app.engine.planning import ImageSize
-from app.pages.train import TrainPanel, planes_of_run
-from app.pages.train_backbones import Backbones
-from app.pages.train_plan import (
+from app.pages.train.backbones import Backbones
+from app.pages.train.panel import TrainPanel, planes_of_run
+from app.pages.train.plan import (
     Device,
     ap_sentence,
     device_of,
@@ -22,7 +22,7 @@ from app.pages.train_plan import (
     plan_text,
     training_plan,
 )
-from app.pages.train_run import TrainingResult
+from app.pages.train.progress import TrainingResult
 from app.theme import MARGIN, PANEL_WIDTH
 from cellseg1.errors import BackboneError
 from cellseg1.lora.card import Card
@@ -163,7 +163,7 @@ def test_a_row_shows_its_image(bench, ready):
 
 
 def test_only_the_first_rows_are_shown(bench, ready, monkeypatch):
-    monkeypatch.setattr("app.pages.train_images._MOST_ROWS", 1)
+    monkeypatch.setattr("app.pages.train.images._MOST_ROWS", 1)
     bench.add("more")
     bench.show_image(1)
     bench.draw(11)
@@ -335,7 +335,7 @@ def test_the_preview_lies_over_its_image_only(bench, ready):
 
 
 def test_others_proposals_are_left_alone(bench, ready):
-    from app.canvas.layers import ProposalLayer
+    from app.annotation.proposal_layer import ProposalLayer
 
     job = start(bench, ready)
     job.show((0, 0, 10, 20), np.ones((10, 20), np.int32))
@@ -526,7 +526,7 @@ def test_everything_has_a_name_and_nothing_is_cut(bench, ready):
 @pytest.mark.parametrize("cells", [None, 4])
 def test_nothing_moves_while_the_page_finds_out_what_is_there(bench, monkeypatch, cells):
     # Other warnings, where there are any, need room.
-    monkeypatch.setattr("app.pages.train_images._warnings", lambda _labels, _region: ())
+    monkeypatch.setattr("app.pages.train.images._warnings", lambda _labels, _region: ())
     bench.fake_engines(monkeypatch)
     bench.project("a")
     bench.draw(cells)

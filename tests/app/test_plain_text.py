@@ -14,20 +14,20 @@ from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QWidget
 from window_help import main_window
 
 import app
-from app.dialogs.base import Dialog
-from app.dialogs.close_job import CloseDuringJobDialog
-from app.dialogs.import_report import ImportReportDialog
-from app.dialogs.new_project import NewProjectDialog
-from app.main_window import STEPS
-from app.pages.choose_images import ChooseImagesDialog
-from app.pages.models import ModelsPanel
-from app.pages.train_images import ElidedButton
+from app.pages.models.panel import ModelsPanel
+from app.pages.predict.choose_images import ChooseImagesDialog
+from app.pages.project.import_report import ImportReportDialog
+from app.pages.project.new_project import NewProjectDialog
+from app.pages.train.images import ElidedButton
 from app.project.images import ImportReport
+from app.shell.closing_dialog import CloseDuringJobDialog
+from app.shell.image_list.list import ImageList
+from app.shell.image_list.rows import ImageRow
+from app.shell.main_window import STEPS
+from app.shell.status_bar import StatusBar
+from app.widgets.dialog import Dialog
 from app.widgets.errors import ErrorDialog
-from app.widgets.image_list import ImageList
-from app.widgets.image_rows import ImageRow
 from app.widgets.plain import Label, MessageBox, one_line, plain_action, plain_tip, plain_title
-from app.widgets.status_bar import StatusBar
 from cellseg1.masks import write_label_image
 
 BAD = "<img src=x onerror=1><b>bold<b> & more"

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from app.preferences import NAMES, Preferences, PreferencesStore, config_folder
+from app.preferences.store import NAMES, Preferences, PreferencesStore, config_folder
 from cellseg1.errors import SettingsError
 
 

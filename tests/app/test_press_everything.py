@@ -14,14 +14,14 @@ from PySide6.QtGui import QDesktopServices, QKeySequence
 from PySide6.QtWidgets import QApplication, QFileDialog
 from window_help import main_window
 
-from app.actions import ACTIONS
-from app.background import Background
 from app.dialogs.tour import TourOverlay
 from app.engine import link as links
 from app.engine.messages import Quit, Stop
-from app.main_window import STEPS
 from app.project.project import Project
-from app.widgets.tool_column import standard_tools
+from app.shell.actions import ACTIONS
+from app.shell.closing import Background
+from app.shell.main_window import STEPS
+from app.shell.tool_column import standard_tools
 from cellseg1.bundled import resource_path
 
 

@@ -16,10 +16,12 @@ import psutil
 import pytest
 from project_help import FullDisk, act, copy_folder, is_after, new_project, paint_cell, picture, replica, same
 
-from app.project import content, lock, sealed
-from app.project.lock import NAME, Holder, acquire
+from app.base.errors import ProjectError
+from app.project import content
+from app.project.files import lock, sealed
+from app.project.files.lock import NAME, Holder, acquire
+from app.project.files.sealed import DamagedError, seal, unseal
 from app.project.project import Project
-from app.project.sealed import DamagedError, ProjectError, seal, unseal
 from cellseg1.errors import CellSeg1Error
 
 
@@ -388,7 +390,7 @@ def test_the_start_of_a_process_tells_it_from_others():
 
 
 def test_a_full_disk_is_said_at_once_and_retried(tmp_path, monkeypatch):
-    from app.project import writer
+    from app.project.files import writer
 
     monkeypatch.setattr(writer, "DELAY", 0.02)
     monkeypatch.setattr(writer, "RETRY", 0.05)
@@ -466,7 +468,7 @@ def test_saving_elsewhere_when_the_old_place_cannot_be_read(tmp_path, monkeypatc
     document = project.document(image_id)
     for number in range(1, 8):
         act(document, number)
-    from app.project.journal import Journal
+    from app.project.journal.journal import Journal
 
     def gone(self, target):
         raise OSError(errno.EIO, "Input/output error")
@@ -582,7 +584,7 @@ def test_what_a_crash_left_half_written_is_removed(tmp_path):
 
 
 def test_an_error_in_the_background_does_not_stop_the_writing(tmp_path, monkeypatch, caplog):
-    from app.project import writer
+    from app.project.files import writer
 
     monkeypatch.setattr(writer, "DELAY", 0.01)
     monkeypatch.setattr(writer, "RETRY", 0.02)

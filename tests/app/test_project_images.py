@@ -10,10 +10,10 @@ from PIL import Image
 from project_help import SHAPE, act, is_after, mask, new_project, paint_cell, picture, squares
 
 from app.annotation import operations
+from app.base.errors import ProjectError
 from app.project import drawings, images
+from app.project.mask_names import expand, split_masks
 from app.project.project import Project
-from app.project.sealed import ProjectError
-from app.project.sources import expand, split_masks
 from app.project.thumbnails import picture_of, thumbnail
 from cellseg1.errors import CellSeg1Error, ImageError
 

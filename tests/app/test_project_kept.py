@@ -9,9 +9,9 @@ import zipfile
 import pytest
 from project_help import FullDisk, act, copy_folder, is_after, new_project, paint_cell, picture
 
+from app.base.errors import ProjectError
 from app.project.archive import export_file, import_file
 from app.project.project import Project
-from app.project.sealed import ProjectError
 from app.project.thumbnails import thumbnail
 from cellseg1.errors import CellSeg1Error
 
@@ -114,7 +114,7 @@ def test_a_project_that_holds_such_names_already(tmp_path):
     import json
 
     from app.project import content
-    from app.project.sealed import seal, unseal
+    from app.project.files.sealed import seal, unseal
 
     _, values = unseal((folder / "project.json").read_bytes(), content.KIND)
     for entry, name in zip(values["images"], ("a:b?.png", "Same.png", "same.png"), strict=True):
@@ -265,7 +265,7 @@ def test_the_list_is_right_after_a_crash_whatever_the_clock_says(tmp_path, hours
 
 
 def test_a_finished_edit_writes_its_journal_only(tmp_path, monkeypatch):
-    from app.project import writer
+    from app.project.files import writer
 
     monkeypatch.setattr(writer, "DELAY", 0.01)
     project, (image_id,) = new_project(tmp_path)

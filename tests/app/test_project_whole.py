@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from project_help import act, is_after, new_project, paint_cell, picture
 
-from app.project import archive, places, recent
+from app.base import places
+from app.base.errors import ProjectError
+from app.base.names import inside
+from app.project import archive, recent
 from app.project.archive import export_file, import_file
-from app.project.lock import NAME
+from app.project.files.lock import NAME
 from app.project.models import library_models
-from app.project.names import inside
 from app.project.project import Project
 from app.project.runs import RunInfo
-from app.project.sealed import ProjectError
 from cellseg1.errors import CellSeg1Error, ModelFileError
 
 

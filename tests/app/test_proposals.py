@@ -3,12 +3,11 @@ import pytest
 from page_help import FakeProject
 from PySide6.QtCore import QObject, Signal
 
-from app import offered
-from app.annotation import Document, operations
+from app.annotation import Document, offered, operations
 from app.canvas import ProposalLayer
-from app.canvas.proposal_layer import ProposalTiles
-from app.canvas.tiles import TILE
-from app.proposals import Proposals
+from app.canvas.layers.proposals import ProposalTiles
+from app.canvas.layers.tiles import TILE
+from app.session.proposals import Proposals
 from cellseg1.errors import CellSeg1Error
 from cellseg1.images import resize_mask
 from cellseg1.prediction.candidates import Candidates

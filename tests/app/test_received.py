@@ -10,11 +10,12 @@ import zipfile
 import pytest
 from project_help import act, is_after, new_project, paint_cell, picture
 
+from app.base.errors import ProjectError
+from app.base.names import inside, safe_name, within
 from app.project import content, trash
 from app.project.archive import export_file, import_file
-from app.project.names import inside, safe_name, within
+from app.project.files.sealed import seal, unseal
 from app.project.project import Project
-from app.project.sealed import ProjectError, seal, unseal
 from app.project.thumbnails import thumbnail
 from cellseg1.errors import CellSeg1Error
 

@@ -7,8 +7,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from window_help import main_window
 
-from app.dialogs.removed import RemovedDialog
-from app.pages.models import ModelsPanel
+from app.pages.models.panel import ModelsPanel
+from app.pages.project.removed import RemovedDialog
 from app.widgets.banner import Banner
 from cellseg1.masks import write_label_image
 

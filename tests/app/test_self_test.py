@@ -8,7 +8,7 @@ import sys
 import pytest
 from window_help import main_window
 
-from app.self_test import SelfTest, Wait
+from app.selftest.run import SelfTest, Wait
 from app.widgets.errors import show_error
 
 

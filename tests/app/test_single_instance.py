@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from app import single_instance
-from app.single_instance import InstanceServer, arguments_of, hand_over, server_name
+from app.shell import single_instance
+from app.shell.single_instance import InstanceServer, arguments_of, hand_over, server_name
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="speaks to the socket by itself")
 
 #: A second start; prints whether it handed over.
 START = (
     "import sys; from PySide6.QtCore import QCoreApplication; app = QCoreApplication([]);"
-    "from app.single_instance import hand_over; sys.exit(0 if hand_over(sys.argv[1:]) else 3)"
+    "from app.shell.single_instance import hand_over; sys.exit(0 if hand_over(sys.argv[1:]) else 3)"
 )
 
 

@@ -7,7 +7,7 @@ from panel_help import bench_fixture  # noqa: F401 - a fixture
 from project_help import paint_cell
 from window_help import main_window
 
-from app.pages.train_images import training_planes
+from app.pages.train.images import training_planes
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication
 
-from app.start_page import StartPage
-from app.widgets.cards import ChoiceCard, Columns, when
+from app.shell.start_cards import ChoiceCard, Columns, when
+from app.shell.start_page import StartPage
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from PySide6.QtWidgets import (
 )
 from window_help import main_window
 
-from app import translation
 from app.annotation import Document, operations
-from app.library_words import all_shown, is_known, shown
-from app.main_window import STEPS
+from app.shell.main_window import STEPS
+from app.translation import load as translation
+from app.translation.library_words import all_shown, is_known, shown
 from cellseg1.masks import write_label_image
 from cellseg1.masks.check import look_at_masks
 from cellseg1.settings import FIELDS
@@ -166,19 +166,19 @@ def test_every_step_with_images_and_cells(window, tmp_path, qtbot):
 
 
 def test_every_dialog(window, tmp_path, qtbot, monkeypatch):
-    from app.actions import shortcut_table
     from app.dialogs.about import AboutDialog
-    from app.dialogs.base import Dialog
-    from app.dialogs.close_job import CloseDuringJobDialog
     from app.dialogs.computer import ComputerCheckDialog
-    from app.dialogs.new_project import NewProjectDialog
-    from app.dialogs.preferences import PreferencesDialog
     from app.dialogs.shortcuts import ShortcutsDialog
-    from app.pages.annotate_dialogs import AxesDialog, PixelSizeDialog
-    from app.pages.choose_images import ChooseImagesDialog
-    from app.pages.export_masks import ExportMasksDialog
-    from app.pages.models import ModelsPanel
-    from app.pages.models_dialogs import PublishedDialog
+    from app.pages.annotate.image_dialogs import AxesDialog, PixelSizeDialog
+    from app.pages.export.dialog import ExportMasksDialog
+    from app.pages.models.panel import ModelsPanel
+    from app.pages.models.published import PublishedDialog
+    from app.pages.predict.choose_images import ChooseImagesDialog
+    from app.pages.project.new_project import NewProjectDialog
+    from app.preferences.dialog import PreferencesDialog
+    from app.shell.actions import shortcut_table
+    from app.shell.closing_dialog import CloseDuringJobDialog
+    from app.widgets.dialog import Dialog
     from app.widgets.errors import ErrorDialog
 
     fill(window, tmp_path, qtbot)

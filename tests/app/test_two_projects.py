@@ -9,7 +9,7 @@ from page_help import candidates_of
 from panel_help import bench_fixture  # noqa: F401 - a fixture
 from PIL import Image
 
-from app.pages.train import TrainPanel
+from app.pages.train.panel import TrainPanel
 from app.project.project import Project
 from cellseg1.errors import CellSeg1Error
 

@@ -17,10 +17,10 @@ from PIL import Image
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
-from app.main_window import MainWindow
-from app.pages.models import ModelsPanel
-from app.pages.models_dialogs import PublishedDialog
-from app.preferences import PreferencesStore
+from app.pages.models.panel import ModelsPanel
+from app.pages.models.published import PublishedDialog
+from app.preferences.store import PreferencesStore
+from app.shell.main_window import MainWindow
 from app.theme import apply_theme
 from cellseg1.masks import write_label_image
 from cellseg1.sam import registry

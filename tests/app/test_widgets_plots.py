@@ -9,9 +9,9 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 
 from app.theme import DARK, LIGHT, apply_theme
-from app.widgets.axis import number, round_step, ticks
-from app.widgets.histogram import Histogram
-from app.widgets.loss_curve import LossCurve
+from app.widgets.plots.axis import number, round_step, ticks
+from app.widgets.plots.histogram import Histogram
+from app.widgets.plots.loss_curve import LossCurve
 
 
 @pytest.fixture(autouse=True)

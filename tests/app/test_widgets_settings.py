@@ -5,9 +5,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLineEdit
 
 from app.theme import apply_theme
-from app.widgets.setting_names import TITLES, group_title, setting_title
-from app.widgets.setting_row import parsed, shown
-from app.widgets.settings_form import TRAIN_GROUPS, SettingsForm
+from app.widgets.settings.form import TRAIN_GROUPS, SettingsForm
+from app.widgets.settings.names import TITLES, group_title, setting_title
+from app.widgets.settings.row import parsed, shown
 from cellseg1.settings import FIELDS, check_value, make_settings
 
 #: The groups of the page Predict.

@@ -8,10 +8,10 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from app.main_window import MainWindow
-from app.preferences import PreferencesStore
+from app.preferences.store import PreferencesStore
 from app.project import recent
 from app.project.project import Project
+from app.shell.main_window import MainWindow
 from app.theme import apply_theme
 
 
@@ -33,8 +33,8 @@ def early(tmp_path, monkeypatch, qtbot):
 
 def test_the_first_picture_needs_neither_numpy_nor_the_canvas():
     code = (
-        "import sys, app.application; from app.main_window import MainWindow\n"
-        "print(sorted({'numpy', 'cv2', 'scipy', 'app.canvas', 'app.session', 'app.pages'} & set(sys.modules)))"
+        "import sys, app.shell.application; from app.shell.main_window import MainWindow\n"
+        "print(sorted({'numpy', 'cv2', 'scipy', 'app.canvas', 'app.session.session', 'app.pages'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -6,8 +6,8 @@ import contextlib
 
 from PySide6.QtWidgets import QApplication
 
-from app.main_window import MainWindow
-from app.preferences import PreferencesStore
+from app.preferences.store import PreferencesStore
+from app.shell.main_window import MainWindow
 from app.theme import apply_theme
 
 

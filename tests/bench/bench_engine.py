@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QCoreApplication
 
-from app.engine.client import Engines
+from app.engine.jobs import Engines
 from app.engine.messages import TrainRequest
 from cellseg1.bundled import resource_path
 from cellseg1.images import read_image

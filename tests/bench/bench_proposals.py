@@ -27,7 +27,7 @@ from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.canvas import Canvas
-from app.pages.review import ReviewPanel
+from app.pages.review.panel import ReviewPanel
 from cellseg1.prediction.candidates import Candidates
 
 WINDOW = 1366, 768

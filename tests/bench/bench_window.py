@@ -178,8 +178,8 @@ def main() -> None:
         os.environ["CELLSEG1_STUDIO_HOME"] = place
         from PySide6.QtWidgets import QApplication
 
-        from app.main_window import MainWindow
-        from app.preferences import PreferencesStore
+        from app.preferences.store import PreferencesStore
+        from app.shell.main_window import MainWindow
         from app.theme import apply_theme
 
         app = QApplication([])

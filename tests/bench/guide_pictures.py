@@ -82,8 +82,8 @@ class Walk:
     def __init__(self, options: argparse.Namespace) -> None:
         from PySide6.QtWidgets import QApplication
 
-        from app.main_window import MainWindow
-        from app.preferences import PreferencesStore
+        from app.preferences.store import PreferencesStore
+        from app.shell.main_window import MainWindow
         from app.theme import apply_theme
 
         self.options = options
@@ -528,7 +528,7 @@ class Walk:
         self.modal("published_model", self._published)
 
     def _published(self) -> None:
-        from app.pages.models_dialogs import PublishedDialog
+        from app.pages.models.published import PublishedDialog
 
         PublishedDialog(Path("lora_weights.pth"), self.window).exec()
 
@@ -549,7 +549,7 @@ class Walk:
         self._report().close()
 
     def _report(self):
-        from app.dialogs.import_report import ImportReportDialog
+        from app.pages.project.import_report import ImportReportDialog
 
         found = [one for one in self.app.topLevelWidgets() if isinstance(one, ImportReportDialog) and one.isVisible()]
         return found[0] if found else None

@@ -82,7 +82,7 @@ def test_only_what_was_frozen_is_listed(packages, tmp_path, monkeypatch):
         ("alpha", str(packages / "alpha/__init__.py")),
         ("json", json.__file__),
         ("resources/NOTICE", str(tmp_path / "copied" / "NOTICE")),
-        ("app/main_window.py", str(inventory.ROOT / "app" / "main_window.py")),
+        ("app/shell/main_window.py", str(inventory.ROOT / "app" / "main_window.py")),
         ("libsomething.so.1", str(system)),
     ]
     names = [one.name for one in inventory.components_of_files(files)]

@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from stand_in import FACTS, bundle
 
+from app.base.names import SUFFIX as PROJECT
 from app.project.archive import SUFFIX as ARCHIVE
 from app.project.models import SUFFIX as MODEL
-from app.project.names import SUFFIX as PROJECT
 from installer.linux import make_deb, tree
 
 NAMESPACE = {"m": "http://www.freedesktop.org/standards/shared-mime-info"}

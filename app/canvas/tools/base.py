@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
 
-from app.canvas import decor
+from app.canvas.layers import decor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainterPath, QPolygonF, QTransform
 
 from app.annotation import operations
-from app.canvas import decor
+from app.canvas.layers import decor
 from app.canvas.tools.base import CLICK_SLOP, Point, PointerEvent, Tool, paint_dot
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QRectF, Qt
 
 from app.annotation import operations
-from app.canvas import decor
+from app.canvas.layers import decor
 from app.canvas.tools.base import FreehandTool, Point, PointerEvent, Tool, paint_dot, paint_line
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, Qt
 
-from app.canvas import decor
+from app.canvas.layers import decor
 from app.canvas.tools.base import CLICK_SLOP, PointerEvent, Tool, paint_dot
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What the canvas draws, from the image up."""

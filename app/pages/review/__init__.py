@@ -1,0 +1,1 @@
+"""Step 4: accept or correct what was found."""

@@ -1,0 +1,277 @@
+"""Step 2: train a model on the cells that are drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
+
+from app.pages.shared.view_options import ViewOptions
+from app.pages.train.images import TrainingImages
+from app.pages.train.progress import PreviewLayer, TrainingProgress, TrainingResult
+from app.pages.train.resume import ResumeOffer, can_resume, curve_of, unfinished_training
+from app.pages.train.setup import TrainingSetup
+from app.theme import GAP
+from app.translation import counted as words
+from app.widgets.empty_state import EmptyState
+from app.widgets.panel import Panel
+from cellseg1.errors import CellSeg1Error
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QHideEvent, QShowEvent
+
+
+class TrainPanel(Panel):
+    """Training images and settings; while it trains, curve and preview; at the end, what came of it.
+
+    `step_wanted` names the step to go to, `models_wanted` asks for the list of models.
+    """
+
+    step_wanted = Signal(str)
+    models_wanted = Signal()
+
+    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
+        super().__init__("", parent=parent)
+        self.set_title(self.tr("Train"))
+        self._session = session
+        self._canvas = canvas
+        self._job: Any = None
+        self.preview = PreviewLayer(session, canvas, self)
+        self._soon = QTimer(self, interval=0, singleShot=True)
+        self._soon.timeout.connect(self.refresh)
+
+        self.offer = ResumeOffer()
+        self.offer.resume_wanted.connect(self.resume)
+        self.offer.discard_wanted.connect(self._discard)
+        self.add(self.offer)
+        self.outcome = TrainingResult()
+        self.outcome.predict_wanted.connect(lambda: self.step_wanted.emit("predict"))
+        self.outcome.resume_wanted.connect(self.resume)
+        self.add(self.outcome)
+        self.progress = TrainingProgress(self.preview)
+        self.add(self.progress)
+        self._build_setup()
+        self.body.addSpacing(GAP)
+        self.view = ViewOptions(session, canvas)
+        self.add(self.view)
+        self.set_primary(self.tr("Train"), "train")
+        self.primary_clicked.connect(self.press)
+
+        session.project_changed.connect(self._project_changed)
+        session.image_changed.connect(self._soon.start)
+        session.document_changed.connect(lambda change: change.kind in ("live", "cancel") or self._soon.start())
+        session.jobs.started.connect(self._job_started)
+        session.jobs.ended.connect(self._job_ended)
+        session.jobs.interrupted_found.connect(lambda _runs: self._soon.start())
+        self._take_job()
+        self.refresh()
+
+    def _build_setup(self) -> None:
+        self.setup = QWidget()
+        layout = QVBoxLayout(self.setup)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP)
+        self.empty = EmptyState("train", "", self.tr("Draw cells"))
+        self.empty.clicked.connect(self._begin)
+        layout.addWidget(self.empty)
+        self.images = TrainingImages(self._session)
+        layout.addWidget(self.images)
+        self.wishes = TrainingSetup(self._session, self.images)
+        layout.addWidget(self.wishes)
+        self.models_button = QPushButton(self.tr("All models..."))
+        self.models_button.setProperty("quiet", True)
+        self.models_button.setAccessibleName(self.tr("All models"))
+        self.models_button.setToolTip(self.tr("Import, export and rename models (Ctrl+M)"))
+        self.models_button.clicked.connect(self.models_wanted)
+        layout.addWidget(self.models_button, 0, Qt.AlignmentFlag.AlignLeft)
+        self.add(self.setup)
+        self.images.changed.connect(self._soon.start)
+        self.wishes.changed.connect(self._show_primary)
+
+    # ---- showing
+
+    def shown(self) -> None:
+        """Bring everything up to date; called when one comes to this step."""
+        self.images.refresh()
+        self.wishes.look()
+        self.preview.set_active(True)
+        self.refresh()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Bring the preview back."""
+        super().showEvent(event)
+        self.preview.set_active(True)
+        self._soon.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        """Take the preview off the canvas."""
+        super().hideEvent(event)
+        self.preview.set_active(False)
+
+    def refresh(self) -> None:
+        """Show what belongs to the present state."""
+        running = self._job is not None
+        usable = bool(self.images.facts) and self._session.project is not None
+        self.progress.setVisible(running)
+        self.setup.setVisible(not running)
+        self.images.setVisible(usable)
+        self.wishes.setVisible(usable)
+        self.empty.setVisible(not usable)
+        if not usable:
+            self._show_empty()
+        run = None if running else unfinished_training(self._session.project)
+        # The end of the job of this session offers it itself.
+        shown_already = run is not None and self.outcome.run_id == run.id and not self.outcome.isHidden()
+        self.offer.show_run(None if shown_already else run)
+        self._show_primary()
+
+    def _show_empty(self) -> None:
+        session = self._session
+        document = session.document
+        cells = 0 if document is None else len(document.cells)
+        if session.project is None or not session.project.images:
+            self.empty.set_sentence(self.tr("A model learns from cells that you draw. Add an image first."))
+            self.empty.set_button("")
+        elif cells and not session.project.read_only:
+            self.empty.set_sentence(
+                self.tr("No image is used for training yet. On this one are {cells}.").format(cells=words.cells(cells))
+            )
+            self.empty.set_button(self.tr("Use this image"))
+        else:
+            self.empty.set_sentence(
+                self.tr("A model learns from cells that you draw: a few dozen on one image are enough.")
+            )
+            self.empty.set_button(self.tr("Draw cells"))
+
+    def _begin(self) -> None:
+        """Do what the empty state offers."""
+        session = self._session
+        if session.document is not None and len(session.document.cells) and not session.project.read_only:
+            self._try(lambda: session.set_training(True))
+            self.images.refresh()
+        else:
+            self.step_wanted.emit("annotate")
+
+    def _show_primary(self) -> None:
+        button = self.primary
+        if button is None:
+            return
+        if self._job is not None:
+            stopping = self._job.state == "stopping"
+            text = self.tr("Stopping...") if stopping else self.tr("Stop and keep")
+            self.set_primary(text, "stop", self.tr("End the training; what was learned is kept and can go on later"))
+            button.setEnabled(not stopping)
+            return
+        reason = self._why_not()
+        self.set_primary(self.tr("Train"), "train", reason or self.tr("Train a model on these cells"))
+        button.setAccessibleDescription(reason)
+        button.setEnabled(not reason)
+
+    def _why_not(self) -> str:
+        """Return why a training cannot start now; empty when it can."""
+        project = self._session.project
+        if project is None:
+            return self.tr("Open a project first.")
+        if project.read_only:
+            return str(project.why_read_only)
+        if not self.images.cells:
+            return self.tr("Draw cells first.")
+        return self.wishes.fault
+
+    # ---- running
+
+    def press(self) -> None:
+        """Start a training, or stop the one in progress."""
+        if self._job is not None:
+            self._job.stop()
+            self.progress.show_stopping()
+            self._show_primary()
+            return
+        if self._why_not():
+            return
+        self._canvas.settle()
+        name = self.wishes.model_name
+        self._try(lambda: self._session.jobs.start_training(name, **self.wishes.wishes()))
+
+    def start_from(self, path: Path | None) -> None:
+        """Choose the model that the next training goes on from."""
+        self.wishes.start_from(path)
+
+    def resume(self, run_id: str) -> None:
+        """Go on with a training that ended early."""
+        self._try(lambda: self._session.jobs.resume_training(run_id))
+
+    def _discard(self, run_id: str) -> None:
+        project = self._session.project
+        if project is not None:
+            run = next((one for one in project.runs if one.id == run_id), None)
+            fields = {"state": "stopped"} if run is not None and run.state in ("running", "interrupted") else {}
+            self._try(lambda: project.update_run(run_id, discarded=True, **fields))
+        self.refresh()
+
+    def _try(self, call: Any) -> None:
+        try:
+            call()
+        except CellSeg1Error as error:
+            self._session.problem.emit(str(error), "")
+
+    def _job_started(self, job: Any) -> None:
+        if job.kind != "train" or job is self._job:
+            return
+        self._job = job
+        project = self._session.project
+        run = None if project is None else next((one for one in project.runs if one.id == job.run_id), None)
+        self.preview.set_planes(planes_of_run(run))
+        self.outcome.hide()
+        self.progress.follow(job, curve_of(run) if run is not None and job.request.resume else [])
+        job.state_changed.connect(lambda _state: self._show_primary())
+        focused = QApplication.focusWidget()
+        if focused is not None and self.setup.isAncestorOf(focused):
+            # The field goes; one goes on with drawing.
+            self._canvas.setFocus()
+        self.refresh()
+        self._to_top()
+
+    def _job_ended(self, job: Any) -> None:
+        if job is not self._job:
+            return
+        self._job = None
+        project = self._session.project
+        run = None if project is None else next((one for one in project.runs if one.id == job.run_id), None)
+        if run is not None:
+            self.outcome.show_end(job, resumable=can_resume(project, run))
+        self.wishes.forget_name()
+        self.refresh()
+        self._to_top()
+
+    def _to_top(self) -> None:
+        area: Any = self.scroll_area
+        area.verticalScrollBar().setValue(0)
+
+    def _take_job(self) -> None:
+        """Show the training of the project that is shown now, if one runs there, and no other."""
+        job = self._session.jobs.training
+        if job is not self._job:
+            self._job = None
+            self.progress.let_go()
+            if job is not None:
+                self._job_started(job)
+
+    def _project_changed(self) -> None:
+        self.outcome.hide()
+        self.preview.set_planes([])
+        self._take_job()
+        self._soon.start()
+
+
+def planes_of_run(run: Any) -> list[tuple[str, int, int]]:
+    """Return the planes that a training uses, in its order; of stacks with several planes only the first is known."""
+    if run is None:
+        return []
+    images = run.fields.get("images") or {}
+    at = (run.fields.get("request") or {}).get("planes") or ()
+    if at and len(at) != len(images):
+        return [(str(next(iter(images))), int(at[0][0]), int(at[0][1]))] if images else []
+    return [(str(image_id), int(where.get("z", 0)), int(where.get("t", 0))) for image_id, where in images.items()]

@@ -1,0 +1,1 @@
+"""What the user likes: kept, shown, changed."""

@@ -1,0 +1,255 @@
+"""What the user prefers, kept in one small file of the platform's configuration folder."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
+
+from app.base.foreign import boundary, parse_json, read_regular
+from cellseg1.errors import OutputError, SettingsError
+from cellseg1.files import atomic_write
+
+ThemeName = Literal["system", "light", "dark"]
+OverlayMode = Literal["fill", "outline", "none"]
+ClosingChoice = Literal["ask", "background", "stop"]
+
+SCHEMA: Final = 1
+HOME_VARIABLE: Final = "CELLSEG1_STUDIO_HOME"
+FILE_NAME: Final = "preferences.json"
+#: A brush that is resized with the wheel changes many times a second; the file is written when it comes to rest.
+_REST_MS: Final = 400
+_LONGEST: Final = 4 << 20
+_NO_SCHEMA: Final = 1_000_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preferences:
+    """All preferences; an empty folder means the usual place.
+
+    `layouts` holds window geometry and splitter positions by name, as base64 text.
+    """
+
+    theme: ThemeName = "system"
+    project_folder: str = ""
+    library_folder: str = ""
+    last_folder: str = ""
+    device: str = "auto"
+    brush_size: float = 16.0
+    overlay_mode: OverlayMode = "fill"
+    overlay_opacity: float = 0.35
+    outline_width: float = 1.0
+    protect_cells: bool = True
+    layouts: Mapping[str, str] = field(default_factory=dict)
+    tour_done: bool = False
+    closing_during_job: ClosingChoice = "ask"
+
+
+def _one_of(kind: Any) -> Callable[[Any], str | None]:
+    options = get_args(kind)
+    return lambda value: None if value in options else "one of " + ", ".join(options)
+
+
+def _flag(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, str) and "\0" not in value else "a text"
+
+
+def _between(low: float, high: float) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        # A whole number of hundreds of digits is no float; comparing it is possible all the same.
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+        return None if good else f"between {low:g} and {high:g}"
+
+    return check
+
+
+def _device(value: Any) -> str | None:
+    good = isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda:\d{1,2}", value)
+    return None if good else "auto, cpu, or cuda: and the number of the GPU"
+
+
+def _layouts(value: Any) -> str | None:
+    good = isinstance(value, Mapping) and all(isinstance(a, str) and isinstance(b, str) for a, b in value.items())
+    return None if good else "a table of texts"
+
+
+#: For every preference: what it must be, None when the value is good.
+_CHECKS: Final[dict[str, Callable[[Any], str | None]]] = {
+    "theme": _one_of(ThemeName),
+    "project_folder": _text,
+    "library_folder": _text,
+    "last_folder": _text,
+    "device": _device,
+    "brush_size": _between(1, 1000),
+    "overlay_mode": _one_of(OverlayMode),
+    "overlay_opacity": _between(0, 1),
+    "outline_width": _between(0.5, 16),
+    "protect_cells": _flag,
+    "layouts": _layouts,
+    "tour_done": _flag,
+    "closing_during_job": _one_of(ClosingChoice),
+}
+NAMES: Final[tuple[str, ...]] = tuple(item.name for item in fields(Preferences))
+
+
+def config_folder() -> Path:
+    """Return the folder of the program's own files (``CELLSEG1_STUDIO_HOME`` moves it)."""
+    if home := os.environ.get(HOME_VARIABLE):
+        return Path(home) / "config"
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("CellSeg1 Studio", appauthor=False))
+
+
+class PreferencesStore(QObject):
+    """The preferences of this user: read once, written whenever they change.
+
+    A file that is damaged, or written by a newer version, is never overwritten: before the first write it is
+    renamed, and `notes` says so.
+    """
+
+    #: The name of a preference that has another value now.
+    changed = Signal(str)
+    #: A sentence: the file could not be written.  The values hold for this session and are tried again.
+    problem = Signal(str)
+
+    def __init__(self, path: Path | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.path = path or config_folder() / FILE_NAME
+        #: Sentences about what could not be read, to be shown once.
+        self.notes: list[str] = []
+        self._values = Preferences()
+        self._foreign: dict[str, Any] = {}
+        self._aside = ""
+        self._dirty = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REST_MS)
+        self._timer.timeout.connect(self.flush)
+        self._read()
+        if (app := QCoreApplication.instance()) is not None:
+            app.aboutToQuit.connect(self.flush)
+
+    @property
+    def values(self) -> Preferences:
+        """The preferences as they are now."""
+        return self._values
+
+    def set(self, name: str, value: Any) -> None:
+        """Change one preference (see `update`)."""
+        self.update(**{name: value})
+
+    def update(self, **changes: Any) -> None:
+        """Change preferences; `changed` is emitted for each one that differs, after all are set.
+
+        Raises
+        ------
+        SettingsError
+            When there is no such preference or the value does not fit; nothing is changed then.
+        """
+        for name, value in changes.items():
+            if name not in _CHECKS:
+                raise SettingsError(f"There is no preference {name!r}.")
+            if wanted := _CHECKS[name](value):
+                raise SettingsError(f"The preference {name} cannot be {value!r}: it must be {wanted}.")
+        differing = {name: value for name, value in changes.items() if getattr(self._values, name) != value}
+        if not differing:
+            return
+        self._values = replace(self._values, **differing)
+        self._dirty = True
+        self._timer.start()
+        for name in differing:
+            self.changed.emit(name)
+
+    def reset(self, *names: str) -> None:
+        """Give these preferences their default values; all but the layouts when none is named."""
+        plain = Preferences()
+        chosen = names or tuple(name for name in NAMES if name != "layouts")
+        self.update(**{name: getattr(plain, name) for name in chosen})
+
+    def set_layout(self, name: str, state: bytes) -> None:
+        """Remember a geometry or splitter position, as Qt's ``saveGeometry`` and ``saveState`` give it."""
+        text = base64.b64encode(state).decode("ascii")
+        self.update(layouts={**self._values.layouts, name: text})
+
+    def layout(self, name: str) -> bytes:
+        """Return what `set_layout` remembered, empty when there is nothing or it is damaged."""
+        try:
+            return base64.b64decode(self._values.layouts.get(name, ""), validate=True)
+        except (binascii.Error, ValueError):
+            return b""
+
+    def flush(self) -> bool:
+        """Write the file now if anything changed; False when it could not be written."""
+        self._timer.stop()
+        if not self._dirty:
+            return True
+        content = {**self._foreign, **{name: getattr(self._values, name) for name in NAMES}}
+        content["layouts"] = dict(self._values.layouts)
+        text = json.dumps({"schema": SCHEMA, "values": content}, indent=2, ensure_ascii=False)
+        try:
+            if self._aside and self.path.exists():
+                self.path.rename(_free(self.path, self._aside))
+            with atomic_write(self.path) as stream:
+                stream.write(text.encode("utf-8", "surrogatepass"))
+        except (OutputError, OSError) as error:
+            _log.warning("preferences not saved: %s", error)
+            self.problem.emit(
+                self.tr("Your preferences cannot be saved now. They hold until the program is closed. ({0})").format(
+                    error
+                )
+            )
+            return False
+        self._aside = ""
+        self._dirty = False
+        return True
+
+    def _read(self) -> None:
+        try:
+            data = read_regular(self.path, _LONGEST)
+            with boundary(SettingsError, self.path):
+                content = parse_json(data, _LONGEST)
+                schema, values = min(int(content["schema"]), _NO_SCHEMA), dict(content["values"])
+        except FileNotFoundError:
+            return
+        except (OSError, SettingsError) as error:
+            _log.warning("preferences not read: %s", error)
+            self._aside = "damaged"
+            self.notes.append(
+                self.tr("Your preferences could not be read; the usual ones are used and the old file is kept.")
+            )
+            return
+        if schema > SCHEMA:
+            self._aside = f"version-{schema}"
+            self.notes.append(self.tr("Your preferences were saved by a newer version; what is known of them is used."))
+        good = {name: value for name, value in values.items() if name in _CHECKS and _CHECKS[name](value) is None}
+        # What an equally old but extended version wrote is handed on, so that both can be used side by side.
+        self._foreign = {name: value for name, value in values.items() if name not in _CHECKS}
+        bad = sorted(name for name in values if name in _CHECKS and name not in good)
+        if bad:
+            self.notes.append(
+                self.tr("Some preferences could not be used and have their usual values: {0}.").format(", ".join(bad))
+            )
+        self._values = replace(self._values, **good)
+
+
+def _free(path: Path, suffix: str) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{suffix}-{number}")).exists():
+        number += 1
+    return aside

@@ -1,0 +1,1 @@
+"""Files of a project: written whole, locked, read with limits."""

@@ -1,0 +1,110 @@
+"""What a killed program left outside of its projects: half an export, half a copy, half an import.
+
+Before such a thing is begun, a small record of it is written; it is removed at the end.  Whoever opens a project next
+removes what the records of dead processes name, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.base.errors import ProjectError
+from app.base.foreign import boundary, parse_json, read_regular
+from app.base.places import config_folder
+from app.project.files.lock import Holder
+from cellseg1.files import remove_unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LONGEST = 1 << 16
+#: Seconds after which half a file of the program's own is nobody's.
+_OLD = 3600.0
+
+
+def part_of(target: Path) -> Path:
+    """Return a name beside `target` for what is not complete yet."""
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:6]}.part")
+
+
+@contextlib.contextmanager
+def noted(path: Path) -> Iterator[None]:
+    """Note that something is being made: a file or folder of a name from `part_of`, or a file by `atomic_write`.
+
+    What is still there under a name from `part_of` at the end is removed.
+    """
+    record = _folder() / f"{uuid.uuid4().hex}.json"
+    # Without a record the work is done all the same.
+    with contextlib.suppress(OSError):
+        record.parent.mkdir(parents=True, exist_ok=True)
+        values = {"holder": asdict(Holder.me()), "path": os.fsencode(path.absolute()).hex()}
+        with record.open("x", encoding="utf-8") as stream:
+            stream.write(json.dumps(values))
+            stream.flush()
+            os.fsync(stream.fileno())
+    try:
+        yield
+    finally:
+        if _is_part(path):
+            remove(path)
+        _forget(record, path)
+
+
+def _is_part(path: Path) -> bool:
+    return path.name.startswith(".") and path.suffix == ".part"
+
+
+def _forget(record: Path, path: Path | None) -> None:
+    """Remove a record, unless what it names could not be removed."""
+    with contextlib.suppress(OSError):
+        if path is None or not _is_part(path) or not os.path.lexists(path):
+            record.unlink(missing_ok=True)
+
+
+def sweep() -> None:
+    """Remove what dead processes did not finish."""
+    with contextlib.suppress(OSError):
+        for record in sorted(_folder().glob("*.json")):
+            with contextlib.suppress(OSError, ProjectError):
+                _settle(record)
+    with contextlib.suppress(OSError):
+        for path in config_folder().glob(".*.part"):
+            if time.time() - path.stat().st_mtime > _OLD:
+                path.unlink()
+
+
+def _settle(record: Path) -> None:
+    path = None
+    # One that is not whole was written before its work began.
+    with contextlib.suppress(ProjectError), boundary(ProjectError, record):
+        values = parse_json(read_regular(record, _LONGEST), _LONGEST)
+        if Holder(**values["holder"]).alive():
+            return
+        path = Path(os.fsdecode(bytes.fromhex(values["path"])))
+    if path is not None and path.is_absolute() and "\0" not in str(path):
+        if _is_part(path):
+            remove(path)
+        else:
+            remove_unfinished(path)
+    _forget(record, path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder as far as possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    return config_folder() / "unfinished"

@@ -1,0 +1,1 @@
+"""The window drives itself through its main job."""

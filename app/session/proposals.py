@@ -1,0 +1,319 @@
+"""The proposals of the newest prediction for the shown plane: thresholds at once, accept and reject."""
+
+from __future__ import annotations
+
+import dataclasses
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from app.annotation import operations
+from app.annotation.offered import Choice, Drawn, choose, fitted
+from app.annotation.proposal_layer import ProposalLayer
+from cellseg1.errors import CellSeg1Error
+from cellseg1.prediction.candidates import Candidates
+from cellseg1.prediction.select import Selection, Selector, SelectSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from app.annotation import Change, Document
+    from app.session.session import Session
+    from cellseg1.masks import Box
+
+_MANY = 256
+
+
+class Proposals(QObject):
+    """Proposals of the shown plane.
+
+    `changed` follows every new choice, and every edit after which other proposals are offered; `busy_changed` tells
+    when a choice is being made.  Choosing runs in the session's background, and so does counting what of each proposal
+    is drawn already; while one choice is made, only the newest wish waits.  An edit is counted where it changed pixels.
+    """
+
+    changed = Signal()
+    busy_changed = Signal(bool)
+    settings_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self.run_id: str | None = None
+        self.settings = SelectSettings()
+        self._selector: Selector | None = None
+        self._choice: Choice | None = None
+        self._document: Document | None = None
+        self._drawn: Drawn | None = None
+        # Whether an edit was open when `_drawn` was made: it holds pixels that the edit may take back.
+        self._unfinished = False
+        self._open = np.zeros(1, bool)
+        self._offered: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._layer: ProposalLayer | None = None
+        self._generation = 0
+        self._choosing = False
+        self._again = False
+        session.image_changed.connect(self.reload)
+        session.project_changed.connect(self.reload)
+        session.document_changed.connect(self._edited)
+
+    # ---- loading
+
+    def reload(self, run_id: str | None = None) -> None:
+        """Load the newest prediction of the shown plane (or that of `run_id`)."""
+        self._generation += 1
+        generation = self._generation
+        self._selector = self._choice = self._document = self._drawn = self._layer = self.run_id = None
+        self._offered = np.zeros(0, np.int64)
+        session = self._session
+        self.changed.emit()
+        if session.project is None or session.image_id is None or session.plane is None:
+            return
+        project = session.project
+        if not isinstance(run_id, str):
+            run = project.latest_prediction(session.image_id, session.z, session.t)
+        else:
+            run = next((one for one in project.runs if one.id == run_id), None)
+        if run is None:
+            return
+        path = project.proposals_path(run.id, session.image_id, session.z, session.t)
+        if not path.exists():
+            return
+        self.run_id = run.id
+        self.settings = self._stored(run.fields.get("select", {}))
+        self.settings_changed.emit()
+
+        def load() -> Selector:
+            return Selector(Candidates.load(path))
+
+        def loaded(selector: Selector) -> None:
+            if generation == self._generation:
+                self._selector = selector
+                self._choose()
+
+        session.run(load, loaded, self.tr("Loading the proposals"))
+
+    def _stored(self, values: Mapping[str, Any]) -> SelectSettings:
+        known = {field.name for field in dataclasses.fields(SelectSettings)}
+        return SelectSettings(**{key: value for key, value in values.items() if key in known})
+
+    # ---- choosing
+
+    def set_thresholds(self, **values: Any) -> None:
+        """Change slider values and choose again; `changed` follows."""
+        self.settings = dataclasses.replace(self.settings, **values)
+        self._choose()
+
+    def _choose(self) -> None:
+        if self._selector is None or self._session.plane is None:
+            return
+        if self._choosing:
+            self._again = True
+            return
+        self._choosing, self._again = True, False
+        self.busy_changed.emit(True)
+        selector, settings, generation = self._selector, self.settings, self._generation
+        height, width = self._session.plane.shape[:2]
+        drawn = self._look_at_document()
+        lent = None if drawn is None else drawn.lend()
+        self._session.run(
+            lambda: _try(selector, settings, (height, width), lent),
+            lambda found: self._chosen(generation, drawn, found),
+            self.tr("Choosing cells"),
+        )
+
+    def _look_at_document(self) -> Drawn | None:
+        """Return where the shown document has cells; looks through it only the first time."""
+        document = self._session.document
+        if document is not self._document:
+            self._document = document
+            self._drawn = None if document is None else Drawn(document.labels)
+            self._unfinished = document is not None and document.editing
+        return self._drawn
+
+    def _chosen(self, generation: int, drawn: Drawn | None, found: Choice | Exception) -> None:
+        self._choosing = False
+        self.busy_changed.emit(False)
+        if isinstance(found, Exception):
+            if drawn is not None:
+                drawn.let_go()
+            self._session.problem.emit(str(found) or type(found).__name__, _details(found))
+        elif generation == self._generation and self._session.plane is not None:
+            if drawn is not None:
+                drawn.catch_up(found)
+            self._choice = found
+            self._offer(found, new=True)
+        if self._again:
+            self._choose()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a choice is being made."""
+        return self._choosing
+
+    # ---- what is offered
+
+    def _edited(self, change: Change) -> None:
+        document, drawn = self._document, self._drawn
+        if document is None or drawn is None or change.kind == "live":
+            return
+        box = change.box
+        if self._unfinished:
+            box, self._unfinished = drawn.whole, False
+        elif change.kind == "cancel":
+            # Nothing of an edit is taken over before it is finished.
+            return
+        if box is not None:
+            drawn.change(document.labels, box, self._choice)
+        if self._choice is not None:
+            self._offer(self._choice)
+
+    def _offer(self, choice: Choice, *, new: bool = False) -> None:
+        """Find which chosen proposals are neither drawn nor rejected, and say so when these are others."""
+        offered = choice.free()
+        if self._document is not None:
+            rejected = self._document.attributes.get("rejected", {}).get(self.run_id or "", [])
+            if rejected:
+                offered[1:] &= ~np.isin(choice.selection.cells, np.asarray(rejected))
+        if new or not np.array_equal(offered, self._open):
+            self._open, self._offered, self._layer = offered, np.flatnonzero(offered), None
+            self.changed.emit()
+
+    @property
+    def selection(self) -> Selection | None:
+        """The chosen proposals; None while nothing was chosen."""
+        return None if self._choice is None else self._choice.selection
+
+    @property
+    def offered(self) -> NDArray[np.int64]:
+        """Ids (in `labels`) of the proposals that are neither drawn nor rejected, ascending."""
+        return self._offered
+
+    @property
+    def labels(self) -> NDArray[np.int32] | None:
+        """Label image (H, W) of all chosen proposals at the size of the shown plane."""
+        return None if self._choice is None else self._choice.labels
+
+    def box(self, number: int) -> Box | None:
+        """Box of a proposal in the image; None when there is none of this id."""
+        return None if self._choice is None else self._choice.table.box(number)
+
+    def scores(self) -> NDArray[np.float32]:
+        """Score of every id of `labels`; index 0 is the background."""
+        if self._choice is None:
+            return np.zeros(1, np.float32)
+        return np.concatenate([[np.float32(0)], self._choice.selection.score])
+
+    def layer(self) -> ProposalLayer | None:
+        """Return what the canvas draws: only what is offered.
+
+        Between two choices its label image stays the same array, with all that was chosen; what is not offered any
+        more is among `accepted`.
+        """
+        choice = self._choice
+        if choice is None or not len(self._offered):
+            return None
+        if self._layer is None:
+            gone = np.flatnonzero(~self._open[1:]) + 1
+            self._layer = ProposalLayer(
+                choice.labels, self.scores(), accepted=frozenset(gone.tolist()), boxes=choice.boxes
+            )
+        return self._layer
+
+    # ---- accept and reject
+
+    def accept(self, ids: Iterable[int] | None = None, done: Callable[[int], None] | None = None) -> int | None:
+        """Make proposals (None: all that are offered) into cells, as one edit.
+
+        Returns
+        -------
+        int | None
+            How many; None when that is worked out in the background: `done`, which is told in any case, then is later.
+
+        Raises
+        ------
+        CellSeg1Error
+            While another edit of that kind goes on.
+        """
+        document, choice = self._session.document, self._choice
+        if document is None or choice is None:
+            return 0
+        wanted = self._offered if ids is None else np.intersect1d(np.fromiter(ids, np.int64), self._offered)
+        if len(wanted) >= _MANY:
+            counts: list[int] = []
+
+            def accepted(found: tuple[Any, list[int]]) -> None:
+                counts.append(len(found[1]))
+                if done is not None:
+                    done(counts[0])
+
+            # Many lie all over the image: asking for the box of each takes longer than it saves.
+            self._session.edit_aside(
+                document,
+                self.tr("Accepting {n} proposals...").format(n=len(wanted)),
+                lambda doc: operations.accept_proposals(doc, choice.labels, wanted.tolist()),
+                accepted,
+            )
+            return counts[0] if counts else None
+        _step, new = operations.accept_proposals(document, choice.labels, wanted.tolist(), cells=choice.table)
+        if done is not None:
+            done(len(new))
+        return len(new)
+
+    def accept_above(self, score: float, done: Callable[[int], None] | None = None) -> int | None:
+        """Accept what is offered with a score of at least `score` (see `accept`)."""
+        scores = self.scores()
+        return self.accept([int(one) for one in self._offered if scores[one] >= score], done)
+
+    def reject(self, ids: Iterable[int] | None = None) -> int:
+        """Do not offer proposals (None: all) any more, as one edit that can be undone; returns how many."""
+        document, choice = self._session.document, self._choice
+        if document is None or choice is None or self.run_id is None:
+            return 0
+        wanted = self._offered if ids is None else np.intersect1d(np.fromiter(ids, np.int64), self._offered)
+        if not len(wanted):
+            return 0
+        stored = {key: list(value) for key, value in document.attributes.get("rejected", {}).items()}
+        new = choice.selection.cells[wanted - 1].tolist()
+        stored[self.run_id] = sorted({*stored.get(self.run_id, []), *new})
+        name = f"Reject {len(wanted)} proposals"
+        document.set_attribute(name, "rejected", stored)
+        return len(wanted)
+
+    def reject_below(self, score: float) -> int:
+        """Reject what is offered with a score below `score`."""
+        scores = self.scores()
+        return self.reject([int(one) for one in self._offered if scores[one] < score])
+
+    def apply_to_run(self) -> None:
+        """Use the present thresholds for every image of the run (for exports and for images opened later)."""
+        project = self._session.project
+        if project is not None and self.run_id is not None:
+            project.update_run(self.run_id, select=dataclasses.asdict(self.settings))
+            self._session.note.emit(self.tr("These thresholds now hold for all images of this prediction."))
+
+
+def choose_labels(path: Path, settings: SelectSettings, shape: tuple[int, int]) -> NDArray[np.int32]:
+    """Choose the cells of one stored set of proposals, as a label image of `shape`."""
+    return fitted(Selector(Candidates.load(path)).select(settings).labels, shape)
+
+
+def _details(error: Exception) -> str:
+    """What is of use for a report: nothing where the sentence says it all."""
+    if isinstance(error, CellSeg1Error):
+        return ""
+    return "".join(traceback.format_exception(error))
+
+
+def _try(
+    selector: Selector, settings: SelectSettings, shape: tuple[int, int], drawn: NDArray[np.bool_] | None
+) -> Choice | Exception:
+    try:
+        return choose(selector, settings, shape, drawn)
+    except Exception as error:  # noqa: BLE001 - whatever it was: the next move of a slider must find nothing running
+        return error

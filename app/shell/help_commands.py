@@ -1,0 +1,121 @@
+"""Commands that show something about the program: models, preferences, computer check, log, keys, tour, about.
+
+What they show is loaded when it is asked for: most starts of the program never do.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import shiboken6
+from PySide6.QtCore import QObject
+
+from app.base.places import log_folder
+from app.dialogs.log_window import LogHandler, LogStore, LogWindow
+from app.shell.actions import shortcut_table
+from app.widgets.showing import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.dialogs.tour import TourOverlay
+    from app.shell.main_window import MainWindow
+
+
+class HelpCommands(QObject):
+    """Shows dialogs of the window."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self.log = LogStore(self)
+        self._handler = LogHandler(self.log)
+        logging.getLogger().addHandler(self._handler)
+        self.destroyed.connect(lambda handler=self._handler: logging.getLogger().removeHandler(handler))
+        self._log_window: LogWindow | None = None
+        self.tour: TourOverlay | None = None
+
+    def do_models(self) -> None:
+        """Show the models of project and library."""
+        from app.pages.models.panel import ModelsPanel
+        from app.widgets.dialog import Dialog
+
+        dialog = Dialog(self._window, self.tr("Models"), columns=96, rows=32)
+        panel = ModelsPanel(self._window.session, self._window.canvas)
+        dialog.body.addWidget(panel)
+        dialog.add_close_button()
+        ask(dialog)
+
+    def do_preferences(self) -> None:
+        """Show the preferences."""
+        from app.preferences.dialog import PreferencesDialog
+
+        ask(PreferencesDialog(self._window.preferences, self._window))
+
+    def do_computer(self) -> None:
+        """Examine this computer in the engine and show what was found."""
+        from app.dialogs.computer import ComputerCheckDialog
+
+        store = self._window.preferences
+        dialog = ComputerCheckDialog(self._window, device=store.values.device)
+        dialog.device_chosen.connect(lambda device: store.set("device", device))
+
+        def answered(tell: Callable[..., None]) -> Callable[..., None]:
+            # The dialog may be closed, and gone, before the engine knows.
+            return lambda *answer: tell(*answer) if shiboken6.isValid(dialog) else None
+
+        def examine() -> None:
+            self._window.session.engines.interactive.examine(answered(dialog.set_report), answered(dialog.set_problem))
+
+        dialog.check_wanted.connect(examine)
+        examine()
+        ask(dialog)
+
+    def do_log(self) -> None:
+        """Show the log."""
+        if self._log_window is None:
+            self._log_window = LogWindow(self.log, self._window, folder=str(log_folder()))
+        self._log_window.show()
+        self._log_window.raise_()
+
+    def show_log(self, first: str) -> None:
+        """Show the log with something that was written before this window was there."""
+        if first not in self.log.lines:
+            self.log.add(first)
+        self.do_log()
+
+    def do_shortcuts(self) -> None:
+        """Show the list of keys."""
+        from app.dialogs.shortcuts import ShortcutsDialog
+
+        ask(ShortcutsDialog(shortcut_table(), self._window))
+
+    def do_about(self) -> None:
+        """Show version and licences."""
+        from app.dialogs.about import AboutDialog
+
+        ask(AboutDialog(self._window))
+
+    def do_tour(self) -> None:
+        """Point at the five steps one after the other."""
+        from app.dialogs.tour import TourOverlay, TourStep
+
+        window = self._window
+        if window.session.project is None:
+            window.projects.do_try_sample()
+        texts = {
+            "annotate": self.tr("Paint a few dozen cells on one image. B is the brush, C finds a cell by a click."),
+            "train": self.tr("Train on that image. It takes some minutes, and you can go on painting meanwhile."),
+            "predict": self.tr("Let the model find the cells in all other images; the sliders act at once."),
+            "review": self.tr("Accept what is right, correct what is not, and train on if you like."),
+            "measure": self.tr("Compare with a truth, and save the table of all cells."),
+        }
+        steps = [TourStep(window.step_bar.buttons[name], text) for name, text in texts.items()]
+        self.tour = TourOverlay(window, steps)
+        self.tour.finished.connect(lambda: window.preferences.set("tour_done", True))
+        self.tour.start()
+
+    def close_log(self) -> None:
+        """Stop collecting the log."""
+        logging.getLogger().removeHandler(self._handler)

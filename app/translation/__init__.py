@@ -1,0 +1,1 @@
+"""The window's texts in other languages, and those of the library."""

@@ -1,0 +1,1 @@
+"""A form for the library's settings."""
