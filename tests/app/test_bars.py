@@ -6,10 +6,12 @@ import pytest
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.shell.job_bar.bar import JobBar, percent, time_left
+from app.shell.job_bar.bar import JobBar
+from app.shell.job_bar.entry import JobEntry, percent
 from app.shell.status_bar import StatusBar
 from app.shell.step_bar import STEPS, StepBar
 from app.shell.tool_column import ToolColumn, ToolEntry, standard_tools
+from app.translation.time_left import time_left
 
 
 class FakeJob(QObject):
@@ -336,8 +338,6 @@ def test_the_popup_shows_curve_and_log_and_stops_once(qtbot):
     ],
 )
 def test_a_stopped_job_says_whether_anything_is_kept(qapp, kind, result, line):
-    from app.shell.job_bar.entry import JobEntry
-
     job = FakeJob()
     job.kind, job.result = kind, result
     entry = JobEntry(job)

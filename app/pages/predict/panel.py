@@ -24,10 +24,10 @@ from app.pages.predict.choose_images import ChooseImagesDialog
 from app.pages.predict.scale import ModelFacts, enough_cells, facts_of, misfits, rescaling
 from app.pages.predict.thresholds import Thresholds
 from app.session.planes import Plane, flags, may_be_stack, plane_title, planes_of
-from app.shell.job_bar.bar import time_left
 from app.theme import TIGHT
 from app.translation import counted as words
 from app.translation.library_words import shown
+from app.translation.time_left import time_left
 from app.widgets.banner import Banner
 from app.widgets.errors import show_error
 from app.widgets.panel import Panel

@@ -13,10 +13,10 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QProgressBar, QPushButton, QVBo
 from app.annotation.proposal_layer import ProposalLayer
 from app.engine.planning import duration_text
 from app.pages.train.plan import ap_sentence
-from app.shell.job_bar.bar import time_left
 from app.theme import GAP, TIGHT, heading, tabular
 from app.translation import counted as words
 from app.translation.library_words import shown
+from app.translation.time_left import time_left
 from app.widgets.flow import FlowLayout
 from app.widgets.plain import Label
 from app.widgets.plots.loss_curve import LossCurve

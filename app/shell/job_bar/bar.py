@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
-from app.shell.job_bar.entry import Job, JobEntry, percent, time_left
+from app.shell.job_bar.entry import JobEntry, percent
 from app.shell.job_bar.popup import JobPopup
 from app.theme import GAP, MARGIN, RADIUS, colours, pixmap, tabular
 from app.theme.icons import Tint
 from app.widgets.plain import plain_tip
 from app.widgets.showing import screen_room
 
-__all__ = ["Job", "JobBar", "JobPopup", "percent", "time_left"]
+if TYPE_CHECKING:
+    from app.engine.jobs import JobHandle
+    from app.engine.messages import Progress
 
 #: How long the end of a job stays readable in the bar.
 _LINGER_MS = 8000
@@ -23,10 +25,7 @@ _SIGN = 20
 
 
 class JobBar(QAbstractButton):
-    """Nothing while there is no job; then title, ring of progress, percent and time left.
-
-    ``add(job)`` takes any object with the signals and attributes of `Job`.
-    """
+    """Nothing while there is no job; then title, ring of progress, percent and time left."""
 
     jobs_changed = Signal()
 
@@ -43,7 +42,7 @@ class JobBar(QAbstractButton):
         self.clicked.connect(self.open_popup)
         self.hide()
 
-    def add(self, job: Job) -> None:
+    def add(self, job: JobHandle) -> None:
         """Show a job from now until some seconds after its end."""
         entry = JobEntry(job)
         self.entries.append(entry)
@@ -57,14 +56,14 @@ class JobBar(QAbstractButton):
         self._refresh()
         self.jobs_changed.emit()
 
-    def running(self) -> list[Job]:
+    def running(self) -> list[JobHandle]:
         """Return the jobs that have not ended."""
         return [entry.job for entry in self.entries if entry.running]
 
     # ---- what happens to jobs
 
-    def _progress(self, entry: JobEntry, progress: Any) -> None:
-        detail = getattr(progress, "detail", None) or {}
+    def _progress(self, entry: JobEntry, progress: Progress) -> None:
+        detail = progress.detail
         if "loss" in detail:
             entry.losses.append((float(detail.get("step", len(entry.losses))), float(detail["loss"])))
         self._refresh()
@@ -119,7 +118,7 @@ class JobBar(QAbstractButton):
         self.updateGeometry()
         self.update()
         if self._popup is not None:
-            self._popup.refresh()
+            self._popup.refresh(self.entries)
 
     def _widths(self) -> tuple[int, int, int]:
         """The room for title, percentage and the rest, each with the gap before it."""
@@ -206,10 +205,10 @@ class JobBar(QAbstractButton):
         """Show all jobs with curve, log and stop below the bar."""
         if self._popup is not None:
             self._popup.close()
-        popup = JobPopup(self)
+        popup = JobPopup(self, self.stop)
         popup.closed.connect(self._popup_closed)
         self._popup = popup
-        popup.refresh()
+        popup.refresh(self.entries)
         popup.adjustSize()
         corner = self.mapToGlobal(QPoint(self.width() - popup.width(), self.height() + 4))
         screen = screen_room(self)

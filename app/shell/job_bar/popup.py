@@ -26,8 +26,11 @@ from app.widgets.plots.loss_curve import LossCurve
 from app.widgets.showing import screen_room
 
 if TYPE_CHECKING:
-    from app.shell.job_bar.bar import JobBar
+    from collections.abc import Callable, Sequence
+
     from app.shell.job_bar.entry import JobEntry
+
+    Stop = Callable[[JobEntry], None]
 
 #: Lines of a log that are shown; all of them are in the run's folder.
 _LOG_LINES = 2000
@@ -36,9 +39,9 @@ _LOG_LINES = 2000
 class _JobCard(QFrame):
     """One job in the popup."""
 
-    def __init__(self, bar: JobBar, entry: JobEntry) -> None:
+    def __init__(self, entry: JobEntry, stop: Stop) -> None:
         super().__init__()
-        self._bar, self.entry = bar, entry
+        self.entry, self._stop = entry, stop
         self._drawn = 0
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -105,7 +108,7 @@ class _JobCard(QFrame):
             if training
             else self.tr("Ends now and keeps the images that are done")
         )
-        self.stop.clicked.connect(lambda: self._bar.stop(self.entry))
+        self.stop.clicked.connect(lambda: self._stop(self.entry))
         row = QHBoxLayout()
         row.addWidget(self.show_log)
         row.addStretch(1)
@@ -123,13 +126,13 @@ class _JobCard(QFrame):
     def refresh(self) -> None:
         """Show the job's present state."""
         entry, progress = self.entry, self.entry.job.last_progress
-        share = float(getattr(progress, "share", 0.0) or 0.0)
+        share = 0.0 if progress is None else float(progress.share or 0.0)
         self.progress.setValue(1000 if entry.state == "finished" else round(1000 * share))
         self.progress.setVisible(entry.running)
         self.share.setText(f"{percent(progress)} %")
         self.share.setVisible(entry.running)
         self.left.setText(entry.line())
-        text = getattr(progress, "text", "") or ""
+        text = "" if progress is None else progress.text
         self.text.setText(text)
         self.text.setVisible(entry.running and bool(text) and text != entry.line())
         self.stop.setVisible(entry.running)
@@ -138,21 +141,29 @@ class _JobCard(QFrame):
             self._drawn = len(entry.losses)
             self.curve.set_points(entry.losses)
             # As in the panel: how far it is, not only how it went.
-            self.curve.set_total(float((getattr(progress, "detail", None) or {}).get("steps", 0)))
+            self.curve.set_total(0.0 if progress is None else float(progress.detail.get("steps", 0)))
         self.curve.setVisible(len(entry.losses) > 1)
 
 
 class JobPopup(QFrame):
-    """All jobs, below the bar; closes with Esc or a click elsewhere."""
+    """All jobs, below the bar; closes with Esc or a click elsewhere.
+
+    Parameters
+    ----------
+    bar
+        What it belongs to.
+    stop
+        Asks a job to stop and keep what it has.
+    """
 
     closed = Signal()
 
-    def __init__(self, bar: JobBar) -> None:
+    def __init__(self, bar: QWidget, stop: Stop) -> None:
         super().__init__(bar, Qt.WindowType.Popup)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setAccessibleName(self.tr("Jobs"))
         self.setFrameShape(QFrame.Shape.StyledPanel)
-        self._bar = bar
+        self._stop = stop
         self.cards: list[_JobCard] = []
         self._body = QWidget()
         self._column = QVBoxLayout(self._body)
@@ -166,17 +177,17 @@ class JobPopup(QFrame):
         layout.setContentsMargins(1, 1, 1, 1)
         layout.addWidget(self._scroll)
 
-    def refresh(self) -> None:
-        """Follow the bar's jobs."""
+    def refresh(self, entries: Sequence[JobEntry]) -> None:
+        """Show these jobs; the card of one that is not among them any more stays."""
         known = {id(card.entry) for card in self.cards}
-        for entry in self._bar.entries:
+        for entry in entries:
             if id(entry) not in known:
                 if self.cards:
                     line = QFrame()
                     line.setProperty("line", True)
                     line.setFixedHeight(1)
                     self._column.addWidget(line)
-                card = _JobCard(self._bar, entry)
+                card = _JobCard(entry, self._stop)
                 self.cards.append(card)
                 self._column.addWidget(card)
         for card in self.cards:
