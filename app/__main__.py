@@ -15,9 +15,14 @@ from app.engine.child import main as child  # noqa: F401 - the frozen program fi
 def main(arguments: list[str] | None = None) -> int:
     """Run the window until it is closed; returns the exit code."""
     multiprocessing.freeze_support()
-    from app.shell.application import run
+    from app.shell.application import parse, run
 
-    return run(sys.argv[1:] if arguments is None else arguments)
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    if options.self_test is not None:
+        from app.selftest.run import run_self_test
+
+        return run_self_test(options)
+    return run(options)
 
 
 if __name__ == "__main__":

@@ -23,12 +23,14 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
 from app.base.places import HOME_VARIABLE
+from app.shell.application import run
 from app.widgets.errors import ErrorDialog
 from cellseg1._version import __version__
 from cellseg1.files import write_bytes
 from cellseg1.sam.registry import DATA_DIR_VARIABLE
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Generator, Iterator
 
     from PySide6.QtWidgets import QAbstractButton
@@ -68,6 +70,19 @@ def isolate(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.environ[HOME_VARIABLE] = str(folder / "home")
     os.environ[DATA_DIR_VARIABLE] = str(folder / "data")
+
+
+def run_self_test(options: argparse.Namespace) -> int:
+    """Let the window do the whole work by itself; returns 0 when all of it went well, 1 if not, 2 without a folder."""
+    folder: Path = options.self_test.absolute()
+    try:
+        isolate(folder)
+    except OSError as error:
+        sys.stderr.write(f"The folder {folder} cannot be used for the self-test: {error.strerror or error}.\n")
+        return 2
+    tests: list[SelfTest] = []
+    run(options, lambda window: tests.append(SelfTest(window, folder)))
+    return 0 if tests and tests[0].passed else 1
 
 
 class SelfTest(QObject):

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _LOG_BYTES = 1 << 20
 
 
-def _arguments(arguments: list[str]) -> argparse.Namespace:
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; ends the program where that asks for its version, or is wrong."""
     parser = argparse.ArgumentParser(
         prog="cellseg1-studio", description="CellSeg1 Studio: segment your cells after painting a few dozen."
     )
@@ -111,28 +112,6 @@ class Terminator:
             os.close(end)
 
 
-def run(arguments: list[str]) -> int:
-    """Run the window until it is closed; returns the exit code."""
-    options = _arguments(arguments)
-    if options.self_test is not None:
-        return run_self_test(options.self_test.absolute())
-    return _run(options)
-
-
-def run_self_test(folder: Path) -> int:
-    """Let the window do the whole work by itself; returns 0 when all of it went well, else 1."""
-    from app.selftest.run import SelfTest, isolate
-
-    try:
-        isolate(folder)
-    except OSError as error:
-        sys.stderr.write(f"The folder {folder} cannot be used for the self-test: {error.strerror or error}.\n")
-        return 2
-    tests: list[SelfTest] = []
-    _run(argparse.Namespace(path=None, sample=False), lambda window: tests.append(SelfTest(window, folder)))
-    return 0 if tests and tests[0].passed else 1
-
-
 def _follow_project(session: Session, mark: RunningMark) -> None:
     """Note in the mark of this process which project is open."""
 
@@ -143,8 +122,16 @@ def _follow_project(session: Session, mark: RunningMark) -> None:
     note()
 
 
-def _run(options: argparse.Namespace, begin: Callable[[MainWindow], object] | None = None) -> int:
-    """Run the window until it is closed; `begin` is called when it is there, instead of opening anything."""
+def run(options: argparse.Namespace, begin: Callable[[MainWindow], object] | None = None) -> int:
+    """Run the window until it is closed; returns the exit code.
+
+    Parameters
+    ----------
+    options
+        See `parse`.
+    begin
+        Called when the window is there, instead of opening what the options name.
+    """
     existing = QApplication.instance()
     app = existing if isinstance(existing, QApplication) else QApplication([sys.argv[0]])
     app.setApplicationName("CellSeg1 Studio")
