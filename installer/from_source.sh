@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up CellSeg1 Studio from this checkout and does one thing with it:
-#   bash installer/from_source.sh demo|studio|test|test-all|lint|format|setup
+#   bash installer/from_source.sh demo|studio|test|test-all|coverage|lint|format|setup
 # Everything goes into one virtual environment, .venv here or the folder named by VENV; it is made when missing and
 # brought up to date when pyproject.toml changed.  PYTHON chooses the interpreter (3.11 or 3.12).
 set -euo pipefail
@@ -71,6 +71,18 @@ screen() {
     apt_install "${missing[@]}" >/dev/null || echo "Not installed: ${missing[*]}; tests that need them are skipped." >&2
 }
 
+# Library and window are tested at the same time, each in a process of its own: half of the time on two cores.
+test_both() {
+    local shown code=0
+    shown=$(mktemp)
+    "$venv/bin/python" -m pytest -m "not slow" -p no:cacheprovider tests/app tests/e2e >"$shown" 2>&1 &
+    "$venv/bin/python" -m pytest -m "not slow" --ignore tests/app --ignore tests/e2e || code=1
+    wait $! || code=1
+    cat "$shown"
+    rm -f "$shown"
+    return "$code"
+}
+
 # Two threads: more do not help networks of this size, and tests must not depend on the computer's cores.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 case $what in
@@ -79,7 +91,12 @@ demo) setup; exec "$venv/bin/cellseg1" demo "${@:2}" ;;
 studio) setup; exec "$venv/bin/python" -m app "${@:2}" ;;
 lint) setup; lint ;;
 format) setup; "$venv/bin/ruff" check --fix --quiet cellseg1 app installer tests; "$venv/bin/ruff" format cellseg1 app installer tests ;;
-test) setup; screen; lint; exec "$venv/bin/python" -m pytest -m "not slow" --cov=cellseg1 --cov=app --cov-report=term:skip-covered "${@:2}" ;;
+test)
+    setup; screen; lint
+    # With arguments, such as one file: those tests alone.
+    if [ $# -gt 1 ]; then exec "$venv/bin/python" -m pytest -m "not slow" "${@:2}"; fi
+    test_both ;;
+coverage) setup; screen; exec "$venv/bin/python" -m pytest -m "not slow" --cov=cellseg1 --cov=app --cov-report=term:skip-covered "${@:2}" ;;
 test-all) setup; screen; lint; exec "$venv/bin/python" -m pytest "${@:2}" ;;
-*) echo "usage: bash installer/from_source.sh demo|studio|test|test-all|lint|format|setup" >&2; exit 2 ;;
+*) echo "usage: bash installer/from_source.sh demo|studio|test|test-all|coverage|lint|format|setup" >&2; exit 2 ;;
 esac
