@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app.session.jobs import select_of
+from cellseg1.images import stack_suffixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellseg1.prediction.select import SelectSettings
-
-_STACKS = (".tif", ".tiff", ".npy", ".nii", ".nii.gz")
 
 #: (image id, z, t)
 Plane = tuple[str, int, int]
@@ -28,7 +27,7 @@ def planes_of(entry: Any) -> list[Plane]:
 
 def may_be_stack(entry: Any) -> bool:
     """Whether an image was never opened and is of a kind that can have several planes."""
-    return not entry.n_z and str(entry.name).lower().endswith(_STACKS)
+    return not entry.n_z and str(entry.name).lower().endswith(stack_suffixes())
 
 
 def is_stack(entry: Any) -> bool:

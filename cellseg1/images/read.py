@@ -12,28 +12,19 @@ from typing import TYPE_CHECKING
 from cellseg1.errors import ImageError
 from cellseg1.images.axes import describe_guess, guess_axes, order_axes
 from cellseg1.images.colour import cmyk_to_rgb
-from cellseg1.images.formats.arrays import decode_nifti, decode_npy
+from cellseg1.images.formats import READERS, Reader
 from cellseg1.images.formats.decoded import Decoded, Samples, Source, damaged
-from cellseg1.images.formats.pictures import decode_bmp, decode_jpeg, decode_png
-from cellseg1.images.formats.tiff import decode_tiff
+from cellseg1.images.formats.reader import HEAD
 from cellseg1.images.image import Image, ImageInfo
 from cellseg1.images.opening import open_regular, reading
+from cellseg1.plugins import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import BinaryIO
-
-IMAGE_SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk",
-    ".svs", ".npy", ".nii", ".nii.gz",
-)  # fmt: skip
-"""What file dialogs and folder listings offer; `read_image` itself looks only at the content."""
-
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
-    """Read a PNG, JPEG, BMP, TIFF, NPY or NIfTI file.
+    """Read a PNG, JPEG, BMP, TIFF, NPY or NIfTI file, or one of a kind that another package reads.
 
     Parameters
     ----------
@@ -74,9 +65,9 @@ def load(path: str | os.PathLike[str], *, as_labels: bool) -> Image:
     with reading(path, ImageError, lambda why: damaged(path, why)):
         with open_regular(path) as stream:
             size = _size(stream)
-            decode = _choose(path, stream, size)
+            reader = _choose(path, stream, size)
             stream.seek(0)
-            decoded = decode(Source(stream, path, size, as_labels))
+            decoded = reader.read(Source(stream, path, size, as_labels))
         return _as_image(path, decoded, as_labels=as_labels)
 
 
@@ -147,34 +138,23 @@ def _size(stream: BinaryIO) -> int:
     return os.fstat(stream.fileno()).st_size
 
 
-def _choose(path: Path, stream: BinaryIO, size: int) -> Callable[[Source], Decoded]:
-    """Choose the decoder by the first bytes."""
+def _choose(path: Path, stream: BinaryIO, size: int) -> Reader:
+    """Choose the reader by the first bytes."""
     if size == 0:
         raise ImageError(f"{path} is empty (0 bytes). Copy or export the image again.")
-    start = stream.read(352)
+    start = stream.read(HEAD)
     zipped = start[:2] == b"\x1f\x8b"
     if zipped:
         stream.seek(0)
         try:
             with gzip.open(stream) as inside:
-                start = inside.read(352)
+                start = inside.read(HEAD)
         except (OSError, EOFError, zlib.error) as error:
             raise damaged(path, "its compression is broken") from error
-    is_nifti = start[344:347] in (b"n+1", b"ni1") or start[4:7] in (b"n+2", b"ni2")
-    if is_nifti:
-        return decode_nifti
-    if not zipped:
-        if start.startswith(b"\x89PNG\r\n\x1a\n"):
-            return decode_png
-        if start.startswith(b"\xff\xd8\xff"):
-            return decode_jpeg
-        if start.startswith(b"BM") and start[14:18] in _BMP_HEADER_SIZES:
-            return decode_bmp
-        if start.startswith(_TIFF_STARTS):
-            return decode_tiff
-        if start.startswith(b"\x93NUMPY"):
-            return decode_npy
-    raise ImageError(f"{path} {_what_else(start)} Save it as PNG, JPEG, BMP, TIFF, NPY or NIfTI.")
+    for reader in READERS.all():
+        if reader.recognises(start, zipped=zipped):
+            return reader
+    raise ImageError(f"{path} {_what_else(start)} Save it as {listed(READERS.names())}.")
 
 
 def _what_else(start: bytes) -> str:
@@ -199,5 +179,3 @@ _OTHERS = (
     (b"%PDF", "a PDF document"),
 )
 """First bytes of files that people have beside their images."""
-
-_BMP_HEADER_SIZES = tuple(size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellseg1.errors import ImageError, PairingError
+from cellseg1.images.formats import readable_suffixes
 from cellseg1.images.opening import open_regular
-from cellseg1.images.read import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     import os
@@ -54,7 +54,7 @@ def plain_stem(path: Path) -> str:
 def _image_suffix(name: str) -> str:
     """Return the suffix of a reader that `name` ends in, the longest one; "" when there is none or nothing is left."""
     lower = name.lower()
-    found = [one for one in (*IMAGE_SUFFIXES, ".zarr") if lower.endswith(one) and len(name) > len(one)]
+    found = [one for one in (*readable_suffixes(), ".zarr") if lower.endswith(one) and len(name) > len(one)]
     return max(found, key=len, default="")
 
 
@@ -141,7 +141,7 @@ def list_masks(folder: str | os.PathLike[str]) -> list[Path]:
 
 def is_called_image(name: str) -> bool:
     """Whether a file's name ends as those of images do; hidden files do not count."""
-    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+    return not name.startswith(".") and name.lower().endswith(readable_suffixes())
 
 
 def why_left_out(path: Path) -> str:

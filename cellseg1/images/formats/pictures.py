@@ -21,65 +21,99 @@ _RLE_RATIO = 128
 _JPEG_RATIO = 512
 """Most pixels that one byte of a JPEG can hold: a block of 64 takes at least a bit."""
 _ORIENTATION = 0x0112
+_BMP_HEADER_SIZES = tuple(size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124))
 
 
-def decode_png(source: Source) -> Decoded:
-    """Decode a PNG of any bit depth; 16-bit colour stays 16-bit."""
-    from PIL.PngImagePlugin import PngImageFile
+class PngReader:
+    """Portable Network Graphics."""
 
-    depth, colour_type, (width, height), exif = _check_png(source)
-    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
-    row_bytes = (width * channels * depth + 7) // 8
-    check_size(source, (height, row_bytes), (height, width), 1, source.size * _DEFLATE_RATIO)
-    check_size(source, (height, width, channels), (height, width), max(1, depth // 8), copies=2)
-    source.stream.seek(0)
-    if depth == 16:
-        # PIL has no 16-bit colour: it would return 8 bits without a word.
-        import imagecodecs
+    name = "PNG"
+    suffixes = (".png",)
+    stacks = False
 
-        array = imagecodecs.png_decode(source.stream.read())
-        samples: dict[int, Samples] = {0: "", 2: "rgb", 4: "grey+alpha", 6: "rgba"}
-        notes = orientation_note(_orientation_in(exif))
-        return Decoded("PNG", array, "YXS" if array.ndim == 3 else "YX", samples[colour_type], notes=notes)
-    # The plug-in is called directly because Image.open warns about, and at twice the size refuses, any large image;
-    # check_size has already looked.
-    with PngImageFile(source.stream) as image:
-        decoded = _from_pil("PNG", image, source)
-    decoded.notes.extend(orientation_note(_orientation_in(exif)))
-    return decoded
+    def recognises(self, head: bytes, *, zipped: bool) -> bool:
+        """See `Reader`."""
+        return not zipped and head.startswith(b"\x89PNG\r\n\x1a\n")
 
+    def read(self, source: Source) -> Decoded:
+        """Decode a PNG of any bit depth; 16-bit colour stays 16-bit."""
+        from PIL.PngImagePlugin import PngImageFile
 
-def decode_jpeg(source: Source) -> Decoded:
-    """Decode a JPEG, grey, colour or CMYK."""
-    from PIL.JpegImagePlugin import JpegImageFile
+        depth, colour_type, (width, height), exif = _check_png(source)
+        channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+        row_bytes = (width * channels * depth + 7) // 8
+        check_size(source, (height, row_bytes), (height, width), 1, source.size * _DEFLATE_RATIO)
+        check_size(source, (height, width, channels), (height, width), max(1, depth // 8), copies=2)
+        source.stream.seek(0)
+        if depth == 16:
+            # PIL has no 16-bit colour: it would return 8 bits without a word.
+            import imagecodecs
 
-    with quiet():
-        # Opening looks into the EXIF data, and warns of what is damaged there.
-        opened = JpegImageFile(source.stream)
-    with opened as image:
-        width, height = image.size
-        bands = len(image.getbands())
-        check_size(source, (height, width, bands), (height, width), 1, source.size * _JPEG_RATIO * bands, copies=2)
-        decoded = _from_pil("JPEG", image, source)
-        decoded.notes.extend(orientation_note(_orientation_in(image.info.get("exif", b""))))
+            array = imagecodecs.png_decode(source.stream.read())
+            samples: dict[int, Samples] = {0: "", 2: "rgb", 4: "grey+alpha", 6: "rgba"}
+            notes = orientation_note(_orientation_in(exif))
+            return Decoded("PNG", array, "YXS" if array.ndim == 3 else "YX", samples[colour_type], notes=notes)
+        # The plug-in is called directly because Image.open warns about, and at twice the size refuses, any large image;
+        # check_size has already looked.
+        with PngImageFile(source.stream) as image:
+            decoded = _from_pil("PNG", image, source)
+        decoded.notes.extend(orientation_note(_orientation_in(exif)))
         return decoded
 
 
-def decode_bmp(source: Source) -> Decoded:
-    """Decode a BMP of 1 to 32 bits per pixel."""
-    from PIL.BmpImagePlugin import BmpImageFile
+class JpegReader:
+    """JPEG."""
 
-    header = source.stream.read(34)
-    source.stream.seek(0)
-    with BmpImageFile(source.stream) as image:
-        width, height = image.size
-        old_header = int.from_bytes(header[14:18], "little") == 12
-        bits = int.from_bytes(header[24:26] if old_header else header[28:30], "little")
-        run_length = not old_header and int.from_bytes(header[30:34], "little") in (1, 2)
-        row_bytes = max(1, (width * bits + 7) // 8)
-        check_size(source, (height, row_bytes), (height, width), 1, source.size * (_RLE_RATIO if run_length else 1))
-        check_size(source, (height, width, len(image.getbands())), (height, width), 1, copies=2)
-        return _from_pil("BMP", image, source)
+    name = "JPEG"
+    suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
+    stacks = False
+
+    def recognises(self, head: bytes, *, zipped: bool) -> bool:
+        """See `Reader`."""
+        return not zipped and head.startswith(b"\xff\xd8\xff")
+
+    def read(self, source: Source) -> Decoded:
+        """Decode a JPEG, grey, colour or CMYK."""
+        from PIL.JpegImagePlugin import JpegImageFile
+
+        with quiet():
+            # Opening looks into the EXIF data, and warns of what is damaged there.
+            opened = JpegImageFile(source.stream)
+        with opened as image:
+            width, height = image.size
+            bands = len(image.getbands())
+            check_size(source, (height, width, bands), (height, width), 1, source.size * _JPEG_RATIO * bands, copies=2)
+            decoded = _from_pil("JPEG", image, source)
+            decoded.notes.extend(orientation_note(_orientation_in(image.info.get("exif", b""))))
+            return decoded
+
+
+class BmpReader:
+    """Windows bitmaps."""
+
+    name = "BMP"
+    suffixes = (".bmp", ".dib")
+    stacks = False
+
+    def recognises(self, head: bytes, *, zipped: bool) -> bool:
+        """See `Reader`."""
+        return not zipped and head.startswith(b"BM") and head[14:18] in _BMP_HEADER_SIZES
+
+    def read(self, source: Source) -> Decoded:
+        """Decode a BMP of 1 to 32 bits per pixel."""
+        from PIL.BmpImagePlugin import BmpImageFile
+
+        header = source.stream.read(34)
+        source.stream.seek(0)
+        with BmpImageFile(source.stream) as image:
+            width, height = image.size
+            old_header = int.from_bytes(header[14:18], "little") == 12
+            bits = int.from_bytes(header[24:26] if old_header else header[28:30], "little")
+            run_length = not old_header and int.from_bytes(header[30:34], "little") in (1, 2)
+            row_bytes = max(1, (width * bits + 7) // 8)
+            check_size(source, (height, row_bytes), (height, width), 1, source.size * (_RLE_RATIO if run_length else 1))
+            check_size(source, (height, width, len(image.getbands())), (height, width), 1, copies=2)
+            return _from_pil("BMP", image, source)
 
 
 def _orientation_in(exif: bytes) -> object:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MIN_IS_WHITE, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 2, 3, 5, 6, 8
 _JPEG = (6, 7)
+_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _ONE_OF_SEVERAL = "The file belongs to a set of OME-TIFF files; only its own pages were read."
 _STORED_VALUES = "The colour table of the file is for display; the stored values were used."
@@ -36,19 +37,32 @@ _STORED_VALUES = "The colour table of the file is for display; the stored values
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def decode_tiff(source: Source) -> Decoded:
-    """Decode the picture of a TIFF or BigTIFF: its largest series of pages."""
-    import tifffile
+class TiffReader:
+    """TIFF and BigTIFF."""
 
-    n_pages = count_pages(source)
-    source.stream.seek(0)
-    # Without a name and _multifile, tifffile would open other files that the metadata mention.
-    with tifffile.TiffFile(source.stream, name="image.tif", _multifile=False) as tif:
-        if _pages_fit(tif):
+    name = "TIFF"
+    suffixes = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs")
+    stacks = True
+
+    def recognises(self, head: bytes, *, zipped: bool) -> bool:
+        """See `Reader`."""
+        return not zipped and head.startswith(_STARTS)
+
+    def read(self, source: Source) -> Decoded:
+        """Decode the picture of a TIFF or BigTIFF: its largest series of pages."""
+        import tifffile
+
+        n_pages = count_pages(source)
+        source.stream.seek(0)
+        # Without a name and _multifile, tifffile would open other files that the metadata mention.
+        with tifffile.TiffFile(source.stream, name="image.tif", _multifile=False) as tif:
+            if _pages_fit(tif):
+                return _decode(source, tif, n_pages)
+        source.stream.seek(0)
+        with tifffile.TiffFile(
+            source.stream, name="image.tif", _multifile=False, is_ome=False, is_mmstack=False
+        ) as tif:
             return _decode(source, tif, n_pages)
-    source.stream.seek(0)
-    with tifffile.TiffFile(source.stream, name="image.tif", _multifile=False, is_ome=False, is_mmstack=False) as tif:
-        return _decode(source, tif, n_pages)
 
 
 def _pages_fit(tif: TiffFile) -> bool:
