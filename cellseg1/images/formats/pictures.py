@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from cellseg1.errors import ImageError
 from cellseg1.images.colour import is_display_table, is_tint
 from cellseg1.images.formats.decoded import Decoded, Samples, Source, check_size, orientation_note
+from cellseg1.images.formats.png_blocks import check_rows, read_blocks
 from cellseg1.images.opening import quiet
 
 if TYPE_CHECKING:
@@ -39,25 +40,25 @@ class PngReader:
         """Decode a PNG of any bit depth; 16-bit colour stays 16-bit."""
         from PIL.PngImagePlugin import PngImageFile
 
-        depth, colour_type, (width, height), exif = _check_png(source)
-        channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
-        row_bytes = (width * channels * depth + 7) // 8
-        check_size(source, (height, row_bytes), (height, width), 1, source.size * _DEFLATE_RATIO)
-        check_size(source, (height, width, channels), (height, width), max(1, depth // 8), copies=2)
-        source.stream.seek(0)
-        if depth == 16:
+        blocks = read_blocks(source)
+        plane = blocks.height, blocks.width
+        check_size(source, (blocks.height, blocks.row_bytes), plane, 1, source.size * _DEFLATE_RATIO)
+        check_size(source, (*plane, blocks.channels), plane, max(1, blocks.depth // 8), copies=2)
+        check_rows(source, blocks)
+        notes = orientation_note(_orientation_in(blocks.exif))
+        if blocks.depth == 16:
             # PIL has no 16-bit colour: it would return 8 bits without a word.
             import imagecodecs
 
-            array = imagecodecs.png_decode(source.stream.read())
+            array = imagecodecs.png_decode(blocks.file())
             samples: dict[int, Samples] = {0: "", 2: "rgb", 4: "grey+alpha", 6: "rgba"}
-            notes = orientation_note(_orientation_in(exif))
-            return Decoded("PNG", array, "YXS" if array.ndim == 3 else "YX", samples[colour_type], notes=notes)
+            axes = "YXS" if array.ndim == 3 else "YX"
+            return Decoded("PNG", array, axes, samples[blocks.colour_type], notes=notes)
         # The plug-in is called directly because Image.open warns about, and at twice the size refuses, any large image;
         # check_size has already looked.
-        with PngImageFile(source.stream) as image:
+        with PngImageFile(io.BytesIO(blocks.file())) as image:
             decoded = _from_pil("PNG", image, source)
-        decoded.notes.extend(orientation_note(_orientation_in(exif)))
+        decoded.notes.extend(notes)
         return decoded
 
 
@@ -129,41 +130,6 @@ def _orientation_in(exif: bytes) -> object:
             return found.get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - a remark of a camera must not keep its picture from being read
         return 1
-
-
-def _check_png(source: Source) -> tuple[int, int, tuple[int, int], bytes]:
-    """Walk through the chunks; return bit depth, colour type, (width, height) and EXIF data.
-
-    Decoders stop at the last row they need, so a file cut just behind it, or with a flipped bit, would pass.
-    """
-    stream = source.stream
-    stream.seek(8)
-    header: bytes | None = None
-    exif = b""
-    while True:
-        start = stream.read(8)
-        if len(start) < 8:
-            raise source.damaged("the PNG ends before its last block")
-        length = int.from_bytes(start[:4], "big")
-        if length > source.size:
-            raise source.damaged("a block of the PNG is longer than the file")
-        data = stream.read(length)
-        checksum = stream.read(4)
-        if len(data) < length or len(checksum) < 4:
-            raise source.damaged("the PNG ends in the middle of a block")
-        if zlib.crc32(data, zlib.crc32(start[4:])) != int.from_bytes(checksum, "big"):
-            raise source.damaged("a checksum of the PNG is wrong")
-        if header is None:
-            if start[4:] != b"IHDR" or length != 13:
-                raise source.damaged("the PNG has no header")
-            header = data
-            if header[9] not in (0, 2, 3, 4, 6) or header[8] not in (1, 2, 4, 8, 16):
-                raise source.damaged("the PNG header holds impossible values")
-        if start[4:] == b"eXIf":
-            exif = data
-        if start[4:] == b"IEND":
-            size = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
-            return header[8], header[9], size, exif
 
 
 def _from_pil(kind: str, image: ImageFile, source: Source) -> Decoded:
