@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal
 
 from app.base.processes import started
-from app.engine.child.main import CRASH
 from app.engine.interactive import CLOSING_SECONDS, ClickMask, Interactive
 from app.engine.link import Exit, Link, describe_exit
 from app.engine.messages import (
+    CRASH,
     Done,
     EngineOptions,
     ExamineRequest,

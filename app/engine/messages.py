@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from app.engine.arrays import ArrayRef
     from cellseg1.masks import Box
 
+#: Where a crash of a compiled library is described, in the run's folder: the last word of an engine.
+CRASH = "crash.txt"
+
 Role = Literal["job", "interactive"]
 
 

@@ -19,7 +19,7 @@ from app.base.processes import lives, started
 from app.base.run_files import RunRecord, read_curve, read_items, read_log, read_status
 from app.engine import messages, planning
 from app.engine.arrays import ArrayRef, pack, pack_labels, release, share
-from app.engine.child.main import crash_report, explain
+from app.engine.child.failure import crash_report, explain
 from app.engine.planning import ImageSize, duration_text, plan_training, samples_per_epoch
 from app.project.runs import RunInfo
 from cellseg1.errors import ImageError, MaskError, OutputError
@@ -350,7 +350,7 @@ def test_the_start_of_the_program_loads_nothing_heavy():
 #: Serves requests in this very process, then lists what is loaded.
 SERVE = """
 import multiprocessing, sys, threading
-from app.engine import child
+from app.engine.child import main as child
 from app.engine.messages import *
 ours, theirs = multiprocessing.Pipe()
 ours.send((1, ExamineRequest())); ours.send((2, Click("none")))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.base.axes import read_with_axes
 from app.engine.arrays import pack
-from app.engine.child.main import answer, explain, is_memory_error, use_threads
+from app.engine.child.answers import answer
+from app.engine.child.failure import explain, is_memory_error
 from app.engine.messages import Click, Done, Encode, Encoded, Masks, Skipped
 from cellseg1.errors import CellSeg1Error, ImageError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.engine.child.main import Channel
+    from app.engine.child.channel import Channel
     from app.engine.messages import Answer, EngineOptions, Request
     from cellseg1.images import Image
     from cellseg1.masks import Box
@@ -33,7 +34,9 @@ _OUTSIDE, _INSIDE, _TOP_LEFT, _BOTTOM_RIGHT = 0, 1, 2, 3
 
 def serve(channel: Channel, options: EngineOptions) -> None:
     """Answer requests until there are no more."""
-    use_threads(options)
+    from cellseg1.sam.device import quiet_cpu
+
+    quiet_cpu(options.threads)
     clicks = Clicks()
     while (entry := channel.next()) is not None:
         number, request = entry

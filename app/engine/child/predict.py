@@ -1,4 +1,4 @@
-"""Prediction in an engine, plane by plane, and bringing models from one format to the other.  Never imports Qt."""
+"""Prediction in an engine, plane by plane.  Never imports Qt."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from app.base.axes import read_with_axes
 from app.base.run_files import RunRecord
 from app.engine import planning
-from app.engine.child.main import explain, use_threads
+from app.engine.child.failure import explain
 from app.engine.messages import Done, EngineOptions, Failed, ItemDone, Progress, Say
-from cellseg1.errors import ModelFileError, StoppedError
+from cellseg1.errors import StoppedError
 from cellseg1.files import nothing_can_be_written
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.engine.child.main import Channel
-    from app.engine.messages import ImportModelRequest, PredictItem, PredictRequest
+    from app.engine.child.channel import Channel
+    from app.engine.messages import PredictItem, PredictRequest
     from cellseg1.images import Image
     from cellseg1.model import Model
 
@@ -33,7 +33,9 @@ def predict_job(channel: Channel, number: int, request: PredictRequest, options:
     )
     job = _Prediction(channel, number, request, record)
     try:
-        use_threads(options)
+        from cellseg1.sam.device import quiet_cpu
+
+        quiet_cpu(options.threads)
         values = job.run()
     except Exception as error:  # noqa: BLE001 - whatever it is, the record and the window must hear of it
         failed = explain(error, "segmenting")
@@ -179,25 +181,3 @@ class _Prediction:
         detail = {"index": index, "count": count, "image_id": item.image_id, "name": item.path.name}
         text = f"{item.path.name} ({index + 1} of {count})"
         self.channel.send(self.number, Progress(done / count, text, left, detail))
-
-
-def import_model(request: ImportModelRequest) -> dict[str, Any]:
-    """Prove that a model fits its backbone, and write it in the format of the new name.
-
-    Raises
-    ------
-    CellSeg1Error
-        When it does not fit, or the new name is taken.
-    """
-    from cellseg1.model import load_model
-    from cellseg1.training.job import check_model_name, save_trained
-
-    check_model_name(request.out)
-    if request.out.exists():
-        raise ModelFileError(f"{request.out} exists and is not replaced; give another name.")
-    model = load_model(request.path, device="cpu", overrides=request.overrides)
-    try:
-        card = save_trained(request.out, model.module, model.card, new=True)
-    except FileExistsError as error:
-        raise ModelFileError(f"{request.out} exists and is not replaced; give another name.") from error
-    return {"model": str(request.out), "card": card.to_dict()}

@@ -9,7 +9,7 @@ from app.base.axes import read_with_axes
 from app.base.run_files import RunRecord
 from app.engine import planning
 from app.engine.arrays import pack_labels
-from app.engine.child.main import explain, is_memory_error, use_threads
+from app.engine.child.failure import explain, is_memory_error
 from app.engine.messages import Done, EngineOptions, Failed, Preview, Progress, Say
 from cellseg1.errors import CellSeg1Error, StoppedError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.base.run_files import State
-    from app.engine.child.main import Channel
+    from app.engine.child.channel import Channel
     from app.engine.messages import TrainRequest
     from cellseg1.images import Image
     from cellseg1.model import Model
@@ -44,7 +44,9 @@ def train_job(channel: Channel, number: int, request: TrainRequest, options: Eng
     job = _Training(channel, number, request, record)
     early: State
     try:
-        use_threads(options)
+        from cellseg1.sam.device import quiet_cpu
+
+        quiet_cpu(options.threads)
         result = job.run()
     except Exception as error:  # noqa: BLE001 - whatever it is, the record and the window must hear of it
         failed = explain(error, "training")
