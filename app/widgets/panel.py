@@ -65,7 +65,7 @@ class Panel(QWidget):
 
     def __init__(self, title: str, primary: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        outer = QVBoxLayout(self)
+        self._outer = outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
 
@@ -116,6 +116,8 @@ class Panel(QWidget):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the least width: what the content needs, so that nothing is cut at the side."""
+        if self.scroll_area.isHidden():
+            return super().minimumSizeHint()
         inside = self.scroll_area.widget()
         least = inside.minimumSizeHint().width() + MARGIN if inside is not None else 0
         return QSize(max(least, 240), super().minimumSizeHint().height())
@@ -148,6 +150,11 @@ class Panel(QWidget):
         """Add a widget to the body and return it."""
         self.body.addWidget(widget)
         return widget
+
+    def fill(self, widget: QWidget) -> None:
+        """Show a widget that scrolls for itself instead of the body."""
+        self.scroll_area.hide()
+        self._outer.insertWidget(1, widget, 1)
 
     def add_foot(self, widget: QWidget) -> QWidget:
         """Add a widget above the primary button, where it stays in sight, and return it."""

@@ -224,6 +224,9 @@ class FakeSession(QObject):
         self._from_thread.connect(self._call)
         self.proposals = Proposals(self)
 
+    def require_project(self):
+        return self.project
+
     def edit_aside(self, document, what, operation, done):
         done(operation(document))
 

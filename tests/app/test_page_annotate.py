@@ -11,6 +11,7 @@ from app.pages.annotate.panel import AnnotatePanel, pixel_size_text
 from app.pages.shared.advice import CellFacts, advice, cell_facts, mask_warnings
 from app.pages.shared.view_options import ViewOptions
 from app.project.display import Display
+from app.session.clicks import Clicks
 
 
 @pytest.fixture
@@ -198,24 +199,14 @@ def test_protect_and_clean_up_reach_the_canvas(bench, panel):
 
 
 def test_the_click_tool_says_how_far_it_is(bench):
-    from PySide6.QtCore import QObject, Signal
-
-    class Assistant(QObject):
-        state_changed = Signal(str)
-        state = "idle"
-
-        def request(self, points, box):
-            pass
-
-    bench.canvas.assistant = Assistant()
+    clicks = Clicks(bench.session, bench.canvas)
     bench.project("discs")
     panel = bench.show(AnnotatePanel(bench.session, bench.canvas))
     bench.wait(lambda: panel.tools.isVisible())
     bench.canvas.set_tool("click")
     texts = []
     for state in ("preparing", "ready", "failed"):
-        bench.canvas.assistant.state = state
-        bench.canvas.assistant.state_changed.emit(state)
+        clicks._set_state(state)
         texts.append(panel.tools.click_state.text())
         assert panel.tools.busy.isVisible() == (state == "preparing")
     assert "Getting ready" in texts[0]

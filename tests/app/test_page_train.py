@@ -526,7 +526,7 @@ def test_everything_has_a_name_and_nothing_is_cut(bench, ready):
 @pytest.mark.parametrize("cells", [None, 4])
 def test_nothing_moves_while_the_page_finds_out_what_is_there(bench, monkeypatch, cells):
     # Other warnings, where there are any, need room.
-    monkeypatch.setattr("app.pages.train.images._warnings", lambda _labels, _region: ())
+    monkeypatch.setattr("app.pages.train.images.mask_warnings", lambda _labels, _region: ())
     bench.fake_engines(monkeypatch)
     bench.project("a")
     bench.draw(cells)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, Qt, QTimer
 from PySide6.QtGui import QShowEvent
@@ -16,6 +16,13 @@ from app.widgets.empty_state import Sign
 from app.widgets.plain import Label
 from cellseg1.errors import CellSeg1Error
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.annotation import Change, Document
+    from app.canvas import Canvas
+    from app.session.session import Session
+
 #: Warnings are looked for when nothing was drawn for this long, longer for large images.
 _REST_MS = 700
 _REST_MS_PER_MEGAPIXEL = 60
@@ -25,14 +32,14 @@ _MOST_WARNINGS = 3
 class CellsPart(QWidget):
     """The cells of the shown plane: count, advice, warnings, flags, region."""
 
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._canvas = canvas
         self._rest = QTimer(self, singleShot=True)
         self._rest.timeout.connect(self._look)
         self._asked = 0
-        self._looked: tuple[Any, int] | None = None
+        self._looked: tuple[Document, int] | None = None
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.refresh)
 
@@ -126,7 +133,7 @@ class CellsPart(QWidget):
         self._soon.start()
         self._look_soon()
 
-    def _edited(self, change: Any) -> None:
+    def _edited(self, change: Change) -> None:
         if change.kind not in ("live", "cancel"):
             self._soon.start()
             self._look_soon()
@@ -207,7 +214,7 @@ class CellsPart(QWidget):
 
     # ---- changing
 
-    def _set(self, change: Any, on: bool) -> None:
+    def _set(self, change: Callable[[bool], None], on: bool) -> None:
         try:
             change(on)
         except CellSeg1Error as error:

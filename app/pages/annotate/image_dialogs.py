@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import (
@@ -17,6 +17,10 @@ from PySide6.QtWidgets import (
 from app.widgets.dialog import Dialog, sentence
 from app.widgets.number_field import NumberField
 from app.widgets.plain import Label, plain_tip
+
+if TYPE_CHECKING:
+    from app.project.project import ProjectImage
+    from cellseg1.images import Image
 
 _translate = QCoreApplication.translate
 
@@ -214,7 +218,7 @@ class PixelSizeDialog(Dialog):
         self.ok.setEnabled(readable and self.across.value() > 0 and self.down.value() > 0)
 
 
-def raw_axes(entry: Any, image: Any) -> tuple[str, tuple[int, ...]]:
+def raw_axes(entry: ProjectImage, image: Image) -> tuple[str, tuple[int, ...]]:
     """Return letters and lengths in the order in which the file is read, also where the user named the axes."""
     shown = dict(zip(image.info.axes, image.array.shape, strict=True))
     axes = entry.axes if entry.axes_by_hand and sorted(entry.axes or "") == sorted(shown) else image.info.axes

@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.pages.annotate.cells import CellsPart
 from app.pages.annotate.image_dialogs import AxesDialog, PixelSizeDialog, describe_axes, raw_axes
 from app.pages.annotate.tool_options import ToolOptions
+from app.pages.shared.page import Page
 from app.pages.shared.view_options import ViewOptions
 from app.theme import GAP, TIGHT, heading
 from app.widgets.banner import Banner
-from app.widgets.panel import Panel
 from app.widgets.plain import Label, plain_tip
 from app.widgets.showing import ask
 from app.widgets.slider_field import SliderField
 from cellseg1.errors import CellSeg1Error
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.annotation import Change
+    from app.canvas import Canvas
+    from app.project.project import ProjectImage
+    from app.session.session import Session
+    from cellseg1.images import Image
+
 #: Planes are loaded at most this often while a slider moves.
 _PLANE_MS = 60
 
 
-class AnnotatePanel(Panel):
-    """Tool options, the cells of the plane, planes and pixel size, and how everything is shown.
+class AnnotatePanel(Page):
+    """Tool options, the cells of the plane, planes and pixel size, and how everything is shown."""
 
-    `step_wanted` names the step to go to, `models_wanted` asks for the list of models.
-    """
-
-    step_wanted = Signal(str)
-    models_wanted = Signal()
-
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
-        super().__init__("", parent=parent)
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
+        super().__init__(session, canvas, parent)
         self.set_title(self.tr("Annotate"))
-        self._session = session
-        self._canvas = canvas
         #: Images whose guessed axes the user has accepted by dismissing the note.
         self._accepted: set[str] = set()
         self.guessed = Banner()
@@ -106,12 +107,12 @@ class AnnotatePanel(Panel):
         self.refresh()
         self.tools.refresh()
 
-    def _edited(self, change: Any) -> None:
+    def _edited(self, change: Change) -> None:
         if change.kind not in ("live", "cancel"):
             self._soon.start()
 
     @property
-    def _entry(self) -> Any:
+    def _entry(self) -> ProjectImage | None:
         """The shown image as the project knows it, None when there is none."""
         session = self._session
         return None if session.project is None or session.image_id is None else session.project.image(session.image_id)
@@ -136,11 +137,8 @@ class AnnotatePanel(Panel):
         self._show_guess(image, entry)
         self._show_primary(usable=usable)
 
-    def _show_guess(self, image: Any, entry: Any) -> None:
-        guessed = image is not None and image.info.guessed and entry is not None and not entry.axes_by_hand
-        # A grey or colour picture of one plane is hardly ever guessed wrongly.
-        stack = guessed and len(image.info.axes.replace("S", "")) > 2
-        if not stack or entry.id in self._accepted:
+    def _show_guess(self, image: Image | None, entry: ProjectImage | None) -> None:
+        if image is None or entry is None or not self._doubtful(image, entry):
             self.guessed.clear()
             return
         axes = describe_axes(image.info.axes, image.array.shape)
@@ -149,6 +147,12 @@ class AnnotatePanel(Panel):
             "info",
             self.tr("Change..."),
         )
+
+    def _doubtful(self, image: Image, entry: ProjectImage) -> bool:
+        """Whether the axes are guessed, and nobody has said whether rightly."""
+        guessed = image.info.guessed and not entry.axes_by_hand and entry.id not in self._accepted
+        # A grey or colour picture of one plane is hardly ever guessed wrongly.
+        return guessed and len(image.info.axes.replace("S", "")) > 2
 
     def _show_primary(self, *, usable: bool) -> None:
         if self.primary is None:
@@ -182,8 +186,8 @@ class AnnotatePanel(Panel):
 
     def change_axes(self) -> None:
         """Ask what the axes of the shown image are."""
-        session, entry = self._session, self._entry
-        if session.image is None or entry is None or session.project.read_only:
+        session, project, entry = self._session, self._session.project, self._entry
+        if session.image is None or entry is None or project is None or project.read_only:
             return
         axes, shape = raw_axes(entry, session.image)
         cells = any(plane.get("cells") for plane in (entry.planes or {}).values())
@@ -193,16 +197,16 @@ class AnnotatePanel(Panel):
 
     def change_pixel_size(self) -> None:
         """Ask for the pixel size of the shown image, or of all."""
-        session, entry = self._session, self._entry
-        if entry is None or session.project.read_only:
+        session, project, entry = self._session, self._session.project, self._entry
+        if entry is None or project is None or project.read_only:
             return
-        every = [image.id for image in session.project.images]
+        every = [image.id for image in project.images]
         dialog = PixelSizeDialog(self.window(), session.pixel_size(), len(every))
         if ask(dialog):
             ids = every if dialog.for_all() else [entry.id]
             self._try(lambda: session.set_pixel_size(dialog.pixel_size(), ids))
 
-    def _try(self, call: Any) -> None:
+    def _try(self, call: Callable[[], object]) -> None:
         try:
             call()
         except CellSeg1Error as error:
@@ -213,7 +217,7 @@ class AnnotatePanel(Panel):
 class PlaneSliders(QWidget):
     """Sliders for focal planes and time points, where the image has several."""
 
-    def __init__(self, session: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self.z = SliderField(self.tr("Focal plane"), 1, 2, tip=self.tr("Focal plane (Ctrl+wheel)"))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from app.canvas.tools.tidy import CleanUpTool
+from app.session.clicks import Clicks
 from app.theme import GAP, TIGHT, heading
 from app.widgets.plain import Label
 from app.widgets.slider_field import SliderField
+
+if TYPE_CHECKING:
+    from app.canvas import Canvas
+    from app.session.session import Session
 
 _BRUSHES = ("brush", "eraser")
 #: Tools that paint, and so can be kept from painting over other cells.
@@ -22,7 +28,7 @@ class ToolOptions(QWidget):
 
     models_wanted = Signal()
 
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._canvas = canvas
@@ -57,12 +63,12 @@ class ToolOptions(QWidget):
         session.preferences.changed.connect(self._preference_changed)
         session.model_changed.connect(self.refresh)
         assistant = canvas.assistant
-        if hasattr(assistant, "state_changed"):
+        if isinstance(assistant, Clicks):
             assistant.state_changed.connect(lambda _state: self._show_click_state())
         self.refresh()
 
     def _cleaning(self) -> QWidget:
-        tool = self._canvas.tools["clean"]
+        tool = self._cleaner
         self.clean = QWidget()
         layout = QVBoxLayout(self.clean)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -88,6 +94,12 @@ class ToolOptions(QWidget):
         for widget in (self.smooth, self.islands, self.clean_all):
             layout.addWidget(widget)
         return self.clean
+
+    @property
+    def _cleaner(self) -> CleanUpTool:
+        tool = self._canvas.tools["clean"]
+        assert isinstance(tool, CleanUpTool)
+        return tool
 
     def _clicking(self) -> QWidget:
         self.click = QWidget()
@@ -126,7 +138,7 @@ class ToolOptions(QWidget):
         self.protect.setVisible(tool.name in _PAINTERS)
         self.protect.setChecked(canvas.protect)
         self.clean.setVisible(tool.name == "clean")
-        clean = canvas.tools["clean"]
+        clean = self._cleaner
         self.smooth.set_value(clean.smooth)
         self.islands.set_value(clean.min_island)
         self.click.setVisible(tool.name == "click")
@@ -141,7 +153,8 @@ class ToolOptions(QWidget):
                 name=self._session.backbone
             )
         )
-        state = getattr(self._canvas.assistant, "state", "ready" if self._canvas.assistant else "failed")
+        assistant = self._canvas.assistant
+        state = assistant.state if isinstance(assistant, Clicks) else "failed"
         texts = {
             "idle": self.tr("Open an image to begin."),
             "preparing": self.tr("Getting ready... You can click already; the answer comes when it is done."),

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QCloseEvent
 
     from app.pages.export.files import Format, MaskWriter
+    from app.project.project import Project
     from app.session.batch import Outcome
+    from app.session.session import Session
 
 
 class ExportMasksDialog(Dialog):
@@ -53,7 +55,7 @@ class ExportMasksDialog(Dialog):
         The prediction that is offered first; None offers the drawn cells first, where there are any.
     """
 
-    def __init__(self, session: Any, parent: QWidget | None = None, *, run_id: str | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None, *, run_id: str | None = None) -> None:
         super().__init__(parent, self.tr("Save all masks"), columns=60)
         self._session = session
         self._batch: Batch | None = None
@@ -294,6 +296,6 @@ class ExportMasksDialog(Dialog):
         super().closeEvent(event)
 
 
-def _stem(project: Any, plane: Plane) -> str:
+def _stem(project: Project, plane: Plane) -> str:
     entry = project.image(plane[0])
     return file_stem(entry.name, plane[1], plane[2], several=is_stack(entry))

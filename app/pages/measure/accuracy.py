@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction
@@ -37,9 +37,15 @@ from cellseg1.errors import CellSeg1Error
 from cellseg1.evaluation import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PySide6.QtGui import QShowEvent
 
+    from app.annotation import Change
+    from app.canvas import Canvas
     from app.session.batch import Outcome
+    from app.session.session import Session
+    from app.widgets.banner import Kind
 
 
 class AccuracyTab(Panel):
@@ -47,7 +53,7 @@ class AccuracyTab(Panel):
 
     step_wanted = Signal(str)
 
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
         super().__init__("", parent=parent)
         self.title.hide()
         self.setAccessibleName(self.tr("Accuracy"))
@@ -259,7 +265,7 @@ class AccuracyTab(Panel):
         self._show_state()
         batch.start()
 
-    def _remark(self, lines: Any, kind: Any = "info") -> None:
+    def _remark(self, lines: Sequence[str], kind: Kind = "info") -> None:
         if lines:
             self.remarks.show_message("\n".join(lines), kind)
         else:
@@ -344,7 +350,7 @@ class AccuracyTab(Panel):
             self._compare.close()
         self._soon.start()
 
-    def _edited(self, change: Any) -> None:
+    def _edited(self, change: Change) -> None:
         if change.kind in ("live", "cancel") or self.report is None or not self.isVisible():
             return
         plane = (self._session.image_id, self._session.z, self._session.t)

@@ -93,12 +93,12 @@ def write_csv(path: Path, rows: CellRows, image: str, z: int = 0, t: int = 0) ->
     if size is not None:
         head += ["area_um2", "centre_x_um", "centre_y_um", "equivalent_diameter_um"]
         head += ["pixel_height_um", "pixel_width_um"]
-    lines: list[list[Any]] = [head]
+    lines: list[list[object]] = [[*head]]
     area_um2, diameter_um = rows.area_um2, rows.diameter_um
     for i in range(len(rows)):
         x, y = rows.centre[i].tolist()
         top, left, bottom, right = rows.box[i].tolist()
-        values: list[Any] = [image, z, t, int(rows.ids[i]), int(rows.area[i]), _short(x), _short(y)]
+        values: list[object] = [image, z, t, int(rows.ids[i]), int(rows.area[i]), _short(x), _short(y)]
         values += [_short(rows.diameter[i]), left, top, right, bottom]
         if size is not None and area_um2 is not None and diameter_um is not None:
             values += [_short(area_um2[i]), _short(x * size[1]), _short(y * size[0]), _short(diameter_um[i]), *size]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QTimer, Signal
@@ -23,6 +23,13 @@ from app.widgets.plain import Label
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from app.annotation import Change, Document
+    from app.canvas import Canvas
+    from app.session.session import Session
+
+    #: A document as it was when it was measured: itself, its revision, its pixel size.
+    Seen = tuple[weakref.ref[Document], int, tuple[float, float] | None]
+
 #: Cells are measured this long after the last edit, not after each.
 _REST_MS = 300
 
@@ -32,12 +39,12 @@ class CellsTab(QWidget):
 
     step_wanted = Signal(str)
 
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._canvas = canvas
         self.rows: CellRows | None = None
-        self._key: Any = None
+        self._key: Seen | None = None
         self._measuring = False
         self._quiet = False
         self._soon = QTimer(self, interval=_REST_MS, singleShot=True)
@@ -82,7 +89,7 @@ class CellsTab(QWidget):
         if self.isVisible():
             self._soon.start(0)
 
-    def _edited(self, change: Any) -> None:
+    def _edited(self, change: Change) -> None:
         if change.kind not in ("live", "cancel") and self.isVisible():
             self._soon.start(_REST_MS)
 
@@ -107,7 +114,7 @@ class CellsTab(QWidget):
             lambda: measure_cells(labels, size), lambda rows: self._measured(key, rows), self.tr("Measuring the cells")
         )
 
-    def _measured(self, key: Any, rows: CellRows) -> None:
+    def _measured(self, key: Seen, rows: CellRows) -> None:
         import shiboken6
 
         if not shiboken6.isValid(self):
@@ -138,7 +145,7 @@ class CellsTab(QWidget):
             self.tr("Centre, in pixels from the top"),
             self.tr("Diameter of a circle of the same area, in pixels"),
         ]
-        columns: list[Sequence[Any]] = [
+        columns: list[Sequence[int | float]] = [
             rows.ids.tolist(),
             rows.area.tolist(),
             rows.centre[:, 0].tolist(),
@@ -221,7 +228,7 @@ class CellsTab(QWidget):
             if box is not None:
                 self._canvas.reveal(box)
 
-    def _cell_chosen(self, cells: Any) -> None:
+    def _cell_chosen(self, cells: frozenset[int]) -> None:
         if self._quiet or self.rows is None or not self.isVisible():
             return
         self._quiet = True

@@ -45,7 +45,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from app.project.display import Colour
+    from app.session.session import Session
     from cellseg1.evaluation import Mistake
+
+    Picture = tuple[NDArray[Any] | None, Display | None]
 
 #: What the four views show at first.
 _FIRST = ("image", "both", "truth_labels", "errors")
@@ -200,7 +203,7 @@ def swatch(colour: QColor, ratio: float = 1.0) -> QIcon:
 class CompareView(QDialog):
     """A window of its own with up to four linked views of one result; the arrows go to the next result."""
 
-    def __init__(self, session: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Compare"))
         self.setWindowFlag(Qt.WindowType.WindowMaximizeButtonHint)
@@ -447,7 +450,7 @@ class CompareView(QDialog):
         self.state.setText(self.tr("Saved in {path}").format(path=path))
 
 
-def _picture_of(session: Any, plane: Plane | None) -> tuple[Callable[[], tuple[Any, Any]], tuple[float, float] | None]:
+def _picture_of(session: Session, plane: Plane | None) -> tuple[Callable[[], Picture], tuple[float, float] | None]:
     """Return how to get at pixels and display of a plane, in the background, and its pixel size."""
     project = session.project
     if plane is None or project is None:
@@ -460,7 +463,7 @@ def _picture_of(session: Any, plane: Plane | None) -> tuple[Callable[[], tuple[A
     path, axes = project.image_path(plane[0]), entry.axes if entry.axes_by_hand else None
     stored = Display.from_dict(entry.display) if entry.display else None
 
-    def read() -> tuple[Any, Any]:
+    def read() -> Picture:
         from app.base.axes import with_axes
 
         image = with_axes(read_image(path), axes)
@@ -473,7 +476,7 @@ def _picture_of(session: Any, plane: Plane | None) -> tuple[Callable[[], tuple[A
 def _load(
     result: PlaneScore,
     drawn: Drawn,
-    picture: Callable[[], tuple[Any, Any]],
+    picture: Callable[[], Picture],
     size: tuple[float, float] | None,
 ) -> Loaded:
     truth, prediction, _notes = read_pair(result.pair, drawn)

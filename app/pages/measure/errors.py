@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QColor
@@ -20,9 +20,13 @@ from cellseg1.errors import CellSeg1Error
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from PySide6.QtGui import QHideEvent, QShowEvent
 
+    from app.canvas import Canvas
     from app.session.planes import Plane
+    from app.session.session import Session
 
 #: The prediction's outlines over the drawn cells.
 _OUTLINE = (240, 160, 32)
@@ -37,7 +41,7 @@ class ErrorList(QWidget):
 
     image_wanted = Signal(int)
 
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._canvas = canvas
@@ -45,7 +49,7 @@ class ErrorList(QWidget):
         #: (result, number of the error in it) of each row.
         self.entries: list[tuple[int, int]] = []
         self._go_to: tuple[Plane, int] | None = None
-        self._shown_for: Any = None
+        self._shown_for: Plane | None = None
         self._quiet = False
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.show_marks)
@@ -146,12 +150,15 @@ class ErrorList(QWidget):
 
     # ---- in the image
 
-    def _here(self) -> Plane:
-        return self._session.image_id, self._session.z, self._session.t
+    def _here(self) -> Plane | None:
+        session = self._session
+        return None if session.image_id is None else (session.image_id, session.z, session.t)
 
     def result_here(self) -> int | None:
         """Return which result belongs to the shown plane."""
         here = self._here()
+        if here is None:
+            return None
         return next((index for index, one in enumerate(self._results) if one.pair.plane == here), None)
 
     def show_marks(self) -> None:
@@ -181,14 +188,14 @@ class ErrorList(QWidget):
         pair, here, session = self._results[index].pair, self._here(), self._session
         shape = session.plane.shape[:2] if session.plane is not None else None
 
-        def load() -> Any:
+        def load() -> NDArray[np.int32] | None:
             try:
                 return read_prediction(pair, shape)[0]
             except (CellSeg1Error, OSError, ValueError):
                 # The file is gone meanwhile; the marks are shown without the outlines.
                 return None
 
-        def loaded(labels: Any) -> None:
+        def loaded(labels: NDArray[np.int32] | None) -> None:
             wanted = self._here() == here and self.isVisible() and self.outlines.isChecked()
             if wanted and labels is not None and labels.shape == self._canvas.shape:
                 self._canvas.set_reference(labels, _OUTLINE, 2)

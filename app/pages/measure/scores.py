@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from app.project.content import ProjectImage
+    from app.project.project import Project
     from cellseg1.masks import Box
     from cellseg1.prediction.select import SelectSettings
 
@@ -93,7 +95,7 @@ class Pairs:
     remarks: tuple[str, ...] = ()
 
 
-def find_pairs(project: Any, truth: Side, prediction: Side) -> Pairs:
+def find_pairs(project: Project | None, truth: Side, prediction: Side) -> Pairs:
     """Find which truth belongs to which prediction; folders are matched by name.
 
     Raises
@@ -102,8 +104,10 @@ def find_pairs(project: Any, truth: Side, prediction: Side) -> Pairs:
         When nothing can be compared; the sentence says what to do.
     """
     if truth.folder is not None and prediction.folder is not None:
-        found = _two_folders(project, truth.folder, prediction.folder)
-    elif truth.folder is not None:
+        return _two_folders(project, truth.folder, prediction.folder)
+    if project is None:
+        raise PairingError("No project is open; open one, or choose two folders of masks.")
+    if truth.folder is not None:
         found = _folder_and_run(project, truth.folder, prediction)
     elif prediction.folder is not None:
         found = _drawn_and_folder(project, truth, prediction.folder)
@@ -112,7 +116,7 @@ def find_pairs(project: Any, truth: Side, prediction: Side) -> Pairs:
     return found
 
 
-def _drawn_and_run(project: Any, truth: Side, prediction: Side) -> Pairs:
+def _drawn_and_run(project: Project, truth: Side, prediction: Side) -> Pairs:
     run = next((one for one in project.runs if one.id == prediction.run_id), None)
     if run is None:
         raise PairingError("There is no prediction yet. Predict some images in step 3 first.")
@@ -161,7 +165,7 @@ def _files(folder: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     return found, tuple(listing.report())
 
 
-def _by_name(project: Any, files: Sequence[Path]) -> tuple[list[tuple[Any, Path]], tuple[str, ...]]:
+def _by_name(project: Project, files: Sequence[Path]) -> tuple[list[tuple[ProjectImage, Path]], tuple[str, ...]]:
     """Match the project's images with mask files by name; of images with the same name none is matched."""
     entries = {Path(entry.id) / Path(entry.name).name: entry for entry in project.images}
     pairing = pair_by_name(list(entries), files)
@@ -169,7 +173,7 @@ def _by_name(project: Any, files: Sequence[Path]) -> tuple[list[tuple[Any, Path]
     return [(entries[image], mask) for image, mask in pairing.pairs], tuple(remarks)
 
 
-def _folder_and_run(project: Any, folder: Path, prediction: Side) -> Pairs:
+def _folder_and_run(project: Project, folder: Path, prediction: Side) -> Pairs:
     run = next((one for one in project.runs if one.id == prediction.run_id), None)
     if run is None:
         raise PairingError("There is no prediction yet. Predict some images in step 3 first.")
@@ -196,7 +200,7 @@ def _folder_and_run(project: Any, folder: Path, prediction: Side) -> Pairs:
     return Pairs(tuple(pairs), remarks)
 
 
-def _drawn_and_folder(project: Any, truth: Side, folder: Path) -> Pairs:
+def _drawn_and_folder(project: Project, truth: Side, folder: Path) -> Pairs:
     drawn = set(drawn_planes(project, checked_only=truth.checked_only))
     if not drawn:
         raise PairingError(_nothing_drawn(truth, any_drawn=False))
@@ -215,7 +219,7 @@ def _drawn_and_folder(project: Any, truth: Side, folder: Path) -> Pairs:
     return Pairs(tuple(pairs), remarks)
 
 
-def _two_folders(project: Any, truth: Path, prediction: Path) -> Pairs:
+def _two_folders(project: Project | None, truth: Path, prediction: Path) -> Pairs:
     (predicted, first), (true, second) = _files(prediction), _files(truth)
     pairing = pair_by_name(predicted, true)
     if not pairing.pairs:
@@ -241,9 +245,9 @@ def _two_folders(project: Any, truth: Path, prediction: Path) -> Pairs:
 # ---- one pair
 
 
-def take_drawn(project: Any, pair: Pair) -> Drawn:
+def take_drawn(project: Project | None, pair: Pair) -> Drawn:
     """Copy the drawn cells of a pair, where they are its truth; in the window's thread."""
-    if pair.truth is not None or pair.plane is None:
+    if project is None or pair.truth is not None or pair.plane is None:
         return Drawn()
     document = project.document(*pair.plane)
     region = document.attributes.get("region")

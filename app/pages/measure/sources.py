@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QFileDialog, QWidget
@@ -13,13 +13,16 @@ from app.session.planes import drawn_planes, predictions, run_title, settings_of
 from app.translation import counted as words
 from app.widgets.plain import plain_tip
 
+if TYPE_CHECKING:
+    from app.session.session import Session
+
 
 class SourceBox(QComboBox):
     """A choice between things of the project and a folder, which is asked for."""
 
     changed = Signal()
 
-    def __init__(self, session: Any, title: str, tip: str, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, title: str, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._folder: Path | None = None
@@ -31,7 +34,7 @@ class SourceBox(QComboBox):
         self.setMinimumContentsLength(16)
         self.activated.connect(self._activated)
 
-    def options(self) -> list[tuple[str, Any]]:
+    def options(self) -> list[tuple[str, str]]:
         """Return what the project offers: text and data."""
         raise NotImplementedError
 
@@ -91,7 +94,7 @@ class TruthBox(SourceBox):
     any_checked = False
     any_drawn = False
 
-    def options(self) -> list[tuple[str, Any]]:
+    def options(self) -> list[tuple[str, str]]:
         """Return checked and all drawn cells with their numbers."""
         project = self._session.project
         checked = drawn = 0
@@ -126,7 +129,7 @@ class TruthBox(SourceBox):
 class PredictionBox(SourceBox):
     """The predictions of the project, the newest first, or a folder."""
 
-    def options(self) -> list[tuple[str, Any]]:
+    def options(self) -> list[tuple[str, str]]:
         """Return the predictions."""
         project = self._session.project
         found = predictions(project) if project is not None else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
@@ -33,7 +33,13 @@ from cellseg1.sam.registry import SAM_SPECS
 from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.canvas import Canvas
     from app.project.models import ModelInfo
+    from app.session.session import Session
+
+Result = TypeVar("Result")
 
 _PATH = Qt.ItemDataRole.UserRole
 _PUBLISHED = (".pth", ".pt")
@@ -45,7 +51,7 @@ class ModelsPanel(QWidget):
     #: A model was taken for predictions and clicks.
     used = Signal()
 
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._canvas = canvas
@@ -361,11 +367,11 @@ class ModelsPanel(QWidget):
 
     def copy(self) -> None:
         """Copy the chosen model to the library, or from there to the project."""
-        model, project = self.current, self._session.project
+        model = self.current
         if model is None:
             return
         if self._models[str(model.path)][0] == "library":
-            copied = self._try(lambda: work.copy_to_project(model.path, project))
+            copied = self._try(lambda: work.copy_to_project(model.path, self._session.require_project()))
         else:
             copied = self._try(lambda: work.copy_to_library(model.path))
         if copied is not None:
@@ -403,7 +409,7 @@ class ModelsPanel(QWidget):
             return
         (removed, use), self._last_removed = self._last_removed, None
         path = self._try(lambda: self._session.restore(removed))
-        if path is not None:
+        if isinstance(path, Path):
             if use:
                 self._session.set_model(path)
             self.choose(path)
@@ -480,7 +486,7 @@ class ModelsPanel(QWidget):
         if path is not None:
             self.choose(path)
 
-    def _try(self, call: Any) -> Any:
+    def _try(self, call: Callable[[], Result]) -> Result | None:
         try:
             return call()
         except CellSeg1Error as error:

@@ -21,6 +21,9 @@ from cellseg1.files import free_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.project.project import Project
+    from app.session.session import Session
+
 _translate = QCoreApplication.translate
 
 _NAMED_IMAGES = 3
@@ -35,7 +38,7 @@ class Shelf:
     models: tuple[ModelInfo, ...]
 
 
-def shelves(project: Any) -> list[Shelf]:
+def shelves(project: Project | None) -> list[Shelf]:
     """Return the models of the project, if one is open, and of the library."""
     found = []
     if project is not None:
@@ -44,15 +47,14 @@ def shelves(project: Any) -> list[Shelf]:
     return found
 
 
-def folder_for_import(project: Any) -> Path:
+def folder_for_import(project: Project | None) -> Path:
     """Return where imported models go: the open project, or the library."""
     if project is not None and not project.read_only:
-        folder: Path = project.models_folder
-        return folder
+        return project.models_folder
     return library_folder()
 
 
-def import_cs1(path: Path, project: Any) -> Path:
+def import_cs1(path: Path, project: Project | None) -> Path:
     """Copy a ``.cs1`` file into the project or the library; raises CellSeg1Error."""
     return _added(path, folder_for_import(project))
 
@@ -62,10 +64,9 @@ def copy_to_library(path: Path) -> Path:
     return _added(path, library_folder())
 
 
-def copy_to_project(path: Path, project: Any) -> Path:
+def copy_to_project(path: Path, project: Project) -> Path:
     """Copy a model into the project; raises CellSeg1Error."""
-    copy: Path = project.import_model(path)
-    return copy
+    return project.import_model(path)
 
 
 def _added(path: Path, folder: Path) -> Path:
@@ -92,22 +93,20 @@ def export_copy(path: Path, target: Path) -> Path:
     return target
 
 
-def rename(path: Path, name: str, project: Any) -> Path:
+def rename(path: Path, name: str, project: Project | None) -> Path:
     """Give a model another name; raises CellSeg1Error."""
     if project is not None:
-        renamed: Path = project.rename_model(path, name)
-        return renamed
+        return project.rename_model(path, name)
     return rename_file(path, name)
 
 
-def remove(path: Path, project: Any) -> Path | None:
+def remove(path: Path, project: Project | None) -> Path | None:
     """Move a model to the trash: the project's for its own, the computer's for those of the library.
 
     Returns where it is in the project's trash.
     """
     if project is not None:
-        removed: Path | None = project.remove_model(path)
-        return removed
+        return project.remove_model(path)
     move_to_trash(path)
     return None
 
@@ -182,9 +181,9 @@ class Conversion(QObject):
     ended = Signal(object)
 
     def __init__(
-        self, session: Any, path: Path, out: Path, title: str, overrides: Mapping[str, Any] | None = None
+        self, session: Session, path: Path, out: Path, title: str, overrides: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__(session if isinstance(session, QObject) else None)
+        super().__init__(session)
         self._session = session
         self.out = out
         self.job = session.engines.start(ImportModelRequest(path, out, dict(overrides or {})), title)
@@ -196,7 +195,7 @@ class Conversion(QObject):
         """End it; nothing is written."""
         self.job.kill()
 
-    def _finished(self, result: Any) -> None:
+    def _finished(self, result: Mapping[str, Any] | None) -> None:
         self._session.models_changed.emit()
         self._session.note.emit(_translate("Models", "{file} is there.").format(file=self.out.name))
         self.ended.emit(Path((result or {}).get("model") or self.out))
@@ -212,7 +211,7 @@ class Conversion(QObject):
         self.deleteLater()
 
 
-def start_pth_import(session: Any, path: Path, overrides: Mapping[str, Any]) -> Conversion:
+def start_pth_import(session: Session, path: Path, overrides: Mapping[str, Any]) -> Conversion:
     """Import a published adapter into the project or the library; raises CellSeg1Error."""
     folder = folder_for_import(session.project)
     try:
@@ -223,7 +222,7 @@ def start_pth_import(session: Any, path: Path, overrides: Mapping[str, Any]) -> 
     return Conversion(session, path, out, _translate("Models", "Importing {name}").format(name=path.name), overrides)
 
 
-def start_pth_export(session: Any, path: Path, target: Path) -> Conversion:
+def start_pth_export(session: Session, path: Path, target: Path) -> Conversion:
     """Write a model in the published format; raises CellSeg1Error when the file exists."""
     if target.exists():
         raise CellSeg1Error(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QWidget
@@ -13,13 +13,15 @@ from app.widgets.plain import Label
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from app.project.project import Project
+
 _ID = Qt.ItemDataRole.UserRole
 
 
 class ChooseImagesDialog(Dialog):
     """A list with a check box for each image; `chosen` has the ids in the order of the project."""
 
-    def __init__(self, project: Any, chosen: Iterable[str] = (), parent: QWidget | None = None) -> None:
+    def __init__(self, project: Project, chosen: Iterable[str] = (), parent: QWidget | None = None) -> None:
         super().__init__(parent, self.tr("Choose images"), columns=48, rows=24)
         wanted = set(chosen)
         self.filter = QLineEdit()

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from app.pages.predict.choose_images import ChooseImagesDialog
 from app.pages.predict.scale import ModelFacts, enough_cells, facts_of, misfits, rescaling
 from app.pages.predict.thresholds import Thresholds
+from app.pages.shared.page import Page
 from app.session.planes import Plane, flags, may_be_stack, plane_title, planes_of
 from app.theme import TIGHT
 from app.translation import counted as words
@@ -30,7 +31,6 @@ from app.translation.library_words import shown
 from app.translation.time_left import time_left
 from app.widgets.banner import Banner
 from app.widgets.errors import show_error
-from app.widgets.panel import Panel
 from app.widgets.plain import Label, plain_tip
 from app.widgets.settings.form import SettingsForm
 from app.widgets.showing import ask
@@ -43,7 +43,14 @@ from cellseg1.settings import DEFAULT_BACKBONE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from PySide6.QtCore import QMetaObject
     from PySide6.QtGui import QShowEvent
+
+    from app.canvas import Canvas
+    from app.engine.jobs import JobHandle
+    from app.engine.messages import ItemDone, Progress
+    from app.project.project import ProjectImage
+    from app.session.session import Session
 
 #: What the sliders below the result change is not asked for before the prediction.
 _SLIDERS = (
@@ -60,26 +67,18 @@ _PLAIN = "plain:"
 _MOST_FAILURES = 4
 
 
-class PredictPanel(Panel):
-    """Model, images, progress, and the result with its sliders.
+class PredictPanel(Page):
+    """Model, images, progress, and the result with its sliders."""
 
-    `step_wanted` names the step to go to, `models_wanted` asks for the list of models.
-    """
-
-    step_wanted = Signal(str)
-    models_wanted = Signal()
-
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
-        super().__init__("", parent=parent)
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
+        super().__init__(session, canvas, parent)
         self.set_title(self.tr("Predict"))
-        self._session = session
-        self._canvas = canvas
         self._chosen: list[str] = []
         self._facts = ModelFacts("")
         self._rescale: dict[str, float] = {}
         self._wanted_run: str | None = None
-        self._job: Any = None
-        self._heard: list[Any] = []
+        self._job: JobHandle | None = None
+        self._heard: list[QMetaObject.Connection] = []
         self._looking = False
         self._guard = WheelGuard(self)
         self._soon = QTimer(self, interval=0, singleShot=True)
@@ -239,7 +238,7 @@ class PredictPanel(Panel):
         backbone = session.backbone
         plain = None if backbone == DEFAULT_BACKBONE else f"{_PLAIN}{backbone}"
         index = max(0, self.models.findData(plain)) if current is None else self.models.findData(str(current))
-        if index < 0:
+        if index < 0 and current is not None:
             self.models.addItem(current.stem, str(current))
             index = self.models.count() - 1
         self.models.setCurrentIndex(index)
@@ -360,7 +359,7 @@ class PredictPanel(Panel):
         if not self._chosen:
             session.note.emit(self.tr("There are no images in {folder}.").format(folder=folder.name))
 
-    def image_entries(self) -> list[Any]:
+    def image_entries(self) -> list[ProjectImage]:
         """Return the images of the project that are to be predicted."""
         session, project = self._session, self._session.project
         if project is None:
@@ -411,7 +410,7 @@ class PredictPanel(Panel):
         least, most = min(one.ratio for one in found), max(one.ratio for one in found)
         factor = f"{least:.1f}" if f"{least:.1f}" == f"{most:.1f}" else f"{least:.1f} to {most:.1f}"
         if len(found) == 1:
-            name = self._session.project.image(found[0].image_id).name
+            name = self._session.require_project().image(found[0].image_id).name
             text = self.tr("In {name} cells are {factor} times as large as those the model was made for.")
             text = text.format(name=name, factor=factor)
         else:
@@ -516,7 +515,7 @@ class PredictPanel(Panel):
         except CellSeg1Error as error:
             show_error(self, str(error))
 
-    def _job_started(self, job: Any) -> None:
+    def _job_started(self, job: JobHandle) -> None:
         if job.kind != "predict" or job is self._job:
             return
         self._job = job
@@ -547,12 +546,12 @@ class PredictPanel(Panel):
         self._heard, self._job = [], None
         self.progress_area.hide()
 
-    def _progressed(self, progress: Any) -> None:
+    def _progressed(self, progress: Progress) -> None:
         self.progress.setValue(round(1000 * float(progress.share or 0)))
         parts = [shown(progress.text), time_left(progress.seconds_left)]
         self.progress_line.setText("\n".join(part for part in parts if part))
 
-    def _item_done(self, item: Any) -> None:
+    def _item_done(self, item: ItemDone) -> None:
         project = self._session.project
         if not item.error or project is None or all(one.id != item.image_id for one in project.images):
             # Of an image that was removed meanwhile nobody wants to know.
@@ -566,7 +565,7 @@ class PredictPanel(Panel):
 
     def _failure(self, plane: Plane, error: str) -> str:
         """Say which image failed and why; where its file lies is not of interest here."""
-        project = self._session.project
+        project = self._session.require_project()
         name = plane_title(project, plane)
         told = shown(error).replace(str(project.image_path(plane[0])), name)
         return told if told.startswith(name) else f"{name}: {told}"
@@ -591,7 +590,7 @@ class PredictPanel(Panel):
         except CellSeg1Error as error:
             show_error(self, str(error))
 
-    def _job_ended(self, job: Any) -> None:
+    def _job_ended(self, job: JobHandle) -> None:
         if job is not self._job:
             return
         self._let_go()
@@ -638,6 +637,6 @@ def _without_backbone(settings: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (settings or {}).items() if key != "vit_name"}
 
 
-def _all(entry: Any, key: str) -> bool:
+def _all(entry: ProjectImage, key: str) -> bool:
     """Whether all planes of an image have cells, or are checked."""
     return all(flags(entry, plane).get(key) for plane in planes_of(entry))

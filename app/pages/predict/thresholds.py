@@ -15,6 +15,7 @@ from app.widgets.plain import Label, plain_tip
 from app.widgets.slider_field import SliderField
 
 if TYPE_CHECKING:
+    from app.session.session import Session
     from cellseg1.prediction.select import SelectSettings
 
 #: Proposals of a lower score are not kept with a prediction, so lower values would do nothing.
@@ -30,7 +31,7 @@ class Thresholds(QWidget):
     #: Another prediction of this image was chosen.
     run_chosen = Signal(str)
 
-    def __init__(self, session: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._first: SelectSettings | None = None

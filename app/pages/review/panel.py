@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
@@ -18,11 +18,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.pages.shared.page import Page
 from app.theme import GAP, TIGHT, heading, icon, tabular
 from app.translation import counted as words
 from app.widgets.empty_state import EmptyState
 from app.widgets.errors import show_error
-from app.widgets.panel import Panel
 from app.widgets.plain import Label, plain_action, plain_tip
 from app.widgets.slider_field import SliderField
 from cellseg1.errors import CellSeg1Error
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
     from PySide6.QtGui import QHideEvent, QShowEvent
 
+    from app.annotation import Change
+    from app.canvas import Canvas
+    from app.session.proposals import Proposals
+    from app.session.session import Session
     from cellseg1.masks import Box
 
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -39,25 +43,20 @@ _DELETE = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 _TAB = (Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
 
 
-class ReviewPanel(Panel):
+class ReviewPanel(Page):
     """Goes through the proposals of the shown plane.
 
     Signals
     -------
-    step_wanted
-        The step to go to: "predict" or "train".
     train_on_wanted
         A model (Path, or None for the backbone as it is) to train on from; `step_wanted` follows.
     """
 
-    step_wanted = Signal(str)
     train_on_wanted = Signal(object)
 
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
-        super().__init__("", parent=parent)
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
+        super().__init__(session, canvas, parent)
         self.set_title(self.tr("Review"))
-        self._session = session
-        self._canvas = canvas
         #: The proposal that Enter accepts, 0 for none.
         self.current = 0
         self._soon = QTimer(self, interval=0, singleShot=True)
@@ -183,7 +182,7 @@ class ReviewPanel(Panel):
     # ---- what there is
 
     @property
-    def _proposals(self) -> Any:
+    def _proposals(self) -> Proposals:
         return self._session.proposals
 
     def _writable(self) -> bool:
@@ -346,7 +345,7 @@ class ReviewPanel(Panel):
         """Do not offer the chosen proposal any more and go to the next one."""
         self._decide(lambda number: self._proposals.reject([number]))
 
-    def _decide(self, act: Callable[[int], Any]) -> None:
+    def _decide(self, act: Callable[[int], object]) -> None:
         number = self.current
         if not number or not self._writable():
             return
@@ -360,7 +359,7 @@ class ReviewPanel(Panel):
             # It lies on drawn cells so that too little of it is free.
             self._session.note.emit(self.tr("It lies on drawn cells, so it was not made a cell; reject it."))
 
-    def _change(self, act: Callable[[Callable[[int], None]], Any]) -> None:
+    def _change(self, act: Callable[[Callable[[int], None]], object]) -> None:
         """Accept or reject several; `act` tells how many, perhaps later."""
         if not self._writable():
             return
@@ -373,7 +372,7 @@ class ReviewPanel(Panel):
 
         self._guarded(lambda: act(done))
 
-    def _guarded(self, act: Callable[[], Any]) -> None:
+    def _guarded(self, act: Callable[[], object]) -> None:
         try:
             act()
         except CellSeg1Error as error:
@@ -418,7 +417,7 @@ class ReviewPanel(Panel):
             self._forget()
         self._soon.start()
 
-    def _document_changed(self, change: Any) -> None:
+    def _document_changed(self, change: Change) -> None:
         if change.kind not in ("live", "cancel"):
             self._soon.start()
 

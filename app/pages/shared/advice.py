@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QCoreApplication
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from app.annotation import Document
 
 _translate = QCoreApplication.translate
 
@@ -35,7 +37,7 @@ class CellFacts:
     variation: float = 0.0
 
 
-def cell_facts(document: Any) -> CellFacts:
+def cell_facts(document: Document) -> CellFacts:
     """Read the facts from the table of cells; never looks at pixels."""
     cells = document.cells
     areas = np.asarray(cells.areas(), np.float64)
@@ -47,7 +49,7 @@ def cell_facts(document: Any) -> CellFacts:
     return CellFacts(int(areas.size), float(areas.sum() / max(1, whole)), float(areas.std() / areas.mean()))
 
 
-def region_of(document: Any) -> tuple[int, int, int, int] | None:
+def region_of(document: Document) -> tuple[int, int, int, int] | None:
     """Return the region (x, y, width, height) of a document, None for the whole image."""
     values = document.attributes.get("region") if document is not None else None
     if not values:

@@ -29,7 +29,12 @@ from app.widgets.plots.histogram import Histogram
 from app.widgets.slider_field import SliderField, WheelGuard
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from app.canvas import Canvas
     from app.project.display import ChannelView, Colour, Display
+    from app.session.session import Session
 
 _WIDEST_OUTLINE = 8
 _MODES = ("fill", "outline", "none")
@@ -42,13 +47,15 @@ class ViewOptions(FoldSection):
     this part follow.
     """
 
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None, *, opened: bool = False) -> None:
+    def __init__(
+        self, session: Session, canvas: Canvas, parent: QWidget | None = None, *, opened: bool = False
+    ) -> None:
         super().__init__("", parent)
         self.set_title(self.tr("View"))
         self._session = session
         self._canvas = canvas
         self._guard = WheelGuard(self)
-        self._counted: tuple[Any, int] | None = None
+        self._counted: tuple[NDArray[Any], int] | None = None
         self._asked = 0
         self._build_channels()
         self._build_overlay()
@@ -175,7 +182,7 @@ class ViewOptions(FoldSection):
         session = self._session
         if session.plane is None or session.display is None:
             return None
-        display: Display = session.display
+        display = session.display
         # A display of an image that was replaced by one with other channels is not of this plane.
         return display if 0 < len(display.channels) <= channel_count(session.plane) else None
 
@@ -200,13 +207,12 @@ class ViewOptions(FoldSection):
         self.outline.setEnabled(overlay.mode != "none")
 
     def _show_histogram(self) -> None:
-        display, number = self._display(), self._number()
-        if display is None or number is None:
+        display, number, plane = self._display(), self._number(), self._session.plane
+        if display is None or number is None or plane is None:
             return
         view = display.channels[number]
         if not self._shows_levels():
             self.histogram.set_levels(view.low, view.high, view.gamma)
-        plane = self._session.plane
         if self._counted is not None and self._counted[0] is plane and self._counted[1] == number:
             return
         self._counted = (plane, number)
@@ -214,7 +220,7 @@ class ViewOptions(FoldSection):
         asked = self._asked
         whole = plane.dtype.kind in "biu"
 
-        def counted(found: Any) -> None:
+        def counted(found: tuple[NDArray[np.int64], NDArray[np.float64]]) -> None:
             if asked == self._asked:
                 self.histogram.set_histogram(*found, whole=whole)
 
@@ -243,10 +249,10 @@ class ViewOptions(FoldSection):
             self._set_channel(number, low=low, high=high, gamma=gamma)
 
     def _auto(self) -> None:
-        display, number = self._display(), self._number()
-        if display is None or number is None:
+        display, number, plane = self._display(), self._number(), self._session.plane
+        if display is None or number is None or plane is None:
             return
-        view = auto_channel(self._session.plane, number, display.channels[number])
+        view = auto_channel(plane, number, display.channels[number])
         self.histogram.set_levels(view.low, view.high, view.gamma)
         self._set_channel(number, low=view.low, high=view.high, gamma=view.gamma)
 

@@ -32,6 +32,7 @@ from cellseg1.sam import store
 from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
+    from app.session.session import Session
     from cellseg1.sam.store import BackboneStatus
 
 _GB = 1e9
@@ -55,7 +56,7 @@ class Fetch(QObject):
     #: The backbone's name, or "" with the sentence that says why not (empty when it was cancelled).
     ended = Signal(str, str)
 
-    def __init__(self, session: Any, parent: QObject | None = None) -> None:
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._stop = threading.Event()
@@ -114,7 +115,7 @@ class Backbones(QWidget):
 
     changed = Signal()
 
-    def __init__(self, session: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._guard = WheelGuard(self)

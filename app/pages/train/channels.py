@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from app.theme import GAP, TIGHT, heading
 from app.widgets.plain import Label
+
+if TYPE_CHECKING:
+    from app.project.project import ProjectImage
+    from app.session.session import Session
 
 #: As many become red, green and blue.
 MOST = 3
@@ -22,7 +26,7 @@ class ChannelChoice(QWidget):
 
     changed = Signal()
 
-    def __init__(self, session: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._names: tuple[str, ...] = ()
@@ -126,7 +130,7 @@ class ChannelChoice(QWidget):
             )
 
 
-def channel_names(entry: Any) -> tuple[str, ...]:
+def channel_names(entry: ProjectImage) -> tuple[str, ...]:
     """Return one name for each channel of an image of the project, empty where it has none."""
     names = [str(one).strip() for one in entry.channel_names or ()][: entry.n_channels]
     return tuple(names + [""] * (entry.n_channels - len(names)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPixmap, QResizeEvent, QShowEvent
@@ -18,6 +18,12 @@ from app.theme import GAP, ICON, TIGHT, icon
 from app.translation import counted as words
 from app.widgets.plain import Label, one_line, plain_action, plain_tip
 from cellseg1.errors import CellSeg1Error
+
+if TYPE_CHECKING:
+    from PySide6.QtCore import SignalInstance
+
+    from app.project.project import Project
+    from app.session.session import Session
 
 Plane = tuple[str, int, int]
 _THUMB = 40
@@ -63,7 +69,7 @@ class TrainingImages(QWidget):
     #: The list, or what is known of its images, is another one.
     changed = Signal()
 
-    def __init__(self, session: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self.facts: list[PlaneFacts] = []
@@ -111,7 +117,7 @@ class TrainingImages(QWidget):
             self._next.start()
 
     def _fresh(self, plane: Plane, known: PlaneFacts | None) -> PlaneFacts:
-        entry = self._session.project.image(plane[0])
+        entry = self._session.require_project().image(plane[0])
         note = flags(entry, plane)
         name = entry.name
         if is_stack(entry):
@@ -162,7 +168,7 @@ class TrainingImages(QWidget):
                 said = (*thin, *found)
                 self._know(todo, replace(todo, region=region, diameter=diameter, warnings=said, looked=True))
 
-        self._session.run(lambda: _warnings(labels, region), looked, self.tr("Looking at the cells"))
+        self._session.run(lambda: mask_warnings(labels, region), looked, self.tr("Looking at the cells"))
 
     def _know(self, old: PlaneFacts, new: PlaneFacts) -> None:
         self.facts = [new if one is old else one for one in self.facts]
@@ -206,7 +212,7 @@ class TrainingImages(QWidget):
         if not self.isVisible():
             return older
         self._thumbnails[key] = older
-        project = self._session.project
+        project = self._session.require_project()
 
         def make() -> Path | None:
             from app.project.thumbnails import thumbnail
@@ -246,9 +252,10 @@ class TrainingImages(QWidget):
             if plane == (session.image_id, session.z, session.t):
                 session.set_training(False)
             else:
-                document = session.project.document(*plane)
+                project = session.require_project()
+                document = project.document(*plane)
                 document.set_attribute("Do not use for training", "training", False)
-                session.project.update_plane(*plane, document)
+                project.update_plane(*plane, document)
             session.image_state_changed.emit(plane[0])
         except CellSeg1Error as error:
             session.problem.emit(str(error), "")
@@ -296,7 +303,7 @@ class TrainingRow(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.warnings)
 
-    def _tell(self, signal: Any) -> None:
+    def _tell(self, signal: SignalInstance) -> None:
         if self.facts is not None:
             signal.emit(self.facts.plane)
 
@@ -366,7 +373,7 @@ class ElidedButton(QToolButton):
         self.setText(plain_action(shown))
 
 
-def training_planes(project: Any) -> list[Plane]:
+def training_planes(project: Project | None) -> list[Plane]:
     """Return the planes that are used for training."""
     return [] if project is None else [(str(one), int(z), int(t)) for one, z, t in project.training_images()]
 
@@ -375,7 +382,3 @@ def _few() -> int:
     from cellseg1.masks.check import FEW_CELLS
 
     return FEW_CELLS
-
-
-def _warnings(labels: Any, region: tuple[int, int, int, int] | None) -> tuple[str, ...]:
-    return mask_warnings(labels, region)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
+from app.engine.messages import TrainRequest
+from app.pages.shared.page import Page
 from app.pages.shared.view_options import ViewOptions
 from app.pages.train.images import TrainingImages
 from app.pages.train.progress import PreviewLayer, TrainingProgress, TrainingResult
@@ -16,28 +18,26 @@ from app.pages.train.setup import TrainingSetup
 from app.theme import GAP
 from app.translation import counted as words
 from app.widgets.empty_state import EmptyState
-from app.widgets.panel import Panel
 from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PySide6.QtGui import QHideEvent, QShowEvent
 
+    from app.canvas import Canvas
+    from app.engine.jobs import JobHandle
+    from app.project.runs import RunInfo
+    from app.session.session import Session
 
-class TrainPanel(Panel):
-    """Training images and settings; while it trains, curve and preview; at the end, what came of it.
 
-    `step_wanted` names the step to go to, `models_wanted` asks for the list of models.
-    """
+class TrainPanel(Page):
+    """Training images and settings; while it trains, curve and preview; at the end, what came of it."""
 
-    step_wanted = Signal(str)
-    models_wanted = Signal()
-
-    def __init__(self, session: Any, canvas: Any, parent: QWidget | None = None) -> None:
-        super().__init__("", parent=parent)
+    def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
+        super().__init__(session, canvas, parent)
         self.set_title(self.tr("Train"))
-        self._session = session
-        self._canvas = canvas
-        self._job: Any = None
+        self._job: JobHandle | None = None
         self.preview = PreviewLayer(session, canvas, self)
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.refresh)
@@ -148,7 +148,8 @@ class TrainPanel(Panel):
     def _begin(self) -> None:
         """Do what the empty state offers."""
         session = self._session
-        if session.document is not None and len(session.document.cells) and not session.project.read_only:
+        project, document = session.project, session.document
+        if document is not None and len(document.cells) and project is not None and not project.read_only:
             self._try(lambda: session.set_training(True))
             self.images.refresh()
         else:
@@ -175,7 +176,7 @@ class TrainPanel(Panel):
         if project is None:
             return self.tr("Open a project first.")
         if project.read_only:
-            return str(project.why_read_only)
+            return project.why_read_only
         if not self.images.cells:
             return self.tr("Draw cells first.")
         return self.wishes.fault
@@ -211,21 +212,21 @@ class TrainPanel(Panel):
             self._try(lambda: project.update_run(run_id, discarded=True, **fields))
         self.refresh()
 
-    def _try(self, call: Any) -> None:
+    def _try(self, call: Callable[[], object]) -> None:
         try:
             call()
         except CellSeg1Error as error:
             self._session.problem.emit(str(error), "")
 
-    def _job_started(self, job: Any) -> None:
+    def _job_started(self, job: JobHandle) -> None:
         if job.kind != "train" or job is self._job:
             return
         self._job = job
-        project = self._session.project
-        run = None if project is None else next((one for one in project.runs if one.id == job.run_id), None)
+        run = self._run_of(job)
+        resumed = isinstance(job.request, TrainRequest) and job.request.resume
         self.preview.set_planes(planes_of_run(run))
         self.outcome.hide()
-        self.progress.follow(job, curve_of(run) if run is not None and job.request.resume else [])
+        self.progress.follow(job, curve_of(run) if run is not None and resumed else [])
         job.state_changed.connect(lambda _state: self._show_primary())
         focused = QApplication.focusWidget()
         if focused is not None and self.setup.isAncestorOf(focused):
@@ -234,21 +235,23 @@ class TrainPanel(Panel):
         self.refresh()
         self._to_top()
 
-    def _job_ended(self, job: Any) -> None:
+    def _job_ended(self, job: JobHandle) -> None:
         if job is not self._job:
             return
         self._job = None
-        project = self._session.project
-        run = None if project is None else next((one for one in project.runs if one.id == job.run_id), None)
-        if run is not None:
+        project, run = self._session.project, self._run_of(job)
+        if project is not None and run is not None:
             self.outcome.show_end(job, resumable=can_resume(project, run))
         self.wishes.forget_name()
         self.refresh()
         self._to_top()
 
+    def _run_of(self, job: JobHandle) -> RunInfo | None:
+        project = self._session.project
+        return None if project is None else next((one for one in project.runs if one.id == job.run_id), None)
+
     def _to_top(self) -> None:
-        area: Any = self.scroll_area
-        area.verticalScrollBar().setValue(0)
+        self.scroll_area.verticalScrollBar().setValue(0)
 
     def _take_job(self) -> None:
         """Show the training of the project that is shown now, if one runs there, and no other."""
@@ -266,7 +269,7 @@ class TrainPanel(Panel):
         self._soon.start()
 
 
-def planes_of_run(run: Any) -> list[tuple[str, int, int]]:
+def planes_of_run(run: RunInfo | None) -> list[tuple[str, int, int]]:
     """Return the planes that a training uses, in its order; of stacks with several planes only the first is known."""
     if run is None:
         return []

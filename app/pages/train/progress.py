@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -21,6 +21,14 @@ from app.widgets.flow import FlowLayout
 from app.widgets.plain import Label
 from app.widgets.plots.loss_curve import LossCurve
 
+if TYPE_CHECKING:
+    from PySide6.QtCore import QMetaObject
+
+    from app.canvas import Canvas
+    from app.engine.jobs import JobHandle, TrainingPreview
+    from app.engine.messages import Progress
+    from app.session.session import Session
+
 Plane = tuple[str, int, int]
 _CURVE_HEIGHT = 176
 
@@ -33,16 +41,16 @@ class PreviewLayer(QObject):
 
     changed = Signal()
 
-    def __init__(self, session: Any, canvas: Any, parent: QObject | None = None) -> None:
+    def __init__(self, session: Session, canvas: Canvas, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._canvas = canvas
         self.planes: list[Plane] = []
-        self.preview: Any = None
+        self.preview: TrainingPreview | None = None
         self.wanted = True
         self.active = False
         self._layer: ProposalLayer | None = None
-        self._made: tuple[Any, ProposalLayer] | None = None
+        self._made: tuple[TrainingPreview, ProposalLayer] | None = None
         # After the window: it takes away all proposals when the image or the step changes.
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.show_now)
@@ -54,7 +62,7 @@ class PreviewLayer(QObject):
         self.planes = planes
         self.set_preview(None)
 
-    def set_preview(self, preview: Any) -> None:
+    def set_preview(self, preview: TrainingPreview | None) -> None:
         """Show another preview."""
         self.preview = preview
         self.show_now()
@@ -78,8 +86,7 @@ class PreviewLayer(QObject):
         """The plane that the preview belongs to."""
         if self.preview is None or self.preview.image >= len(self.planes):
             return None
-        number: int = self.preview.image
-        return self.planes[number]
+        return self.planes[self.preview.image]
 
     @property
     def here(self) -> bool:
@@ -90,8 +97,9 @@ class PreviewLayer(QObject):
     def show_now(self) -> None:
         """Bring the canvas up to date."""
         session = self._session
-        if self.active and self.wanted and self.here and session.plane is not None:
-            layer = self._layer_of(self.preview, session.plane.shape[:2])
+        preview, plane = self.preview, session.plane
+        if self.active and self.wanted and self.here and preview is not None and plane is not None:
+            layer = self._layer_of(preview, (plane.shape[0], plane.shape[1]))
             if layer is not None and self._canvas.shape == layer.labels.shape:
                 self._layer = layer
                 if self._canvas.proposals is not layer:
@@ -103,7 +111,7 @@ class PreviewLayer(QObject):
             if mine:
                 self._canvas.set_proposals(None)
 
-    def _layer_of(self, preview: Any, shape: tuple[int, int]) -> ProposalLayer | None:
+    def _layer_of(self, preview: TrainingPreview, shape: tuple[int, int]) -> ProposalLayer | None:
         if self._made is not None and self._made[0] is preview and self._made[1].labels.shape == shape:
             return self._made[1]
         top, left, bottom, right = preview.box
@@ -122,8 +130,8 @@ class TrainingProgress(QWidget):
     def __init__(self, preview: PreviewLayer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._preview = preview
-        self._job: Any = None
-        self._heard: list[Any] = []
+        self._job: JobHandle | None = None
+        self._heard: list[QMetaObject.Connection] = []
         self._step = -1
         self.title = Label()
         self.title.setFont(heading(self.font(), 0))
@@ -170,7 +178,7 @@ class TrainingProgress(QWidget):
         self.last_said.hide()
         preview.changed.connect(self.show_preview_state)
 
-    def follow(self, job: Any, earlier: list[tuple[int, float]] | None = None) -> None:
+    def follow(self, job: JobHandle, earlier: list[tuple[int, float]] | None = None) -> None:
         """Show a job from now on; `earlier` are the (step, loss) values of a training that is resumed."""
         self.let_go()
         self._job = job
@@ -201,7 +209,7 @@ class TrainingProgress(QWidget):
             QObject.disconnect(connection)
         self._heard, self._job = [], None
 
-    def _show_waiting(self, job: Any) -> None:
+    def _show_waiting(self, job: JobHandle) -> None:
         """Say what goes on before the engine has a word of its own."""
         if job is self._job and job.waiting_for and job.last_progress is None:
             self.line.setText(f"{job.waiting_for}...")
@@ -210,7 +218,7 @@ class TrainingProgress(QWidget):
         self.curve.append(step, loss)
         self._step = int(step)
 
-    def _progressed(self, job: Any, progress: Any) -> None:
+    def _progressed(self, job: JobHandle, progress: Progress) -> None:
         if job is not self._job:
             return
         self.bar.setValue(round(1000 * float(progress.share or 0)))
@@ -225,11 +233,11 @@ class TrainingProgress(QWidget):
         for point in points:
             self._append(point[0], point[1])
 
-    def _previewed(self, job: Any, preview: Any) -> None:
+    def _previewed(self, job: JobHandle, preview: TrainingPreview | None) -> None:
         if job is self._job:
             self._preview.set_preview(preview)
 
-    def _said(self, job: Any, text: str) -> None:
+    def _said(self, job: JobHandle, text: str) -> None:
         # How many weights learn is for the log.
         if job is self._job and not text.startswith("Trainable:"):
             self.last_said.setText(text)
@@ -288,7 +296,7 @@ class TrainingResult(QFrame):
         layout.addLayout(row)
         self.hide()
 
-    def show_end(self, job: Any, *, resumable: bool) -> None:
+    def show_end(self, job: JobHandle, *, resumable: bool) -> None:
         """Show how a job ended."""
         self.run_id = job.run_id
         result = job.result or {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -13,12 +12,16 @@ from app.theme import GAP, ICON, TIGHT
 from app.widgets.empty_state import Sign
 from app.widgets.plain import Label
 
+if TYPE_CHECKING:
+    from app.project.project import Project
+    from app.project.runs import RunInfo
+
 #: Added by the training to the name of its model (see `cellseg1.training.checkpoint`, which needs torch).
 _CHECKPOINT = ".checkpoint"
 _ENDED_EARLY = ("interrupted", "stopped", "failed")
 
 
-def unfinished_training(project: Any) -> Any:
+def unfinished_training(project: Project | None) -> RunInfo | None:
     """Return the newest training of a project if it can go on and nobody has said that it need not, else None."""
     if project is None or project.read_only:
         return None
@@ -28,22 +31,21 @@ def unfinished_training(project: Any) -> Any:
     return trainings[-1] if can_resume(project, trainings[-1]) else None
 
 
-def can_resume(project: Any, run: Any) -> bool:
+def can_resume(project: Project, run: RunInfo) -> bool:
     """Whether a training left a checkpoint from which it can go on."""
     out = (run.fields.get("request") or {}).get("out")
     if not out:
         return False
-    model: Path = project.folder / out
-    return model.with_name(model.name + _CHECKPOINT).exists()
+    return (project.folder / f"{out}{_CHECKPOINT}").exists()
 
 
-def share_of(run: Any) -> float | None:
+def share_of(run: RunInfo) -> float | None:
     """Return how far a training was when it ended, None when that is unknown."""
     status = read_status(run.folder)
     return None if status is None else status.share
 
 
-def curve_of(run: Any) -> list[tuple[int, float]]:
+def curve_of(run: RunInfo) -> list[tuple[int, float]]:
     """Return the (step, loss) values of the training so far."""
     return [(step, loss) for step, loss, _rate in read_curve(run.folder)]
 
@@ -85,7 +87,7 @@ class ResumeOffer(QFrame):
         row.addLayout(words, 1)
         self.hide()
 
-    def show_run(self, run: Any) -> None:
+    def show_run(self, run: RunInfo | None) -> None:
         """Offer to resume a run; None hides the offer."""
         self.run_id = "" if run is None else run.id
         if run is None:

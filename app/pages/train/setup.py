@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QComboBox, QLineEdit, QPushButton, QVBoxLayout, QWidget
@@ -29,6 +29,9 @@ from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import SettingsError
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, RECIPES, memory_preset
 
+if TYPE_CHECKING:
+    from app.session.session import Session
+
 _SAVE_MS = 500
 
 
@@ -38,7 +41,7 @@ class TrainingSetup(QWidget):
     #: Something that decides whether a training can start is another one.
     changed = Signal()
 
-    def __init__(self, session: Any, images: TrainingImages, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, images: TrainingImages, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._images = images
