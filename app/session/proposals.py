@@ -60,7 +60,6 @@ class Proposals(QObject):
         self._again = False
         session.image_changed.connect(self.reload)
         session.project_changed.connect(self.reload)
-        session.document_changed.connect(self._edited)
 
     # ---- loading
 
@@ -158,9 +157,10 @@ class Proposals(QObject):
 
     # ---- what is offered
 
-    def _edited(self, change: Change) -> None:
+    def edited(self, change: Change) -> None:
+        """Take notice of an edit of the shown document that is finished, undone, redone or cancelled."""
         document, drawn = self._document, self._drawn
-        if document is None or drawn is None or change.kind == "live":
+        if document is None or drawn is None:
             return
         box = change.box
         if self._unfinished:

@@ -77,7 +77,9 @@ class Session(QObject):
     image_changed = Signal()
     #: An image whose file cannot be read.
     unreadable = Signal(str)
-    document_changed = Signal(object)
+    #: An edit of the shown document is finished, undone or redone.  Who draws an edit in progress subscribes to the
+    #: document.
+    document_edited = Signal()
     display_changed = Signal()
     model_changed = Signal()
     models_changed = Signal()
@@ -557,8 +559,11 @@ class Session(QObject):
     # ---- document
 
     def _edited(self, change: Change) -> None:
-        self.document_changed.emit(change)
-        if change.kind not in ("live", "cancel"):
+        if change.kind == "live":
+            return
+        self.proposals.edited(change)
+        if change.kind != "cancel":
+            self.document_edited.emit()
             self._remember.start()
 
     def _remember_plane(self) -> None:

@@ -335,7 +335,7 @@ class MainWindow(QWidget):
         session.unreadable.connect(self._mark_unreadable)
         session.image_changed.connect(self._image_changed)
         session.display_changed.connect(self._show_display)
-        session.document_changed.connect(self._document_changed)
+        session.document_edited.connect(self._update_undo)
         session.model_changed.connect(self._show_device)
         session.models_changed.connect(self._update_possible)
         session.problem.connect(lambda sentence, details: show_error(self, sentence, details))
@@ -684,10 +684,6 @@ class MainWindow(QWidget):
         if self.focusWidget() in (None, self.step_bar.project_button):
             # Nobody chose the project menu: a fresh window puts the focus on its first button.
             canvas.setFocus()
-
-    def _document_changed(self, change: Any) -> None:
-        if change.kind in ("edit", "undo", "redo"):
-            self._update_undo()
 
     def _update_undo(self) -> None:
         document = self.session.document

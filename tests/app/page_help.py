@@ -195,7 +195,7 @@ class FakeSession(QObject):
     images_changed = Signal()
     image_state_changed = Signal(str)
     image_changed = Signal()
-    document_changed = Signal(object)
+    document_edited = Signal()
     model_changed = Signal()
     models_changed = Signal()
     problem = Signal(str, str)
@@ -259,7 +259,10 @@ class FakeSession(QObject):
 
     def _edited(self, change):
         self.project.update_plane(self.image_id, self.z, self.t, self.document)
-        self.document_changed.emit(change)
+        if change.kind != "live":
+            self.proposals.edited(change)
+        if change.kind not in ("live", "cancel"):
+            self.document_edited.emit()
 
     def pixel_size(self):
         return self.project.image(self.image_id).pixel_size_um if self.image_id else None

@@ -39,7 +39,6 @@ class Session(QObject):
 
     project_changed = Signal()
     image_changed = Signal()
-    document_changed = Signal(object)
     problem = Signal(str, str)
     note = Signal(str)
 
@@ -57,14 +56,17 @@ class Session(QObject):
         self.candidates = Candidates.load(path)
         self.plane = np.zeros(shape, np.uint8)
         self.document = Document(shape) if document is None else document
-        self.document.subscribe(self.document_changed.emit)
         self.problems = []
         self.problem.connect(lambda *args: self.problems.append(args))
         self.waiting = []
         self.done = []
         self.proposals = Proposals(self)
+        self.watch()
         self.changes = []
         self.proposals.changed.connect(lambda: self.changes.append(self.proposals.offered))
+
+    def watch(self):
+        self.document.subscribe(lambda change: change.kind == "live" or self.proposals.edited(change))
 
     def edit_aside(self, document, what, operation, done):
         done(operation(document))
@@ -304,7 +306,7 @@ def test_a_late_choice_for_another_image_is_dropped(session):
     proposals.set_thresholds(pred_iou_thresh=0.7)
     session.work()
     session.document = Document(SHAPE, np.ones(SHAPE, np.int32))
-    session.document.subscribe(session.document_changed.emit)
+    session.watch()
     session.image_changed.emit()
     assert proposals.selection is None
     assert proposals.layer() is None

@@ -19,7 +19,7 @@ from cellseg1.errors import CellSeg1Error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.annotation import Change, Document
+    from app.annotation import Document
     from app.canvas import Canvas
     from app.session.session import Session
 
@@ -60,7 +60,7 @@ class CellsPart(QWidget):
         layout.addWidget(self.region)
 
         session.image_changed.connect(self._image_changed)
-        session.document_changed.connect(self._edited)
+        session.document_edited.connect(self._edited)
         self.refresh()
 
     def _flags(self) -> QWidget:
@@ -133,10 +133,9 @@ class CellsPart(QWidget):
         self._soon.start()
         self._look_soon()
 
-    def _edited(self, change: Change) -> None:
-        if change.kind not in ("live", "cancel"):
-            self._soon.start()
-            self._look_soon()
+    def _edited(self) -> None:
+        self._soon.start()
+        self._look_soon()
 
     @property
     def _may_edit(self) -> bool:

@@ -22,7 +22,6 @@ from cellseg1.errors import CellSeg1Error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.annotation import Change
     from app.canvas import Canvas
     from app.project.project import ProjectImage
     from app.session.session import Session
@@ -65,7 +64,7 @@ class AnnotatePanel(Page):
         self._soon.timeout.connect(self.refresh)
         session.image_changed.connect(self._soon.start)
         session.project_changed.connect(self._soon.start)
-        session.document_changed.connect(self._edited)
+        session.document_edited.connect(self._soon.start)
         self.refresh()
 
     def _build_image(self) -> None:
@@ -106,10 +105,6 @@ class AnnotatePanel(Page):
         """Bring everything up to date; called when one comes to this step."""
         self.refresh()
         self.tools.refresh()
-
-    def _edited(self, change: Change) -> None:
-        if change.kind not in ("live", "cancel"):
-            self._soon.start()
 
     @property
     def _entry(self) -> ProjectImage | None:

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from PySide6.QtGui import QShowEvent
 
-    from app.annotation import Change
     from app.canvas import Canvas
     from app.session.batch import Outcome
     from app.session.session import Session
@@ -81,7 +80,7 @@ class AccuracyTab(Panel):
         session.images_changed.connect(self._soon.start)
         session.image_state_changed.connect(lambda _id: self._soon.start())
         session.jobs.ended.connect(lambda _job: self._soon.start())
-        session.document_changed.connect(self._edited)
+        session.document_edited.connect(self._edited)
         self.refresh()
 
     # ---- building
@@ -350,8 +349,8 @@ class AccuracyTab(Panel):
             self._compare.close()
         self._soon.start()
 
-    def _edited(self, change: Change) -> None:
-        if change.kind in ("live", "cancel") or self.report is None or not self.isVisible():
+    def _edited(self) -> None:
+        if self.report is None or not self.isVisible():
             return
         plane = (self._session.image_id, self._session.z, self._session.t)
         if any(one.pair.plane == plane and one.pair.truth is None for one in self.results):

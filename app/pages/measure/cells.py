@@ -23,7 +23,7 @@ from app.widgets.plain import Label
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.annotation import Change, Document
+    from app.annotation import Document
     from app.canvas import Canvas
     from app.session.session import Session
 
@@ -73,7 +73,7 @@ class CellsTab(QWidget):
         layout.addWidget(self.save)
 
         session.image_changed.connect(self._image_changed)
-        session.document_changed.connect(self._edited)
+        session.document_edited.connect(self._edited)
         canvas.selection_changed.connect(self._cell_chosen)
         self.refresh()
 
@@ -89,8 +89,8 @@ class CellsTab(QWidget):
         if self.isVisible():
             self._soon.start(0)
 
-    def _edited(self, change: Change) -> None:
-        if change.kind not in ("live", "cancel") and self.isVisible():
+    def _edited(self) -> None:
+        if self.isVisible():
             self._soon.start(_REST_MS)
 
     def refresh(self) -> None:

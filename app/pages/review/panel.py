@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from PySide6.QtGui import QHideEvent, QShowEvent
 
-    from app.annotation import Change
     from app.canvas import Canvas
     from app.session.proposals import Proposals
     from app.session.session import Session
@@ -80,7 +79,7 @@ class ReviewPanel(Page):
         for signal in (session.image_changed, session.images_changed, session.model_changed, session.project_changed):
             signal.connect(self._soon.start)
         session.image_changed.connect(self._forget)
-        session.document_changed.connect(self._document_changed)
+        session.document_edited.connect(self._soon.start)
         canvas.proposal_clicked.connect(self._clicked)
         canvas.selection_changed.connect(self._cells_chosen)
         self.refresh()
@@ -416,10 +415,6 @@ class ReviewPanel(Page):
         if self.current and self.current not in self._proposals.offered:
             self._forget()
         self._soon.start()
-
-    def _document_changed(self, change: Change) -> None:
-        if change.kind not in ("live", "cancel"):
-            self._soon.start()
 
     # ---- keys
 

@@ -93,7 +93,7 @@ class TrainingImages(QWidget):
         session.project_changed.connect(self._project_changed)
         session.images_changed.connect(self._soon.start)
         session.image_state_changed.connect(lambda _id: self._soon.start())
-        session.document_changed.connect(lambda change: change.kind in ("live", "cancel") or self._soon.start())
+        session.document_edited.connect(self._soon.start)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Catch up with what happened while another panel was shown."""

@@ -61,7 +61,7 @@ class TrainPanel(Page):
 
         session.project_changed.connect(self._project_changed)
         session.image_changed.connect(self._soon.start)
-        session.document_changed.connect(lambda change: change.kind in ("live", "cancel") or self._soon.start())
+        session.document_edited.connect(self._soon.start)
         session.jobs.started.connect(self._job_started)
         session.jobs.ended.connect(self._job_ended)
         session.jobs.interrupted_found.connect(lambda _runs: self._soon.start())
