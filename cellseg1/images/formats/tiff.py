@@ -13,9 +13,11 @@ from cellseg1.images.axes import MAX_GUESSED_CHANNELS
 from cellseg1.images.colour import apply_palette, invert, is_display_table, lab_to_rgb, ycbcr_to_rgb
 from cellseg1.images.formats.decoded import Decoded, Samples, Source, orientation_note
 from cellseg1.images.formats.tiff_metadata import (
+    NOT_UNDERSTOOD,
     imagej_metadata,
     micromanager_planes,
     ome_metadata,
+    ome_planes,
     program_metadata,
     resolution_um,
     scanimage_channels,
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 _MIN_IS_WHITE, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 2, 3, 5, 6, 8
 _JPEG = (6, 7)
+_DESCRIPTIONS = ("ome", "mmstack", "imagej", "shaped")
+_PAGE_BY_PAGE = ("shaped",)
+_MOST_PLANES = 1_000_000
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _ONE_OF_SEVERAL = "The file belongs to a set of OME-TIFF files; only its own pages were read."
@@ -50,31 +55,51 @@ class TiffReader:
 
     def read(self, source: Source) -> Decoded:
         """Decode the picture of a TIFF or BigTIFF: its largest series of pages."""
-        import tifffile
-
         n_pages = count_pages(source)
-        source.stream.seek(0)
-        # Without a name and _multifile, tifffile would open other files that the metadata mention.
-        with tifffile.TiffFile(source.stream, name="image.tif", _multifile=False) as tif:
-            if _pages_fit(tif):
+        with _opened(source) as tif:
+            left_aside = _left_aside(tif)
+            if not left_aside:
                 return _decode(source, tif, n_pages)
-        source.stream.seek(0)
-        with tifffile.TiffFile(
-            source.stream, name="image.tif", _multifile=False, is_ome=False, is_mmstack=False
-        ) as tif:
-            return _decode(source, tif, n_pages)
+        with _opened(source, left_aside) as tif:
+            decoded = _decode(source, tif, n_pages)
+        if left_aside != _PAGE_BY_PAGE:
+            decoded.notes.append(
+                "What the file says about its planes cannot be understood; its pages were read as they are."
+            )
+        return decoded
 
 
-def _pages_fit(tif: TiffFile) -> bool:
-    """Whether a description with planes that are not in the file says which ones are."""
-    for series in tif.series:
+def _opened(source: Source, left_aside: tuple[str, ...] = ()) -> TiffFile:
+    import tifffile
+
+    source.stream.seek(0)
+    flags: dict[str, Any] = {f"is_{kind}": False for kind in left_aside}
+    # Without a name and _multifile, tifffile would open other files that the metadata mention.
+    return tifffile.TiffFile(source.stream, name="image.tif", _multifile=False, **flags)
+
+
+def _left_aside(tif: TiffFile) -> tuple[str, ...]:
+    """Which descriptions of the planes are not to be believed."""
+    if tif.is_ome:
+        declared = ome_planes(tif.ome_metadata or "")
+        if declared is None or declared > _MOST_PLANES:
+            # A list of them would fill the memory.
+            return ("ome",)
+    try:
+        all_series = tif.series
+    except NOT_UNDERSTOOD:
+        return _DESCRIPTIONS
+    for series in all_series:
         pages = list(series.pages)
         present = [page for page in pages if page is not None]
         if len(present) < len(pages):
-            if not present:
-                return False
-            return len(pages) * math.prod(series.keyframe.shape) == math.prod(series.shape)
-    return True
+            fits = present and len(pages) * math.prod(series.keyframe.shape) == math.prod(series.shape)
+            return () if fits else ("ome", "mmstack")
+    # Planes that a program wrote one by one, each with a description of its own, are a stack all the same.
+    one_by_one = all(series.kind == "shaped" and len(series.pages) == 1 for series in all_series)
+    if one_by_one and len(all_series) > 1 and len({(series.shape, series.dtype) for series in all_series}) == 1:
+        return _PAGE_BY_PAGE
+    return ()
 
 
 def _decode(source: Source, tif: TiffFile, n_pages: int) -> Decoded:
@@ -95,7 +120,8 @@ def _decode(source: Source, tif: TiffFile, n_pages: int) -> Decoded:
     array, axes, samples = _plain_values(source, tif, page, array, axes, samples, notes)
     kind, names, pixel_size = _describe(tif, page, array, axes, notes)
     notes += orientation_note(page.tags.valueof("Orientation", default=1))
-    return Decoded(kind, array, axes, samples, names, pixel_size, guessed, notes)
+    lossy = int(page.compression) in _JPEG
+    return Decoded(kind, array, axes, samples, names, pixel_size, guessed, notes, lossy)
 
 
 def _read(
@@ -166,9 +192,10 @@ def _stopped(declared: int, there: int, read: int) -> str:
     left = there - read
     what = "1 plane of an unfinished round was" if left == 1 else f"{left} planes of an unfinished round were"
     more = f" {what} left out." if left else ""
+    were = "was" if read == 1 else "were"
     return (
-        f"The file declares {declared} planes and holds {there}, as after an acquisition that was stopped; {read} were "
-        f"read.{more}"
+        f"The file declares {declared} planes and holds {there}, as after an acquisition that was stopped; "
+        f"{read} {were} read.{more}"
     )
 
 

@@ -28,7 +28,7 @@ _MICROMETRES = {
     "m": 1e6,
     "inch": 25400.0,
 }
-_NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
+NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
 """What damaged notes of another program raise; they must not keep the picture beside them from being read."""
 _LARGEST_PLAUSIBLE_UM = 10.0
 """Plain TIFF resolutions are mostly print settings (72 to 1200 dots per inch, above 20 um); those are not believed."""
@@ -78,15 +78,9 @@ def imagej_metadata(
 
 
 def ome_metadata(xml: str) -> tuple[tuple[str, ...], tuple[float, float] | None]:
-    """Channel names and pixel size (y, x) in micrometres of the first image of an OME description.
-
-    A description that is damaged, or that defines XML entities (which can be made to fill the memory), is ignored.
-    """
-    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        return (), None
-    try:
-        root = ET.fromstring(xml.encode("utf-8"))  # noqa: S314 - entities are refused above
-    except ET.ParseError:
+    """Channel names and pixel size (y, x) in micrometres of the first image of an OME description."""
+    root = _ome_root(xml)
+    if root is None:
         return (), None
     pixels = root.find("{*}Image/{*}Pixels")
     if pixels is None:
@@ -105,6 +99,29 @@ def ome_metadata(xml: str) -> tuple[tuple[str, ...], tuple[float, float] | None]
     return (names if any(names) else ()), (sizes[0], sizes[1])
 
 
+def ome_planes(xml: str) -> int | None:
+    """How many planes an OME description declares for all its images together; None when it is ignored."""
+    root = _ome_root(xml)
+    if root is None:
+        return None
+    # As loose as the reader of the planes is.
+    images = [element for element in root.iter() if str(element.tag).endswith("Pixels")]
+    try:
+        return sum(abs(math.prod(int(image.get(f"Size{letter}", "1")) for letter in "ZCT")) for image in images)
+    except ValueError:
+        return None
+
+
+def _ome_root(xml: str) -> ET.Element | None:
+    """Parse an OME description; None when it is damaged, or defines XML entities (which can be made to fill memory)."""
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        return None
+    try:
+        return ET.fromstring(xml.encode("utf-8"))  # noqa: S314 - entities are refused above
+    except ET.ParseError:
+        return None
+
+
 def program_metadata(tif: TiffFile) -> tuple[tuple[str, ...], tuple[float, float] | None]:
     """Channel names and pixel size (y, x) in micrometres that other microscopy programs write."""
     try:
@@ -120,7 +137,7 @@ def program_metadata(tif: TiffFile) -> tuple[tuple[str, ...], tuple[float, float
         if tif.is_svs:
             found = re.search(r"MPP = ([0-9.]+)", tif.pages.first.description or "")
             return (), _plausible(1.0, found[1], found[1]) if found else None
-    except _NOT_UNDERSTOOD:
+    except NOT_UNDERSTOOD:
         return (), None
     return (), None
 
@@ -153,7 +170,7 @@ def micromanager_planes(tif: TiffFile) -> int:
         return 0
     try:
         summary = (tif.micromanager_metadata or {}).get("Summary") or {}
-    except _NOT_UNDERSTOOD:
+    except NOT_UNDERSTOOD:
         return 0
     counts: list[Any] = [summary.get(name) for name in ("Frames", "Slices", "Channels")]
     return int(math.prod(counts)) if all(isinstance(count, int) and count > 0 for count in counts) else 0
