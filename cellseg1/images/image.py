@@ -40,6 +40,8 @@ class ImageInfo:
         True when the order of the axes was guessed from their lengths.
     notes
         Sentences that the user should see, such as "The alpha channel was dropped."
+    lossy
+        True when the compression of the file changes values, as JPEG does.
     """
 
     path: Path | None
@@ -51,6 +53,7 @@ class ImageInfo:
     pixel_size_um: tuple[float, float] | None = None
     guessed: bool = False
     notes: tuple[str, ...] = ()
+    lossy: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -103,6 +103,7 @@ def _as_image(path: Path, decoded: Decoded, *, as_labels: bool) -> Image:
         pixel_size_um=decoded.pixel_size_um,
         guessed=guessed,
         notes=tuple(notes),
+        lossy=decoded.lossy,
     )
     return Image(array, info)
 

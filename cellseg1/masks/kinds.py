@@ -53,7 +53,7 @@ def find_cells(plane: NDArray[Any], *, pieces: Pieces = "auto", lossy: bool = Fa
     pieces
         See `Pieces`.
     lossy
-        The file's compression changes values (JPEG): ids and colours are then refused.
+        The file's compression changes values (JPEG): more than two of them are then refused.
     colour
         Three values per pixel are one colour, and not channels, of which each may have cells of its own.
 
@@ -388,7 +388,10 @@ def _soft_colour(
 
 def _refuse_lossy(*, lossy: bool) -> None:
     if lossy:
-        raise MaskError("JPEG changes the values of pixels, so ids and colours are lost. Save masks as PNG or TIFF.")
+        raise MaskError(
+            "JPEG changes the values of pixels, so ids and colours are lost. "
+            "Save masks as PNG, or as TIFF without JPEG."
+        )
 
 
 def _refuse_mixed(labels: Labels, found: _Structure) -> None:

@@ -93,7 +93,7 @@ class MaskFile:
                 found = find_cells(
                     plane,
                     pieces=self._pieces,
-                    lossy=self._image.info.format == "JPEG",
+                    lossy=self._image.info.lossy,
                     colour=self._image.is_colour,
                 )
             except MaskError as error:

@@ -63,6 +63,8 @@ class Decoded:
         One letter per dimension among ``TZCYXS``; empty when unknown (it is then guessed).
     samples
         What the axis ``S`` holds.
+    lossy
+        Whether the compression changes values, as JPEG does.
     """
 
     format: str
@@ -73,6 +75,7 @@ class Decoded:
     pixel_size_um: tuple[float, float] | None = None
     guessed: bool = False
     notes: list[str] = field(default_factory=list)
+    lossy: bool = False
 
 
 def check_size(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,7 +87,7 @@ class JpegReader:
             check_size(source, (height, width, bands), (height, width), 1, source.size * _JPEG_RATIO * bands, copies=2)
             decoded = _from_pil("JPEG", image, source)
             decoded.notes.extend(orientation_note(_orientation_in(image.info.get("exif", b""))))
-            return decoded
+            return replace(decoded, lossy=True)
 
 
 class BmpReader:

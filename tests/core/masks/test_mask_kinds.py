@@ -304,3 +304,23 @@ def test_three_planes_that_were_stored_as_red_green_and_blue(tmp_path: Path) -> 
     colours[0] = 0
     tifffile.imwrite(tmp_path / "c.tif", np.moveaxis(colours[CELLS], -1, 0), photometric="rgb", planarconfig="separate")
     assert read_mask(tmp_path / "c.tif").n_cells == 12
+
+
+def with_jpeg(path: Path, plane: np.ndarray, quality: int) -> Path:
+    if path.suffix == ".jpg":
+        PilImage.fromarray(plane).save(path, quality=quality)
+    else:
+        options: dict[str, Any] = {"compression": "jpeg", "compressionargs": {"level": quality}}
+        tifffile.imwrite(path, plane, photometric="rgb" if plane.ndim == 3 else "minisblack", **options)
+    return path
+
+
+@pytest.mark.parametrize("quality", [75, 90, 100])
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
+def test_a_file_with_jpeg_compression_is_no_mask(tmp_path: Path, name: str, quality: int) -> None:
+    path = tmp_path / name
+    for count, factor in ((3, 1), (3, 4), (12, 1), (12, 20)):
+        ids = (discs(count, 7, seed=1) * factor).astype(np.uint8)
+        for plane in (ids, np.dstack([ids, ids[::-1], ids * 2])):
+            with pytest.raises(MaskError, match="JPEG changes the values of pixels"):
+                read_mask(with_jpeg(path, plane, quality))
