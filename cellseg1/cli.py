@@ -23,6 +23,8 @@ import platformdirs
 
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error, SettingsError, StoppedError
+from cellseg1.plugins import listed
+from cellseg1.sam.registry import backbone_names, fetched_specs
 from cellseg1.settings import (
     DEFAULT_BACKBONE,
     DEFAULT_RECIPE,
@@ -366,7 +368,7 @@ def _add_train(commands: _Commands) -> None:
         help="the annotated plane of a stack, from 0 (default: the first); once for all images, or one for each",
     )
     _add_pieces(parser)
-    parser.add_argument("--backbone", help=f"vit_h, vit_l, vit_b or tiny (default: {DEFAULT_BACKBONE})")
+    parser.add_argument("--backbone", help=f"{listed(reversed(backbone_names()))} (default: {DEFAULT_BACKBONE})")
     parser.add_argument("--recipe", default=DEFAULT_RECIPE, help=f"{' or '.join(RECIPES)} (default: {DEFAULT_RECIPE})")
     parser.add_argument("--epochs", type=int, help="number of epochs (the setting epoch_max)")
     parser.add_argument("--config", type=_path, help="settings file of the research code (flat YAML)")
@@ -664,7 +666,7 @@ def _add_backbone(commands: _Commands) -> None:
     take = _command(actions, "import", "Copy a SAM weights file that you have into the data folder.", _backbone_import)
     take.add_argument("file", type=_path)
     load = _command(actions, "download", "Download SAM weights (resumable, verified).", _backbone_download)
-    load.add_argument("name", help="vit_b, vit_l or vit_h")
+    load.add_argument("name", help=listed(spec.name for spec in fetched_specs()))
 
 
 def _backbone_list(options: argparse.Namespace, _stop: Callable[[], bool]) -> int:

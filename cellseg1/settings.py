@@ -21,6 +21,7 @@ from typing import Any, Literal, Union
 
 from cellseg1.errors import SettingsError
 from cellseg1.numbers import NumberError, read_number
+from cellseg1.sam.registry import ALIASES, BACKBONES, backbone_names, canonical_name, get_kind
 
 Switch = Literal["upstream", "repaired"]
 #: What looks at a setting; nothing does at those that are read for compatibility.
@@ -80,7 +81,7 @@ class Settings:
     )
 
     # ---- paths (read from published YAML files; the command line and the window name files themselves)
-    vit_name: Literal["default", "vit_h", "vit_l", "vit_b", "tiny"] = _setting(
+    vit_name: str = _setting(
         "vit_h",
         "path",
         "Backbone: vit_h, vit_l, vit_b (Meta's SAM) or tiny (ours, bundled).",
@@ -384,48 +385,6 @@ RECIPES: dict[str, dict[str, Any]] = {
 DEFAULT_RECIPE = "studio"
 DEFAULT_BACKBONE = "tiny"
 
-#: Overrides for a backbone within a recipe: `tiny` is trained and used at one scale, see `cellseg1.sam.tiny`.
-BACKBONE_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
-    ("studio", "tiny"): {
-        "target_diameter": 28.0,
-        "sam_image_size": 256,
-        "patch_size": 256,
-        "view_plan": "tiles",
-        "epoch_max": 12,
-        "batch_size": 4,
-        "gradient_accumulation_step": 1,
-        "duplicate_data": 40,
-        "epoch_tiles": 40,
-        "min_cell_area": 40,
-        "edge_distance": 4,
-        "scale_limit": (-0.3, 0.3),
-        "crop_prob": 0.3,
-        "crop_scale": (0.5, 1.0),
-        # The published 0.6 lets through too much background, and 0.7 refuses cells (decision 0016).
-        "stability_score_thresh": 0.65,
-        # So small a network must change as a whole to learn a kind of cells that it has never seen (decision 0016).
-        "backbone_lr": 4e-4,
-        "freeze_image_encoder": False,
-        "freeze_prompt_encoder": False,
-        "freeze_mask_decoder_transformer": False,
-        "freeze_upscaling_cnn": False,
-        "freeze_output_hypernetworks_mlps": False,
-        "freeze_mask_decoder_mask_tokens": False,
-        "freeze_mask_decoder_iou": False,
-        "max_point_num": 12,
-        # Part of the way back keeps what the backbone knew of other cells (decision 0016).
-        "trained_share": None,
-        "image_scale": "own",
-        "prompt_rule": "sparing",
-        # Its decoder divides them again; many at once let it use its memory again.
-        "points_per_batch": 1024,
-    },
-}
-
-#: Overrides for a backbone that was not trained on the user's cells: it is less sure of cells that are new to it, and
-#: with the thresholds of a trained one it would find hardly any where it knows many (decision 0016).
-UNTRAINED_SETTINGS: dict[str, dict[str, Any]] = {"tiny": {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.7}}
-
 #: Memory tiers of the published method (free GPU memory in GiB, first that fits): batch and accumulation.
 #: Below 6 GiB the encoder is recomputed in the backward pass.
 MEMORY_TIERS: tuple[tuple[float, str, dict[str, Any]], ...] = (
@@ -440,9 +399,9 @@ CPU_PRESET: dict[str, Any] = {"batch_size": 1, "gradient_accumulation_step": 32}
 def memory_preset(free_gib: float | None, backbone: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the overrides of the preset for this much free GPU memory (GiB), None for the CPU.
 
-    `tiny` fits everywhere and keeps its own batch.
+    A backbone that fits into every memory keeps its own batch.
     """
-    if backbone == "tiny":
+    if get_kind(backbone).own_batch:
         return ("CPU" if free_gib is None else "GPU"), {}
     if free_gib is None:
         return "CPU", CPU_PRESET
@@ -468,22 +427,33 @@ def make_settings(
     if recipe not in RECIPES:
         raise SettingsError(f"There is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}.")
     values: dict[str, Any] = dict(RECIPES[recipe])
-    values.update(BACKBONE_SETTINGS.get((recipe, backbone), {}))
+    values.update(backbone_settings(recipe, backbone))
     values.update(preset or {})
     values.update(overrides or {})
     check_same_backbone(values.pop("vit_name", backbone), backbone)
     return Settings().replace(**values, vit_name=backbone)
 
 
+def backbone_settings(recipe: str, backbone: str) -> Mapping[str, Any]:
+    """Return the settings of a backbone that differ from those of the recipe."""
+    kind = BACKBONES.get(backbone)
+    return {} if kind is None else kind.settings.get(recipe, {})
+
+
+def backbone_choices() -> tuple[str, ...]:
+    """Return what the setting `vit_name` can be: the names of all backbones and those of the research code."""
+    return (*ALIASES, *reversed(backbone_names()))
+
+
 def check_same_backbone(wanted: Any, backbone: str) -> None:
     """Refuse the setting `vit_name` where another backbone is used (`SettingsError`)."""
-    if check_value("vit_name", wanted) not in {backbone, "default" if backbone == "vit_h" else backbone}:
+    if canonical_name(check_value("vit_name", wanted)) != backbone:
         raise SettingsError(f"The setting vit_name is {wanted} but the backbone is {backbone}; give one of them only.")
 
 
 def untrained_settings(backbone: str, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Build settings for a backbone that is used as it is; raises like `make_settings`."""
-    return make_settings(backbone=backbone, overrides={**UNTRAINED_SETTINGS.get(backbone, {}), **(overrides or {})})
+    return make_settings(backbone=backbone, overrides={**get_kind(backbone).untrained, **(overrides or {})})
 
 
 def settings_from_dict(values: Mapping[str, Any]) -> Settings:
@@ -654,6 +624,9 @@ def _check_special(name: str, value: Any) -> None:
                 f"The setting input_range cannot be {list(value)}: give the values that become black and white, the "
                 "lower first, once or for each of up to three channels, for example [100, 4000]."
             )
+    if name == "vit_name" and value not in backbone_choices():
+        choices = ", ".join(backbone_choices())
+        raise SettingsError(f"The setting vit_name cannot be {_clipped(value)}: it must be one of {choices}.")
     if name in {"crop_scale", "crop_ratio", "scale_limit"} and value[0] > value[1]:
         raise SettingsError(f"The setting {name} cannot be {list(value)}: the first value must not exceed the second.")
 

@@ -17,6 +17,7 @@ from app.base.places import config_folder
 from cellseg1.errors import OutputError
 from cellseg1.files import write_bytes
 from cellseg1.images import make_tiles
+from cellseg1.sam.registry import get_kind
 from cellseg1.settings import Settings, make_settings, memory_preset
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ SCHEMA = 1
 LEAST_STEPS = 4
 #: Weight of a new measurement against what is known.
 _NEW = 0.5
-#: Rough figures of one core: seconds per training tile of 256 x 256 and per million predicted pixels, by backbone.
-_ROUGH_TILE = {"tiny": 0.5, "vit_b": 4.0, "vit_l": 12.0, "vit_h": 22.0}
-_ROUGH_MEGAPIXEL = {"tiny": 21.0, "vit_b": 400.0, "vit_l": 600.0, "vit_h": 800.0}
 #: A GPU against one core, by the same measure.
 _ROUGH_GPU = 60.0
 #: Programs do not get faster in proportion to the cores.
@@ -168,7 +166,7 @@ def training_speed(backbone: str, device: str, image_size: int) -> tuple[float, 
     known = _read().get(_key("train", backbone, device))
     if known is not None:
         return known * area, True
-    return _ROUGH_TILE.get(backbone, _ROUGH_TILE["vit_h"]) * area / _rough_factor(device), False
+    return get_kind(backbone).seconds_per_tile * area / _rough_factor(device), False
 
 
 def prediction_speed(backbone: str, device: str) -> tuple[float, bool]:
@@ -176,7 +174,7 @@ def prediction_speed(backbone: str, device: str) -> tuple[float, bool]:
     known = _read().get(_key("predict", backbone, device))
     if known is not None:
         return known, True
-    return _ROUGH_MEGAPIXEL.get(backbone, _ROUGH_MEGAPIXEL["vit_h"]) / _rough_factor(device), False
+    return get_kind(backbone).seconds_per_megapixel / _rough_factor(device), False
 
 
 def remember_training(backbone: str, device: str, image_size: int, seconds_per_sample: float) -> None:

@@ -22,7 +22,7 @@ from app.session.jobs import Jobs
 from app.session.proposals import Proposals
 from cellseg1.errors import CellSeg1Error
 from cellseg1.images import Image, read_image
-from cellseg1.sam.registry import SAM_SPECS
+from cellseg1.sam.registry import backbone_names
 from cellseg1.sam.store import locate
 from cellseg1.settings import DEFAULT_BACKBONE
 
@@ -239,7 +239,7 @@ class Session(QObject):
         known = [*project.models, *project.library_models()]
         self._model = next((one.path for one in known if model in (one.path.name, str(one.path))), None)
         plain = project.settings.get("plain_backbone")
-        self._backbone = plain if plain in (DEFAULT_BACKBONE, *SAM_SPECS) else DEFAULT_BACKBONE
+        self._backbone = plain if plain in backbone_names() else DEFAULT_BACKBONE
         self.project_changed.emit()
         self.models_changed.emit()
         self.model_changed.emit()

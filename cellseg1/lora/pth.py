@@ -14,7 +14,8 @@ from cellseg1.files import write_with
 from cellseg1.lora.config import LoraConfig
 from cellseg1.lora.fit import check_ranks, check_tensors, put_adapter
 from cellseg1.lora.inject import base_tensors, lora_matrices, lora_state, remove_lora, set_base_tensors
-from cellseg1.sam.registry import VIT_SHAPES
+from cellseg1.sam.registry import BACKBONES, is_published
+from cellseg1.sam.shapes import VIT_SHAPES
 from cellseg1.torch_file import read_torch_file
 from cellseg1.trouble import reading
 
@@ -178,8 +179,8 @@ def check_pth(backbone: str, config: LoraConfig) -> None:
 
 
 def _check_name(backbone: str) -> None:
-    if backbone == "tiny":
-        raise ModelFileError("The research code has no backbone tiny; save this model as .cs1.")
+    if backbone in BACKBONES.names() and not is_published(backbone):
+        raise ModelFileError(f"The research code has no backbone {backbone}; save this model as .cs1.")
 
 
 def write_pth(path: Path, model: nn.Module, *, new: bool = False) -> None:

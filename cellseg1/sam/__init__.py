@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from cellseg1.sam.registry import NAMES, BackboneSpec, get_spec, models_dir
+from cellseg1.sam.kind import BackboneKind, BackboneSpec
+from cellseg1.sam.registry import BACKBONES, backbone_names, get_spec, models_dir
 
 if TYPE_CHECKING:
     from cellseg1.sam.build import build_backbone
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from cellseg1.sam.store import BackboneStatus, find_backbone, import_file, list_backbones
 
 __all__ = [
-    "NAMES",
+    "BACKBONES",
     "Backbone",
+    "BackboneKind",
     "BackboneSpec",
     "BackboneStatus",
     "Decoded",
     "DeviceInfo",
     "Embedding",
+    "backbone_names",
     "build_backbone",
     "choose_device",
     "device_report",

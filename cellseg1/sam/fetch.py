@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from cellseg1.errors import DownloadError, OutputError
 from cellseg1.files import describe_os_error
 from cellseg1.sam import store
-from cellseg1.sam.registry import BackboneSpec, get_spec, models_dir
+from cellseg1.sam.kind import BackboneSpec
+from cellseg1.sam.registry import get_spec, models_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -95,6 +95,16 @@ class Backbone(Protocol):
         """
         ...
 
+    def mask_windows(self, points: Tensor, labels: Tensor) -> tuple[Tensor, int]:
+        """Return where the masks of prompts lie: `Decoded.origin` (N, 2), and their side in pixels of the input.
+
+        Parameters
+        ----------
+        points, labels
+            As in `decode`.
+        """
+        ...
+
     def device_of(self) -> torch.device:
         """Return where the weights are."""
         ...

@@ -17,7 +17,7 @@ from cellseg1.sam.encoder_pass import run_encoder
 from cellseg1.sam.interface import Decoded, Embedding
 
 if TYPE_CHECKING:
-    from cellseg1.sam.registry import VitShape
+    from cellseg1.sam.shapes import VitShape
 
 PATCH = 16
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -32,7 +32,7 @@ _GPU_PROMPTS = 64
 class SamModel(nn.Module):
     """SAM (Kirillov et al. 2023, arXiv 2304.02643) made of segment-anything's own modules.
 
-    State-dict keys are SAM's own names.  Built by `cellseg1.sam.build`.
+    State-dict keys are SAM's own names.  Built by `cellseg1.sam.weights`.
 
     Attributes
     ----------
@@ -96,6 +96,10 @@ class SamModel(nn.Module):
     def device_of(self) -> torch.device:
         """Return where the weights are."""
         return self.pixel_mean.device
+
+    def mask_windows(self, points: Tensor, labels: Tensor) -> tuple[Tensor, int]:  # noqa: ARG002 - all see everything
+        """See `Backbone`: every mask covers the whole input."""
+        return torch.zeros((len(points), 2), dtype=torch.int64, device=points.device), self._side
 
     def preprocess(self, pixels: Tensor) -> Tensor:
         """Normalise (B, 3, h, w) pixels in 0..255, then pad with zeros to (B, 3, S, S)."""

@@ -24,7 +24,7 @@ from cellseg1.sam import registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cellseg1.sam.registry import BackboneSpec
+    from cellseg1.sam.kind import BackboneSpec
 
 SUFFIX = ".cs1pack"
 #: Written by the installers into the program's folder: one line, the folder that the installer was started from.
@@ -118,7 +118,7 @@ def read_pack(path: Path) -> Pack:
         raise BackboneError(f"{path} is damaged or no pack of weights. Copy or download it again.") from error
     if schema > _SCHEMA:
         raise BackboneError(f"{path} is a pack for a newer version of CellSeg1. Install that first.")
-    spec = registry.SAM_SPECS.get(name)
+    spec = next((one for one in registry.fetched_specs() if one.name == name), None)
     if spec is None or (spec.size_bytes, spec.sha256) != (size, sha256):
         raise BackboneError(f"{path} holds weights {name!r} that this version of CellSeg1 does not know.")
     if not parts or sum(part.size_bytes for part in parts) != size or any(_leads_away(part.name) for part in parts):

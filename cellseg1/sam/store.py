@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellseg1.bundled import resource_path
 from cellseg1.errors import BackboneError, OutputError
 from cellseg1.files import atomic_write, write_bytes
 from cellseg1.sam import packs, registry
-from cellseg1.sam.registry import NAMES, BackboneSpec, get_spec, models_dir
+from cellseg1.sam.kind import BackboneSpec
+from cellseg1.sam.registry import backbone_names, get_kind, get_spec, models_dir
 
 if TYPE_CHECKING:
     import os
@@ -68,12 +68,10 @@ def search_folders() -> list[Path]:
 
 def locate(name: str) -> Path | None:
     """Return the file of backbone `name` (found by its file name, not verified), or None."""
-    spec = get_spec(name)
-    if spec.bundled:
-        try:
-            return resource_path(f"backbones/{spec.filename}")
-        except FileNotFoundError:
-            return None
+    kind = get_kind(name)
+    if kind.bundled:
+        return kind.shipped_file()
+    spec = kind.spec()
     return next((path for folder in search_folders() if (path := folder / spec.filename).is_file()), None)
 
 
@@ -264,7 +262,7 @@ def import_file(path: Path, name: str | None = None, progress: Callable[[int, in
         raise BackboneError(f"Cannot read {path}: {error.strerror or error}.") from error
     if size is None:
         raise BackboneError(f"There is no file {path}.")
-    spec = next((spec for spec in registry.SAM_SPECS.values() if spec.size_bytes == size), None)
+    spec = next((spec for spec in registry.fetched_specs() if spec.size_bytes == size), None)
     if spec is None:
         raise BackboneError(_describe_wrong(path, size, wanted.name if wanted else None))
     if wanted is not None and spec.name != wanted.name:
@@ -325,7 +323,7 @@ def _describe_wrong(path: Path, size: int, wanted: str | None) -> str:
     """Return a sentence saying what a file that is no (or another) backbone looks like."""
     asked = f"the backbone {wanted}" if wanted else "a SAM backbone"
     start = f"{path} is not {asked}"
-    for known in registry.SAM_SPECS.values():
+    for known in registry.fetched_specs():
         if known.size_bytes == size:
             return f"{start}: by its size it is {known.name}."
     try:
@@ -344,7 +342,7 @@ def _describe_wrong(path: Path, size: int, wanted: str | None) -> str:
         return f"{start}: it is not a PyTorch file, or it is damaged."
     spec = get_spec(wanted) if wanted else None
     stem = path.name.casefold()
-    spec = spec or next((spec for spec in registry.SAM_SPECS.values() if spec.name in stem), None)
+    spec = spec or next((spec for spec in registry.fetched_specs() if spec.name in stem), None)
     if spec is not None and not spec.bundled and size < spec.size_bytes and (size > spec.size_bytes // 20):
         return f"{start}: it has {size:,} of {spec.size_bytes:,} bytes, so the copy or download was cut short."
     if size < ALWAYS_HASHED_BELOW:
@@ -353,14 +351,14 @@ def _describe_wrong(path: Path, size: int, wanted: str | None) -> str:
 
 
 def list_backbones(*, verify: bool = False) -> list[BackboneStatus]:
-    """Return the state of every backbone, in the order of `NAMES`.
+    """Return the state of every backbone, in the order of `backbone_names`.
 
     Parameters
     ----------
     verify
         Also hash large files that no remembered verification covers (seconds per GB).
     """
-    return [_status(name, verify=verify) for name in NAMES]
+    return [_status(name, verify=verify) for name in backbone_names()]
 
 
 def _status(name: str, *, verify: bool) -> BackboneStatus:

@@ -296,6 +296,10 @@ class TinyModel(nn.Module):
     def checkpoint_encoder(self, on: bool) -> None:
         self.image_encoder.checkpointing = on
 
+    def mask_windows(self, points: Tensor, labels: Tensor) -> tuple[Tensor, int]:
+        """See `Backbone`: a window around each prompt."""
+        return window_origin(points, labels, self.window), self.window
+
     def encode(self, pixels: Tensor) -> Embedding:
         """Encode (B, 3, h, w) float RGB in 0..255; sides are padded to multiples of 16 after normalisation."""
         height, width = pixels.shape[-2:]
@@ -392,6 +396,11 @@ def window_origin(points: Tensor, labels: Tensor, window: int = WINDOW) -> Tenso
     centre = (points.float() * use).sum(1) / use.sum(1).clamp(min=1)
     snapped = torch.floor((centre - window / 2) / EMBED_STRIDE + 0.5) * EMBED_STRIDE
     return snapped.to(torch.int64)
+
+
+def build_named(_name: str, weights: Path, _image_size: int) -> TinyModel:
+    """Build it for any size of input; see `cellseg1.sam.kind.BackboneKind.build`."""
+    return build_tiny(weights)
 
 
 def build_tiny(weights: Path | None = None) -> TinyModel:

@@ -77,14 +77,9 @@ def make_targets(sample: Sample, corners: NDArray[np.int64], size: tuple[int, in
 
 def window_layout(model: Backbone, sample: Sample) -> tuple[NDArray[np.int64], tuple[int, int]]:
     """Corners (N, 2) and size (h, w) of the masks the model will return for a sample's prompts."""
-    if model.image_size is not None:
-        side = model.image_size // STRIDE
-        return np.zeros((len(sample.xy), 2), np.int64), (side, side)
-    from cellseg1.sam.tiny import WINDOW, window_origin
-
     points = torch.from_numpy(sample.xy[:, None].astype(np.float32))
-    corners = window_origin(points, torch.ones(points.shape[:2], dtype=torch.int64)).numpy()
-    return corners, (WINDOW // STRIDE, WINDOW // STRIDE)
+    origin, side = model.mask_windows(points, torch.ones(points.shape[:2], dtype=torch.int64))
+    return origin.numpy(), (side // STRIDE, side // STRIDE)
 
 
 def count_batch(model: Backbone, samples: Sequence[Sample]) -> tuple[BatchCounts, list[Targets]]:

@@ -17,7 +17,7 @@ from cellseg1.evaluation import evaluate_labels
 from cellseg1.images import resize_mask
 from cellseg1.model import Model
 from cellseg1.prediction.job import predict_pixels
-from cellseg1.settings import UNTRAINED_SETTINGS
+from cellseg1.sam.registry import get_kind
 from cellseg1.training.samples import TrainingImage
 
 #: Side of the part of an image that is looked at, in pixels of the model input; a larger one only costs more time.
@@ -35,7 +35,7 @@ def share_for(ap: float) -> float:
 
 def ap_before(model: Model, images: Sequence[TrainingImage]) -> float:
     """Mean AP@0.5 of a network, as it is now, on the part of each of the first images with the most cells."""
-    settings = model.settings.replace(image_scale="model", **UNTRAINED_SETTINGS.get(model.settings.vit_name, {}))
+    settings = model.settings.replace(image_scale="model", **get_kind(model.settings.vit_name).untrained)
     fixed = replace(model, settings=settings)
     return float(np.mean([_ap_of(fixed, image) for image in images[:_IMAGES]]))
 

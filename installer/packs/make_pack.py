@@ -19,12 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from cellseg1.errors import CellSeg1Error
 from cellseg1.sam.packs import SUFFIX
-from cellseg1.sam.registry import SAM_SPECS
+from cellseg1.sam.registry import fetched_specs, get_spec
 from cellseg1.sam.store import hash_file, verify_file
 from installer.packs.split import LIMIT, PartsError, read_parts, split_file
 
 if TYPE_CHECKING:
-    from cellseg1.sam.registry import BackboneSpec
+    from cellseg1.sam.kind import BackboneSpec
 
 
 def make_pack(weights: Path, name: str, out: Path, *, limit: int = LIMIT) -> list[Path]:
@@ -49,7 +49,7 @@ def make_pack(weights: Path, name: str, out: Path, *, limit: int = LIMIT) -> lis
     OSError
         When something cannot be written.
     """
-    spec = SAM_SPECS[name]
+    spec = get_spec(name)
     verify_file(weights, spec, again=True)
     out.mkdir(parents=True, exist_ok=True)
     copy = out / spec.filename
@@ -90,7 +90,7 @@ def _card(spec: BackboneSpec, made: list[Path]) -> dict[str, object]:
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="installer.packs.make_pack", description="Pack official SAM weights.")
-    parser.add_argument("backbone", choices=tuple(SAM_SPECS))
+    parser.add_argument("backbone", choices=[spec.name for spec in fetched_specs()])
     parser.add_argument("weights", type=Path, help="the official file")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pack")
     parser.add_argument("--limit", type=int, default=LIMIT, help="most bytes of one file")

@@ -27,7 +27,7 @@ from app.theme import MARGIN, PANEL_WIDTH
 from cellseg1.errors import BackboneError
 from cellseg1.lora.card import Card
 from cellseg1.sam import store
-from cellseg1.sam.registry import SAM_SPECS
+from cellseg1.sam.registry import fetched_specs
 from cellseg1.sam.store import BackboneStatus
 
 # ---- words and numbers
@@ -430,7 +430,7 @@ def backbones(bench, monkeypatch):
     def statuses():
         found = []
         for name in ("tiny", "vit_b", "vit_h"):
-            spec = SAM_SPECS.get(name)
+            spec = next((one for one in fetched_specs() if one.name == name), None)
             there = name in installed
             found.append(BackboneStatus(spec, name, None, 1, usable=there, problem="" if there else f"No {name}."))
         return found

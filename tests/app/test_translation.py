@@ -254,9 +254,11 @@ def test_warnings_and_steps_of_the_library_are_known():
 
 
 def test_what_the_networks_are_is_known():
-    from cellseg1.sam.registry import SAM_SPECS
+    from app.pages.train.backbones import WORDS
+    from cellseg1.sam.registry import BACKBONES, fetched_specs
 
-    assert [one.description for one in SAM_SPECS.values() if not is_known(one.description)] == []
+    assert [one.description for one in fetched_specs() if not is_known(one.description)] == []
+    assert {word for kind in BACKBONES.all() for word in (kind.title, kind.about)} == set(WORDS)
 
 
 def test_options_of_the_command_line_are_no_advice_in_the_window():

@@ -23,7 +23,7 @@ from app.preferences.store import PreferencesStore
 from app.shell.main_window import MainWindow
 from app.theme import apply_theme
 from cellseg1.masks import write_label_image
-from cellseg1.sam import registry
+from cellseg1.sam import registry, shapes
 
 CORE = Path(__file__).parents[1] / "core"
 SMALL = {"embed_dim": 96, "depth": 4, "heads": 3, "global_blocks": [1, 3], "window": 7}
@@ -44,11 +44,13 @@ WISHES = {
 CUSTOMIZE = """
 import dataclasses, json, os
 if "CELLSEG1_TEST_VIT" in os.environ:
-    from cellseg1.sam import registry
+    from cellseg1.sam import registry, shapes
     told = json.loads(os.environ["CELLSEG1_TEST_VIT"])
     told["shape"]["global_blocks"] = tuple(told["shape"]["global_blocks"])
-    registry.VIT_SHAPES["vit_b"] = registry.VitShape(**told["shape"])
-    registry.SAM_SPECS["vit_b"] = dataclasses.replace(registry.SAM_SPECS["vit_b"], **told["file"])
+    shapes.VIT_SHAPES["vit_b"] = shapes.VitShape(**told["shape"])
+    kind = registry.get_kind("vit_b")
+    file = dataclasses.replace(kind.file, **told["file"])
+    registry.BACKBONES.known["vit_b"] = dataclasses.replace(kind, file=file)
 """
 
 
@@ -68,12 +70,13 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def window(tmp_path, monkeypatch, qtbot, weights):
-    spec = registry.SAM_SPECS["vit_b"]
+    kind = registry.get_kind("vit_b")
     data = weights.read_bytes()
     told = {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    monkeypatch.setitem(registry.SAM_SPECS, "vit_b", dataclasses.replace(spec, **told))
-    shape = registry.VitShape(**{**SMALL, "global_blocks": tuple(SMALL["global_blocks"])})
-    monkeypatch.setitem(registry.VIT_SHAPES, "vit_b", shape)
+    kind = dataclasses.replace(kind, file=dataclasses.replace(kind.file, **told))
+    monkeypatch.setitem(registry.BACKBONES.known, "vit_b", kind)
+    shape = shapes.VitShape(**{**SMALL, "global_blocks": tuple(SMALL["global_blocks"])})
+    monkeypatch.setitem(shapes.VIT_SHAPES, "vit_b", shape)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(CUSTOMIZE)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))

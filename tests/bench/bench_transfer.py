@@ -29,7 +29,8 @@ from cellseg1.masks import read_mask, write_label_image
 from cellseg1.model import load_model
 from cellseg1.prediction.job import predict_candidates
 from cellseg1.prediction.select import Selector, select_settings
-from cellseg1.settings import DEFAULT_RECIPE, UNTRAINED_SETTINGS, parse_assignments
+from cellseg1.sam.backbones.tiny import TINY
+from cellseg1.settings import DEFAULT_RECIPE, parse_assignments
 from cellseg1.training.job import train
 
 
@@ -167,7 +168,7 @@ def run(which, data, pretrain, k, options, overrides, choices=None):
         model.set_adapter(adapter)
         if not adapter and options.recipe == DEFAULT_RECIPE:
             # The network as it comes is compared as it is used.
-            model = replace(model, settings=model.settings.replace(**UNTRAINED_SETTINGS["tiny"]))
+            model = replace(model, settings=model.settings.replace(**TINY.untrained))
         scores, spent = [], 0.0
         for picture, truth in tests:
             pixels = to_model_input(picture, model.input_rule)

@@ -8,9 +8,9 @@ import torch
 
 from cellseg1.lora.config import LoraConfig
 from cellseg1.lora.inject import inject_lora, lora_matrices
-from cellseg1.sam.build import build_from_shape
 from cellseg1.sam.model import SamModel
-from cellseg1.sam.registry import VitShape
+from cellseg1.sam.shapes import VitShape
+from cellseg1.sam.weights import build_from_shape
 
 torch.set_num_threads(1)
 

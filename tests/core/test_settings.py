@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from cellseg1.errors import SettingsError
+from cellseg1.sam.backbones.tiny import TINY
 from cellseg1.settings import (
-    BACKBONE_SETTINGS,
     CPU_PRESET,
     FIELDS,
     RECIPES,
-    UNTRAINED_SETTINGS,
     Settings,
+    backbone_settings,
     check_value,
     help_table,
     load_yaml,
@@ -348,12 +348,12 @@ def test_the_studio_recipe_flips_every_switch():
 
 
 def test_later_layers_win():
-    ours = BACKBONE_SETTINGS[("studio", "tiny")]
+    ours = backbone_settings("studio", "tiny")
     assert make_settings().epoch_max == ours["epoch_max"] != Settings().epoch_max
     assert make_settings(preset={"batch_size": 2}).batch_size == 2
     assert make_settings(preset={"batch_size": 2}, overrides={"batch_size": 3}).batch_size == 3
     assert make_settings("paper", "vit_l").vit_name == "vit_l"
-    for table in (*RECIPES.values(), *BACKBONE_SETTINGS.values(), CPU_PRESET):
+    for table in (*RECIPES.values(), TINY.settings["studio"], CPU_PRESET):
         for name, value in table.items():
             assert check_value(name, value) == value
 
@@ -417,6 +417,6 @@ def test_presets_by_free_memory(free, name, batch, accumulation, recompute):
 def test_a_backbone_that_was_not_trained_is_believed_sooner():
     trained, plain = make_settings("studio", "tiny"), untrained_settings("tiny")
     assert plain.pred_iou_thresh < trained.pred_iou_thresh
-    assert plain.replace(**{key: getattr(trained, key) for key in UNTRAINED_SETTINGS["tiny"]}) == trained
+    assert plain.replace(**{key: getattr(trained, key) for key in TINY.untrained}) == trained
     assert untrained_settings("tiny", {"pred_iou_thresh": 0.9}).pred_iou_thresh == 0.9
     assert untrained_settings("vit_b") == make_settings("studio", "vit_b")

@@ -12,7 +12,7 @@ from cellseg1.lora import load_card, read_pth
 from cellseg1.masks import write_label_image
 from cellseg1.model import load_model
 from cellseg1.prediction.job import predict
-from cellseg1.sam import build, registry
+from cellseg1.sam.shapes import VIT_SHAPES
 from cellseg1.training.job import save_trained, train
 
 QUICK = {
@@ -41,8 +41,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch, weights):
-    monkeypatch.setitem(registry.VIT_SHAPES, "vit_b", small_shape())
-    monkeypatch.setitem(build.VIT_SHAPES, "vit_b", small_shape())
+    monkeypatch.setitem(VIT_SHAPES, "vit_b", small_shape())
     yy, xx = np.mgrid[:120, :176]
     labels = np.zeros((120, 176), np.int32)
     for number, (y, x) in enumerate((y, x) for y in range(20, 120, 40) for x in range(20, 176, 44)):

@@ -20,10 +20,9 @@ CONTENT = b"PK\x03\x04" + os.urandom(300_000)
 def official(monkeypatch, tmp_path):
     """A data folder of its own, and a vit_h that is 300 kB of known bytes; returns the official file."""
     monkeypatch.setenv(registry.DATA_DIR_VARIABLE, str(tmp_path / "data"))
-    spec = dataclasses.replace(
-        registry.SAM_SPECS["vit_h"], size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest()
-    )
-    monkeypatch.setitem(registry.SAM_SPECS, "vit_h", spec)
+    kind = registry.get_kind("vit_h")
+    spec = dataclasses.replace(kind.file, size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setitem(registry.BACKBONES.known, "vit_h", dataclasses.replace(kind, file=spec))
     path = tmp_path / "downloaded" / spec.filename
     path.parent.mkdir()
     path.write_bytes(CONTENT)

@@ -29,7 +29,7 @@ from app.widgets.flow import FlowLayout
 from app.widgets.plain import Label, plain_tip
 from app.widgets.showing import ask
 from cellseg1.errors import CellSeg1Error
-from cellseg1.sam.registry import SAM_SPECS
+from cellseg1.sam.registry import is_published
 from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -444,7 +444,7 @@ class ModelsPanel(QWidget):
         if model is None:
             return
         kinds = [self.tr("CellSeg1 model (*.cs1)")]
-        if model.card is not None and model.card.backbone in SAM_SPECS:
+        if model.card is not None and is_published(model.card.backbone):
             # The research code knows no other networks.
             kinds.append(self.tr("Published adapter (*.pth)"))
         found, _ = QFileDialog.getSaveFileName(

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QDialogButtonBox, QFormLayout, QWidget
 
 from app.pages.train.backbones import backbone_title
 from app.widgets.dialog import Dialog, sentence
-from cellseg1.sam.registry import SAM_SPECS
+from cellseg1.sam.registry import backbone_names, is_published
 
 _SIZES = (256, 512, 1024)
 
@@ -35,7 +35,7 @@ class PublishedDialog(Dialog):
         self.network.setAccessibleName(self.tr("Network"))
         self.network.setToolTip(self.tr("The network the adapter belongs to; it must be on this computer"))
         self.network.addItem(self.tr("As the file says"), None)
-        for name in SAM_SPECS:
+        for name in filter(is_published, backbone_names()):
             self.network.addItem(backbone_title(name), name)
         form.addRow(self.tr("Image size"), self.image_size)
         form.addRow(self.tr("Network"), self.network)

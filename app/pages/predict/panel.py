@@ -36,7 +36,7 @@ from app.widgets.settings.form import SettingsForm
 from app.widgets.showing import ask
 from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import CellSeg1Error, SettingsError
-from cellseg1.sam.registry import SAM_SPECS
+from cellseg1.sam.registry import backbone_names
 from cellseg1.sam.store import locate
 from cellseg1.settings import DEFAULT_BACKBONE
 
@@ -222,8 +222,8 @@ class PredictPanel(Page):
         self.models.blockSignals(True)
         self.models.clear()
         self.models.addItem(self.tr("tiny, not trained"), None)
-        for name in SAM_SPECS:
-            if locate(name) is not None:
+        for name in backbone_names():
+            if name != DEFAULT_BACKBONE and locate(name) is not None:
                 self.models.addItem(self.tr("{name}, not trained").format(name=name), f"{_PLAIN}{name}")
         own = list(project.models) if project is not None else []
         library = [one for one in project.library_models() if not one.problem] if project is not None else []

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent, QTextOption
 from PySide6.QtWidgets import (
     QComboBox,
@@ -29,6 +29,7 @@ from app.widgets.plain import Label
 from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import CellSeg1Error, StoppedError
 from cellseg1.sam import store
+from cellseg1.sam.registry import BACKBONES
 from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -38,15 +39,30 @@ if TYPE_CHECKING:
 _GB = 1e9
 
 
+#: What backbones are called and what is said of them, for the translators; a backbone of another package is shown as
+#: that package calls it.
+WORDS = (
+    QT_TRANSLATE_NOOP("Backbones", "tiny (comes with the program)"),
+    QT_TRANSLATE_NOOP("Backbones", "SAM ViT-B"),
+    QT_TRANSLATE_NOOP("Backbones", "SAM ViT-L"),
+    QT_TRANSLATE_NOOP("Backbones", "SAM ViT-H"),
+    QT_TRANSLATE_NOOP("Backbones", "Small and fast; works on every computer."),
+    QT_TRANSLATE_NOOP("Backbones", "More accurate than tiny; slow without a graphics card."),
+    QT_TRANSLATE_NOOP("Backbones", "Needs a graphics card."),
+    QT_TRANSLATE_NOOP("Backbones", "The network of the paper; needs a graphics card."),
+)
+
+
 def backbone_title(name: str) -> str:
     """Return what a backbone is called in lists."""
-    titles = {
-        "tiny": QCoreApplication.translate("Backbones", "tiny (comes with the program)"),
-        "vit_b": QCoreApplication.translate("Backbones", "SAM ViT-B"),
-        "vit_l": QCoreApplication.translate("Backbones", "SAM ViT-L"),
-        "vit_h": QCoreApplication.translate("Backbones", "SAM ViT-H"),
-    }
-    return titles.get(name, name)
+    kind = BACKBONES.get(name)
+    return name if kind is None else QCoreApplication.translate("Backbones", kind.title)
+
+
+def about(name: str) -> str:
+    """Return a sentence about a backbone."""
+    kind = BACKBONES.get(name)
+    return "" if kind is None or not kind.about else QCoreApplication.translate("Backbones", kind.about)
 
 
 class Fetch(QObject):
@@ -373,14 +389,3 @@ class Facts(QPlainTextEdit):
         height = math.ceil(bottom) + margins.top() + margins.bottom() + TIGHT
         if height != self.height():
             self.setFixedHeight(height)
-
-
-def about(name: str) -> str:
-    """Return a sentence about a backbone."""
-    texts = {
-        "tiny": QCoreApplication.translate("Backbones", "Small and fast; works on every computer."),
-        "vit_b": QCoreApplication.translate("Backbones", "More accurate than tiny; slow without a graphics card."),
-        "vit_l": QCoreApplication.translate("Backbones", "Needs a graphics card."),
-        "vit_h": QCoreApplication.translate("Backbones", "The network of the paper; needs a graphics card."),
-    }
-    return texts.get(name, "")

@@ -7,10 +7,12 @@ import torch
 from golden_models import pixels, rule_state, small_sam, small_shape
 
 from cellseg1.errors import BackboneError, SettingsError
-from cellseg1.sam import NAMES, device, registry
-from cellseg1.sam.build import build_backbone, build_from_shape, read_weights
+from cellseg1.sam import backbone_names, device, registry
+from cellseg1.sam.build import build_backbone
 from cellseg1.sam.interface import Embedding
 from cellseg1.sam.model import SamModel
+from cellseg1.sam.shapes import VIT_SHAPES
+from cellseg1.sam.weights import build_from_shape, read_weights
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +103,16 @@ def test_names_are_strict(state, tmp_path):
 
 def test_wrong_vit_is_named():
     with torch.device("meta"):
-        weights = dict(SamModel(registry.VIT_SHAPES["vit_l"], 1024, "vit_l").state_dict())
+        weights = dict(SamModel(VIT_SHAPES["vit_l"], 1024, "vit_l").state_dict())
     with pytest.raises(BackboneError, match="looks like vit_l"):
-        build_from_shape(registry.VIT_SHAPES["vit_b"], 512, weights, name="vit_b")
+        build_from_shape(VIT_SHAPES["vit_b"], 512, weights, name="vit_b")
 
 
 def test_official_shapes_have_sams_parameter_counts():
     # Published: 91 M, 308 M, 636 M.
     for name, millions in (("vit_b", 93.7), ("vit_l", 312.3), ("vit_h", 641.1)):
         with torch.device("meta"):
-            sam = SamModel(registry.VIT_SHAPES[name], 1024, name)
+            sam = SamModel(VIT_SHAPES[name], 1024, name)
         assert sum(p.numel() for p in sam.parameters()) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
@@ -267,21 +269,20 @@ def test_device_probe_keeps_the_reason(monkeypatch):
 
     monkeypatch.setattr(torch, "ones", fail)
     assert device._why_not("cuda:0") == "A test computation failed: CUDA error: no kernel image is available"
-    assert set(NAMES) == {"tiny", "vit_b", "vit_l", "vit_h"}
+    assert set(backbone_names()) == {"tiny", "vit_b", "vit_l", "vit_h"}
 
 
 def test_build_by_name(weights_file, monkeypatch, tmp_path):
     """The whole way of an official file, with vit_b replaced by the small shape."""
     import dataclasses
 
-    from cellseg1.sam import build, store
+    from cellseg1.sam import store
 
     monkeypatch.setenv(registry.DATA_DIR_VARIABLE, str(tmp_path))
-    spec = dataclasses.replace(
-        registry.SAM_SPECS["vit_b"], size_bytes=weights_file.stat().st_size, sha256=store.hash_file(weights_file)
-    )
-    monkeypatch.setitem(registry.SAM_SPECS, "vit_b", spec)
-    monkeypatch.setitem(build.VIT_SHAPES, "vit_b", small_shape())
+    kind = registry.get_kind("vit_b")
+    spec = dataclasses.replace(kind.file, size_bytes=weights_file.stat().st_size, sha256=store.hash_file(weights_file))
+    monkeypatch.setitem(registry.BACKBONES.known, "vit_b", dataclasses.replace(kind, file=spec))
+    monkeypatch.setitem(VIT_SHAPES, "vit_b", small_shape())
     with pytest.raises(BackboneError, match="not on this computer"):
         build_backbone("vit_b", 256)
     assert store.import_file(weights_file) == "vit_b"

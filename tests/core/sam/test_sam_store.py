@@ -19,10 +19,9 @@ CONTENT = b"PK\x03\x04" + bytes(range(256)) * 1200
 def fake(monkeypatch, tmp_path):
     """A data folder of its own, and a vit_b that is 300 kB of known bytes, treated as a large file."""
     monkeypatch.setenv(registry.DATA_DIR_VARIABLE, str(tmp_path / "data"))
-    spec = dataclasses.replace(
-        registry.SAM_SPECS["vit_b"], size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest()
-    )
-    monkeypatch.setitem(registry.SAM_SPECS, "vit_b", spec)
+    kind = registry.get_kind("vit_b")
+    spec = dataclasses.replace(kind.file, size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setitem(registry.BACKBONES.known, "vit_b", dataclasses.replace(kind, file=spec))
     monkeypatch.setattr(store, "ALWAYS_HASHED_BELOW", 1000)
     return spec
 
@@ -181,7 +180,7 @@ def test_tiny_missing(monkeypatch, fake, tmp_path):
     def absent(name):
         raise FileNotFoundError(name)
 
-    monkeypatch.setattr(registry, "resource_path", absent)
+    monkeypatch.setattr("cellseg1.sam.backbones.tiny.resource_path", absent)
     with pytest.raises(BackboneError, match="tiny is missing from this installation"):
         store.find_backbone("tiny")
     assert not store.list_backbones()[0].usable

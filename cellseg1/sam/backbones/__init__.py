@@ -1,0 +1,1 @@
+"""One file per backbone (or family of backbones); `cellseg1.sam.registry` lists them.  Imports no torch."""
