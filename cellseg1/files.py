@@ -30,6 +30,24 @@ def as_paths(files: PathLike | Iterable[PathLike]) -> list[Path]:
     return [Path(files)] if isinstance(files, (str, os.PathLike)) else [Path(file) for file in files]
 
 
+# Path.is_file and its like raise where a folder may not be entered, a name is too long or a server is gone.
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a regular file, or a link to one, is there and can be reached; never raises."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a folder, or a link to one, is there and can be reached; never raises."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether anything is there and can be reached, links followed; never raises."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def describe_os_error(error: OSError) -> str:
     """Return the cause of a failed write in plain words."""
     match error.errno:
@@ -210,9 +228,8 @@ def check_replaceable(path: Path) -> None:
     OutputError
         When such a thing has that name.
     """
-    # These never raise, whatever the name is.
-    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
-        what = "a folder" if path.is_dir() else "a device or a pipe"
+    if is_there(path) and not is_file(path):
+        what = "a folder" if is_folder(path) else "a device or a pipe"
         raise OutputError(f"Cannot write {path}: it is {what} and not a file. Give another name.")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.base.names import SUFFIX
+from cellseg1.files import is_folder, is_there
 from cellseg1.masks import name_key, natural_key, pair_by_name
 from cellseg1.masks.pairing import MASK_TAIL, by_products, is_called_image, why_left_out
 
@@ -28,7 +29,7 @@ def expand(paths: Iterable[Path], skipped: list[tuple[Path, str]]) -> list[Path]
     found: dict[Path, None] = {}
     for path in paths:
         path = Path(os.path.abspath(path))  # noqa: PTH100, PLW2901 - links keep their own name
-        if path.is_dir():
+        if is_folder(path):
             inside, left_out = _inside(path)
             skipped += left_out
             if not inside and not left_out:
@@ -36,7 +37,7 @@ def expand(paths: Iterable[Path], skipped: list[tuple[Path, str]]) -> list[Path]
             found.update(dict.fromkeys(inside))
         elif reason := why_left_out(path):
             skipped.append((path, _as_sentence(reason)))
-        elif not path.exists():
+        elif not is_there(path):
             skipped.append((path, "There is no such file."))
         elif not is_called_image(path.name):
             skipped.append((path, "It is not an image of a known kind."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellseg1.errors import ImageError, PairingError
+from cellseg1.files import is_file
 from cellseg1.images.formats import readable_suffixes
 from cellseg1.images.opening import open_regular
 
@@ -120,7 +122,7 @@ def list_folder(folder: str | os.PathLike[str]) -> Listing:
         raise ImageError(f"The folder {folder} cannot be read: {error.strerror}. Check the name.") from error
     left_out = [(path, reason) for path in entries if (reason := why_left_out(path))]
     reasons = {path for path, _ in left_out}
-    files = [path for path in entries if path not in reasons and is_called_image(path.name) and path.is_file()]
+    files = [path for path in entries if path not in reasons and is_called_image(path.name) and is_file(path)]
     beside = by_products(files)
     left_out += [(path, beside[path]) for path in files if path in beside]
     files = [path for path in files if path not in beside]
@@ -151,11 +153,15 @@ def why_left_out(path: Path) -> str:
     kind = _UNREAD.get(path.suffix.lower())
     if kind is not None:
         return f"{kind} files are not read yet; save them as OME-TIFF"
-    if not is_called_image(path.name) or path.is_file() or path.is_dir():
+    if not is_called_image(path.name):
         return ""
-    if path.is_symlink() and not path.exists():
-        return "a link to a file that is not there"
-    return "not a regular file"
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "a link to a file that is not there" if path.is_symlink() else ""
+    except OSError as error:
+        return f"it cannot be opened: {error.strerror}"
+    return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "not a regular file"
 
 
 def by_products(files: Iterable[Path]) -> dict[Path, str]:

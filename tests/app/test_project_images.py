@@ -566,12 +566,14 @@ def test_what_a_folder_holds_beside_images_is_named(tmp_path):
     (folder / "p.ome.zarr").mkdir()
     (folder / "p.ome.zarr" / "inside.png").write_bytes(b"x")
     (folder / "gone.png").symlink_to("nothing.png")
+    (folder / "long.png").symlink_to("x" * 300 + ".png")
     skipped = []
     images, masks = split_masks(expand([folder], skipped))
     assert [path.name for path in images] == ["x.png", "y.png", "z.lsm"]
     assert [path.name for path in masks] == ["x_cp_masks.png"]
     assert {path.name: reason.split(",")[0] for path, reason in skipped} == {
         "gone.png": "A link to a file that is not there.",
+        "long.png": "It cannot be opened: File name too long.",
         "k.czi": "Zeiss CZI files are not read yet; save them as OME-TIFF.",
         "p.ome.zarr": "Zarr files are not read yet; save them as OME-TIFF.",
         "x_flows.tif": "A by-product of Cellpose",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -102,6 +103,31 @@ def test_what_is_left_out_is_named(mixed: Path) -> None:
     assert len(collect_inputs([mixed], said.append)) == 7
     assert len(said) == 5
     assert said[0].startswith(f"{mixed}: Left out: k.czi, o.czi")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of Unix")
+def test_a_link_that_cannot_be_followed_takes_no_other_with_it(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = list_folder(mixed).images
+    (mixed / "private.png").symlink_to("elsewhere/a.png")
+    (mixed / "long.png").symlink_to("x" * 300 + ".png")
+    (mixed / "loop.png").symlink_to("loop.png")
+    (mixed / "through.png").symlink_to("a.png/b.png")
+    plain = Path.stat
+
+    def stat(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        # The system lets the superuser look everywhere.
+        if self.name == "private.png" and follow_symlinks:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return plain(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    listing = list_folder(mixed)
+    assert listing.images == images
+    report = " ".join(listing.report())
+    assert "private.png (it cannot be opened: Permission denied)" in report
+    assert "long.png (it cannot be opened: File name too long)" in report
+    assert "loop.png (it cannot be opened: Too many levels of symbolic links)" in report
+    assert "through.png (a link to a file that is not there)" in report
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and sockets of Unix")
