@@ -230,7 +230,7 @@ class SelfTest(QObject):
         window = self._window
         jobs = window.session.jobs
         window.step_bar.buttons["predict"].click()
-        scope = window.predict.scope
+        scope = window.predict.images.box
         yield Wait(lambda: window.step() == "predict" and scope.findData("all") >= 0, "step 3")
         scope.setCurrentIndex(scope.findData("all"))
         scope.activated.emit(scope.currentIndex())

@@ -365,6 +365,7 @@ class MainWindow(QWidget):
         self.status.device_clicked.connect(self.actions_["computer"].trigger)
         self.step_bar.step_chosen.connect(self.show_step)
         self.review.train_on_wanted.connect(self._train_on)
+        self.predict.export_wanted.connect(self.projects.export_masks)
         for panel in (self.annotate, self.train, self.predict, self.review, self.measure):
             if hasattr(panel, "step_wanted"):
                 panel.step_wanted.connect(self.show_step)

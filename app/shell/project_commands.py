@@ -345,9 +345,13 @@ class ProjectCommands(QObject):
 
     def do_export_masks(self) -> None:
         """Save label images of all planes."""
+        self.export_masks(None)
+
+    def export_masks(self, run_id: str | None) -> None:
+        """Save label images of all planes; of a run, its masks are offered first."""
         from app.pages.export.dialog import ExportMasksDialog
 
-        ask(ExportMasksDialog(self._session, self._window))
+        ask(ExportMasksDialog(self._session, self._window, run_id=run_id))
 
     def do_export_picture(self) -> None:
         """Save what is shown, with its scale bar."""

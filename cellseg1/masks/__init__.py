@@ -34,13 +34,10 @@ from cellseg1.masks.pairing import (
 )
 from cellseg1.masks.read import Mask, MaskFile, open_mask, read_mask
 from cellseg1.masks.write import write_label_image
-from cellseg1.masks.writers import WRITERS, LabelWriter, fitting_writer, writer_of
 
 __all__ = [
     "PIECES",
-    "WRITERS",
     "Box",
-    "LabelWriter",
     "Listing",
     "Mask",
     "MaskFile",
@@ -54,7 +51,6 @@ __all__ = [
     "delete",
     "erase",
     "fill_holes",
-    "fitting_writer",
     "list_folder",
     "list_images",
     "list_masks",
@@ -74,5 +70,4 @@ __all__ = [
     "split",
     "union",
     "write_label_image",
-    "writer_of",
 ]

@@ -155,6 +155,7 @@ class FakeJob(QObject):
         self.kind = "predict"
         self.state = "running"
         self.stops = 0
+        self.last_progress = None
 
     def stop(self):
         self.stops += 1

@@ -36,9 +36,9 @@ def panel_of(stage):
 
 
 def choose_scope(panel, key):
-    index = panel.scope.findData(key)
-    panel.scope.setCurrentIndex(index)
-    panel.scope.activated.emit(index)
+    index = panel.images.box.findData(key)
+    panel.images.box.setCurrentIndex(index)
+    panel.images.box.activated.emit(index)
 
 
 def test_starts_with_the_planes_of_the_chosen_scope(stage):
@@ -47,12 +47,12 @@ def test_starts_with_the_planes_of_the_chosen_scope(stage):
     stage.show("i0")
     panel.press()
     assert stage.session.jobs.calls[-1][0] == [("i0", 0, 0)]
-    assert stage.session.jobs.calls[-1][1] == {"model": None, "overrides": {}, "rescale": None}
+    assert stage.session.jobs.calls[-1][1] == {"model": None, "backbone": "tiny", "overrides": {}, "rescale": None}
     stage.session.jobs.end()
     stage.settle()
     for scope, wanted in (("empty", ["i0", "i2"]), ("unchecked", ["i0", "i2"]), ("all", ["i0", "i1", "i2"])):
         choose_scope(panel, scope)
-        assert [plane[0] for plane in panel.planes()] == wanted, scope
+        assert [plane[0] for plane in panel.images.planes()] == wanted, scope
     assert "3 images" in panel.primary.text()
 
 
@@ -63,7 +63,7 @@ def test_a_stack_is_predicted_plane_by_plane_and_only_where_it_is_wanted(stage):
     panel = panel_of(stage)
     stage.show("i0")
     choose_scope(panel, "empty")
-    assert panel.planes() == [("i0", 0, 0), ("i1", 0, 0), ("i2", 0, 0), ("i2", 0, 1), ("i2", 1, 1)]
+    assert panel.images.planes() == [("i0", 0, 0), ("i1", 0, 0), ("i2", 0, 0), ("i2", 0, 1), ("i2", 1, 1)]
 
 
 def test_chosen_images_come_from_the_dialog(stage, qtbot):
@@ -85,16 +85,16 @@ def test_cancel_asks_the_job_to_stop_and_says_so(stage):
     panel.press()
     job = stage.session.jobs.prediction
     assert "Cancel" in panel.primary.text()
-    assert panel.progress_area.isVisible()
+    assert panel.progress.isVisible()
     job.progress.emit(SimpleNamespace(share=0.5, text="a1.tif (1 of 2)", seconds_left=120.0))
-    assert panel.progress.value() == 500
-    assert "a1.tif" in panel.progress_line.text()
-    assert "2 min" in panel.progress_line.text()
+    assert panel.progress.bar.value() == 500
+    assert "a1.tif" in panel.progress.line.text()
+    assert "2 min" in panel.progress.line.text()
     panel.press()
     assert job.stops == 1
     assert not panel.primary.isEnabled()
     stage.session.jobs.end()
-    assert panel.progress_area.isHidden()
+    assert panel.progress.isHidden()
     assert panel.primary.isEnabled()
 
 
@@ -106,21 +106,21 @@ def test_failures_are_listed_with_reasons_and_lead_to_the_image(stage):
     assert panel.failures.isHidden()
     job.item_done.emit(SimpleNamespace(image_id="i1", z=0, t=0, error="The file is damaged.", cells=0))
     job.item_done.emit(SimpleNamespace(image_id="i2", z=0, t=0, error="", cells=4))
-    assert panel.failures.count() == 1
-    assert panel.failures.item(0).text() == "a2.tif: The file is damaged."
-    assert panel.failures.isVisible()
+    assert panel.failures.list.count() == 1
+    assert panel.failures.list.item(0).text() == "a2.tif: The file is damaged."
+    assert panel.failures.list.isVisible()
     told = f"{stage.project.image_path('i2')} is empty (0 bytes). Copy it again."
     job.item_done.emit(SimpleNamespace(image_id="i2", z=0, t=0, error=told, cells=0))
-    assert panel.failures.item(1).text() == "a3.tif is empty (0 bytes). Copy it again."
-    bottom = panel.failures.visualItemRect(panel.failures.item(1)).bottom()
-    assert bottom <= panel.failures.viewport().height(), "a few are seen as a whole"
-    panel.failures.takeItem(1)
-    panel.failures.itemActivated.emit(panel.failures.item(0))
+    assert panel.failures.list.item(1).text() == "a3.tif is empty (0 bytes). Copy it again."
+    bottom = panel.failures.list.visualItemRect(panel.failures.list.item(1)).bottom()
+    assert bottom <= panel.failures.list.viewport().height(), "a few are seen as a whole"
+    panel.failures.list.takeItem(1)
+    panel.failures.list.itemActivated.emit(panel.failures.list.item(0))
     assert stage.session.image_id == "i1"
     stage.session.jobs.end()
-    assert panel.failures.count() == 1, "the reasons stay after the end"
+    assert panel.failures.list.count() == 1, "the reasons stay after the end"
     panel.press()
-    assert panel.failures.count() == 0
+    assert panel.failures.list.count() == 0
 
 
 def test_an_error_at_the_start_is_shown_as_a_sentence(stage, monkeypatch):
@@ -213,16 +213,16 @@ def test_models_of_project_and_library_are_offered(stage, tmp_path):
     stage.project.library = [SimpleNamespace(path=tmp_path / "other.cs1", name="other", problem="")]
     panel = panel_of(stage)
     stage.show()
-    texts = [panel.models.itemText(row) for row in range(panel.models.count())]
+    texts = [panel.model.box.itemText(row) for row in range(panel.model.box.count())]
     assert [text for text in texts if text] == ["tiny, not trained", "mine", "other (library)"]
-    assert panel.train_button.isHidden()
-    index = panel.models.findData(str(path))
-    panel.models.setCurrentIndex(index)
-    panel.models.activated.emit(index)
+    assert panel.model.train_button.isHidden()
+    index = panel.model.box.findData(str(path))
+    panel.model.box.setCurrentIndex(index)
+    panel.model.box.activated.emit(index)
     stage.settle()
     assert stage.session.model == path
     assert not panel.primary.isEnabled(), "a damaged model cannot be used"
-    assert "not a CellSeg1 model" in panel.model_line.text()
+    assert "not a CellSeg1 model" in panel.model.line.text()
 
 
 def test_scale_is_compared_by_drawn_cells_and_rescaling_is_offered(stage):
@@ -304,8 +304,8 @@ def test_the_card_gives_the_line_the_defaults_and_the_scale(stage, tmp_path):
     stage.session.model = path
     panel = panel_of(stage)
     stage.show()
-    assert panel.models.currentText() == "mine"
-    assert panel.model_line.text() == "Trained on 1 image, cells of 9 px, AP 0.88 there"
+    assert panel.model.box.currentText() == "mine"
+    assert panel.model.line.text() == "Trained on 1 image, cells of 9 px, AP 0.88 there"
     assert panel.form.value("tile_size") == 256
     assert panel.form.overrides() == {}, "what the model was trained with is no wish of the user"
     panel.rescale_box.setChecked(True)
@@ -343,7 +343,7 @@ def test_planes_of_stacks_that_were_never_opened_are_found_before_all_are_predic
     choose_scope(panel, "all")
     panel.press()
     assert not panel.primary.isEnabled()
-    assert panel.progress_area.isVisible()
+    assert panel.progress.isVisible()
     bench.wait(lambda: bench.jobs)
     items = [(item.image_id, item.z) for item in bench.jobs[-1].request.items]
     first = bench.session.project.images[0].id
@@ -364,7 +364,7 @@ def test_leaving_the_project_ends_the_look_at_its_images(bench, monkeypatch):
     bench.session.close_project()
     bench.qtbot.wait(100)
     assert not bench.jobs
-    assert panel.progress_area.isHidden()
+    assert panel.progress.isHidden()
 
 
 def test_a_folder_can_be_predicted(bench, monkeypatch):
@@ -376,15 +376,15 @@ def test_a_folder_can_be_predicted(bench, monkeypatch):
         Image.fromarray(np.zeros((40, 60), np.uint8)).save(folder / name)
     (folder / "empty.png").write_bytes(b"")
     panel = bench.show(PredictPanel(bench.session, bench.canvas))
-    monkeypatch.setattr("app.pages.predict.panel.QFileDialog.getExistingDirectory", lambda *_args: str(folder))
+    monkeypatch.setattr("app.pages.predict.choice.QFileDialog.getExistingDirectory", lambda *_args: str(folder))
     choose_scope(panel, "folder")
-    assert panel.scope.currentData() == "chosen"
-    assert [one.name for one in panel.image_entries()] == ["p.png", "q.png"]
-    assert all(one.linked for one in panel.image_entries())
+    assert panel.images.box.currentData() == "chosen"
+    assert [one.name for one in panel.images.entries()] == ["p.png", "q.png"]
+    assert all(one.linked for one in panel.images.entries())
     assert "empty.png" in bench.notes[-1]
     # Once more: they are in the project already, and chosen all the same.
     choose_scope(panel, "folder")
-    assert [one.name for one in panel.image_entries()] == ["p.png", "q.png"]
+    assert [one.name for one in panel.images.entries()] == ["p.png", "q.png"]
     assert len(bench.session.project.images) == 3
     panel.press()
     bench.wait(lambda: bench.jobs)
@@ -399,8 +399,8 @@ def test_the_folder_of_copied_images_is_those_images(bench, monkeypatch):
         Image.fromarray(np.full((40, 60), value, np.uint8)).save(folder / name)
     bench.session.add_images([folder / "p.png"], copy=True)
     panel = bench.show(PredictPanel(bench.session, bench.canvas))
-    panel.choose_folder(folder)
-    assert [(one.name, one.linked) for one in panel.image_entries()] == [("p.png", False), ("q.png", True)]
+    panel.images.choose_folder(folder)
+    assert [(one.name, one.linked) for one in panel.images.entries()] == [("p.png", False), ("q.png", True)]
     assert len(bench.session.project.images) == 3
     assert not [note for note in bench.notes if "no images" in note]
 
@@ -408,6 +408,6 @@ def test_the_folder_of_copied_images_is_those_images(bench, monkeypatch):
 def test_no_folder_changes_nothing(bench, monkeypatch):
     bench.project("a")
     panel = bench.show(PredictPanel(bench.session, bench.canvas))
-    monkeypatch.setattr("app.pages.predict.panel.QFileDialog.getExistingDirectory", lambda *_args: "")
+    monkeypatch.setattr("app.pages.predict.choice.QFileDialog.getExistingDirectory", lambda *_args: "")
     choose_scope(panel, "folder")
-    assert panel.scope.currentData() == "this"
+    assert panel.images.box.currentData() == "this"

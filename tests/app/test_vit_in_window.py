@@ -168,7 +168,7 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     assert window.session.model == imported.path
     window.show_step("predict")
     predict = window.predict
-    assert predict.models.currentText() == imported.name
+    assert predict.model.box.currentText() == imported.name
     predict.form.set_overrides({key: WISHES[key] for key in ("points_per_side", "crop_n_layers", "pred_iou_thresh")})
     predict.press()
     wait(lambda: window.session.jobs.prediction is not None)
@@ -178,9 +178,9 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     assert run.state == "finished"
     path = window.session.project.proposals_path(run.id, window.session.image_id, 0, 0)
     assert path.exists()
-    index = predict.models.findText("vit_b, not trained")
-    predict.models.setCurrentIndex(index)
-    predict.models.activated.emit(index)
+    index = predict.model.box.findText("vit_b, not trained")
+    predict.model.box.setCurrentIndex(index)
+    predict.model.box.activated.emit(index)
     assert (window.session.model, window.session.backbone) == (None, "vit_b")
     predict.press()
     wait(lambda: window.session.jobs.prediction is not None)

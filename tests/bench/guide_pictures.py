@@ -433,8 +433,8 @@ class Walk:
         self.show_image("nuclei_c")
         self.window.show_step("predict")
         panel = self.window.predict
-        panel.scope.setCurrentIndex(max(panel.scope.findData("all"), 0))
-        panel.scope.activated.emit(panel.scope.currentIndex())
+        panel.images.box.setCurrentIndex(max(panel.images.box.findData("all"), 0))
+        panel.images.box.activated.emit(panel.images.box.currentIndex())
         self.settle()
         self.shoot("predict_before")
         panel.press()
