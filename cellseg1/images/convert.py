@@ -21,6 +21,8 @@ MAX_CHANNELS = 32
 
 #: Outliers that leave the image more than this share of the range of grey values do no harm.
 _HARMLESS = 0.92
+#: Larger values count as infinite: programs write them where they have no value, and their sums overflow.
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ def to_model_input(
     grey; if exactly two do, they are shown grey when equal and otherwise each is scaled by itself.  A constant plane
     keeps its value, clipped to 0..255.  Where the research code failed, or returned another type, or changed its
     input, this function follows the same rules: two-channel images of any type give 8 bits, an all-black colour
-    image gives zeros, NaN and -inf count as the smallest and +inf as the largest finite value.
+    image gives zeros, NaN and -inf count as the smallest and +inf as the largest finite value.  In both rules values
+    beyond 1e300 count as infinite.
 
     ``percentile`` maps the percentiles `low` and `high` of the finite values to 0 and 255, rounded.  Colour pictures
     are scaled by one pair of percentiles over all three samples, which keeps their hue; channels of a fluorescence
@@ -168,6 +171,7 @@ def scaled_input(
     planar = _as_channels(plane, limited=channels is None)
     chosen = pick_channels(planar, channels)
     values = planar[..., list(chosen)] if len(chosen) < planar.shape[2] or channels is not None else planar
+    values = _without_huge(values)
     shown = [c for c in range(values.shape[2]) if has_signal(values[..., c])]
     out = np.zeros((*values.shape[:2], 3), np.uint8)
     if not shown:
@@ -215,6 +219,13 @@ def _as_channels(plane: NDArray[Any], *, limited: bool = True) -> NDArray[Any]:
             "Give rows x columns, or rows x columns x channels."
         )
     return plane
+
+
+def _without_huge(values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype.kind != "f" or values.dtype.itemsize < 8:
+        return values
+    huge = np.abs(values) > _LARGEST
+    return np.where(huge, np.copysign(np.inf, values), values) if huge.any() else values
 
 
 def has_signal(channel: NDArray[Any]) -> bool:

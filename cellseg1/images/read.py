@@ -7,7 +7,9 @@ import os
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cellseg1.errors import ImageError
 from cellseg1.images.axes import describe_guess, guess_axes, order_axes
@@ -21,6 +23,8 @@ from cellseg1.plugins import listed
 
 if TYPE_CHECKING:
     from typing import BinaryIO
+
+    from numpy.typing import NDArray
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
@@ -89,7 +93,7 @@ def _as_image(path: Path, decoded: Decoded, *, as_labels: bool) -> Image:
             f"{path} holds an array of shape {decoded.array.shape}, which cannot be understood as an image. "
             "Save at most time, focal plane, channel, row and column."
         )
-    array, axes = order_axes(array, axes)
+    array, axes = order_axes(_usual(array), axes)
     guessed = guessed and axes != "YX"
     if guessed:
         notes.append(describe_guess(array.shape, axes))
@@ -106,6 +110,14 @@ def _as_image(path: Path, decoded: Decoded, *, as_labels: bool) -> Image:
         lossy=decoded.lossy,
     )
     return Image(array, info)
+
+
+def _usual(array: NDArray[Any]) -> NDArray[Any]:
+    """Bring floats of more than 64 bits, which hardly any library takes, to 64."""
+    if array.dtype.itemsize <= 8:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64)
 
 
 def _leading_ones(shape: tuple[int, ...]) -> int:

@@ -78,6 +78,8 @@ def find_cells(plane: NDArray[Any], *, pieces: Pieces = "auto", lossy: bool = Fa
             if soft is None:
                 raise MaskError("it has fractional values. A mask has one whole number per cell.")
             return _from_soft(soft, pieces)
+        if float(plane.min(initial=0)) < 0:
+            raise MaskError("it has negative values. Use 0 for the background and 1, 2, 3 ... for the cells.")
         # As a Python number: 2**53 does not fit the smallest float type.
         if float(plane.max(initial=0)) >= 2**53:
             raise MaskError("its ids are too large to be exact. Number the cells 1, 2, 3 ...")

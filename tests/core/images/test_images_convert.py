@@ -182,3 +182,24 @@ def test_rule_goes_through_a_dictionary() -> None:
             InputRule.from_dict(bad)
     with pytest.raises(SettingsError):
         InputRule.from_dict({"kind": "percentile", "low": None})
+
+
+@pytest.mark.parametrize("rule", [PAPER, STUDIO, InputRule(outliers="leave_out"), InputRule(ranges=((0.0, 900.0),))])
+@pytest.mark.parametrize("kind", [np.float64, np.longdouble])
+def test_values_whose_sums_overflow_count_as_infinite(rule: InputRule, kind: type) -> None:
+    plane = np.random.default_rng(2).uniform(0, 1000, (31, 47)).astype(kind)
+    plane[3, 5], plane[4, 6] = np.inf, -np.inf
+    expected = to_model_input(plane, rule)
+    assert len(np.unique(expected)) > 200
+    plane[3, 5], plane[4, 6] = 1.7e308, -1.7e308
+    np.testing.assert_array_equal(to_model_input(plane, rule), expected)
+
+
+def test_floats_of_more_than_64_bits_are_read_as_64(tmp_path: Path) -> None:
+    plane = np.random.default_rng(2).uniform(0, 1000, (31, 47)).astype(np.longdouble)
+    plane[0, 0] = np.longdouble("1e4000") if np.finfo(np.longdouble).maxexp > 2000 else np.inf
+    np.save(tmp_path / "a.npy", plane)
+    image = read_image(tmp_path / "a.npy")
+    assert (image.array.dtype, image.info.dtype) == (np.float64, "float64")
+    assert image.array[0, 0] == np.inf
+    np.testing.assert_array_equal(image.array[1:], plane[1:].astype(np.float64))

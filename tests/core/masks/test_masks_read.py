@@ -206,6 +206,7 @@ def refused_arrays() -> dict[str, tuple[Any, str]]:
     photo = picture(rng)
     return {
         "negative": (np.where(SQUARES > 5, SQUARES, -1), "negative"),
+        "no data": (np.where(SQUARES > 5, SQUARES, -3.4e38).astype(np.float32), "negative"),
         "fractions": (SQUARES * 0.5, "fractional"),
         "nan": (np.where(SQUARES > 0, SQUARES, np.nan), "NaN"),
         "grey picture": (photo.astype(np.uint8), "looks like a picture"),
