@@ -510,7 +510,8 @@ def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
 
     from cellseg1.images import PlaneChoice, parse_channels
     from cellseg1.model import load_model
-    from cellseg1.prediction.job import collect_inputs, predict
+    from cellseg1.prediction.inputs import collect_inputs
+    from cellseg1.prediction.job import predict
 
     if options.channels is not None:
         parse_channels(options.channels)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.base.axes import with_axes
 from app.base.names import project_folder_of
 from app.engine.jobs import Engines
 from app.project.display import Display, auto_display
@@ -22,6 +21,7 @@ from app.session.jobs import Jobs
 from app.session.proposals import Proposals
 from cellseg1.errors import CellSeg1Error
 from cellseg1.images import Image, read_image
+from cellseg1.images.axes import with_axes
 from cellseg1.sam.registry import backbone_names
 from cellseg1.sam.store import locate
 from cellseg1.settings import DEFAULT_BACKBONE

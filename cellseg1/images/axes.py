@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellseg1.images.image import AXES_ORDER
+from cellseg1.errors import ImageError
+from cellseg1.images.image import AXES_ORDER, Image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,3 +106,25 @@ def describe_guess(shape: tuple[int, ...], axes: str) -> str:
     }
     parts = ", ".join(f"{length} {words[letter]}" for length, letter in zip(shape, axes, strict=True))
     return f"The file does not name its axes; they were guessed: {parts}."
+
+
+def with_axes(image: Image, axes: str | None) -> Image:
+    """Return an image whose array is read by other axes, one letter of ``TZCYXS`` per dimension.
+
+    Raises
+    ------
+    ImageError
+        When the letters do not fit the array.
+    """
+    if not axes or axes == image.info.axes:
+        return image
+    fits = len(axes) == image.array.ndim and len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes)
+    if not fits or not set(axes) <= set(AXES_ORDER):
+        where = image.info.path or "The image"
+        raise ImageError(
+            f"{where} has {image.array.ndim} axes of lengths {list(image.array.shape)}, which cannot be read as "
+            f"{axes}; choose its axes again."
+        )
+    array, ordered = order_axes(image.array, axes)
+    info = dataclasses.replace(image.info, axes=ordered, shape=array.shape, guessed=False)
+    return Image(array, info)

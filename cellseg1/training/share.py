@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cellseg1.evaluation import evaluate_labels
 from cellseg1.images import resize_mask
 from cellseg1.model import Model
-from cellseg1.prediction.job import predict_pixels
+from cellseg1.prediction.plane import predict_pixels
 from cellseg1.sam.registry import get_kind
 from cellseg1.training.samples import TrainingImage
 

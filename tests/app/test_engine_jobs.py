@@ -17,6 +17,7 @@ from cellseg1.lora import load_card
 from cellseg1.masks import read_mask
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.select import SelectSettings, select
+from cellseg1.prediction.tasks import PlaneRecord
 
 
 def request(folder, **more):
@@ -205,6 +206,7 @@ def test_predicting_several_with_broken_ones(engines, trained, tmp_path):  # noq
     assert Candidates.load(out / "z1.npz").settings["scale"] == 1.5
     noted = read_items(tmp_path / "run")
     assert [(one["image_id"], one["cells"]) for one in noted] == [(one.image_id, one.cells) for one in job.items]
+    assert all(set(one) == set(PlaneRecord("a").to_dict()) for one in noted)
     assert "Traceback" in read_log(tmp_path / "run")
     assert read_status(tmp_path / "run").state == "finished"
     # The same thresholds in the window give the same cells.

@@ -14,7 +14,6 @@ import psutil
 import pytest
 from engine_help import QUICK, alive, write_discs
 
-from app.base.axes import with_axes
 from app.base.processes import lives, started
 from app.base.run_files import RunRecord, read_curve, read_items, read_log, read_status
 from app.engine import messages, planning
@@ -24,6 +23,7 @@ from app.engine.planning import ImageSize, duration_text, plan_training, samples
 from app.project.runs import RunInfo
 from cellseg1.errors import ImageError, MaskError, OutputError
 from cellseg1.images import Image, ImageInfo
+from cellseg1.images.axes import with_axes
 from cellseg1.settings import make_settings
 
 EXAMPLES = [

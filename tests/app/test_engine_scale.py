@@ -1,14 +1,14 @@
 """A scale that the user sets goes before the one that the network would look for."""
 
 from app.engine.messages import PredictItem
-from cellseg1.prediction import job
+from cellseg1.prediction import plane
 
 
 def test_a_scale_set_by_hand_is_used_as_it_is(monkeypatch):
     looked = []
-    monkeypatch.setattr(job, "find_candidates", lambda *_args, scale, **_more: looked.append(scale) or "found")
+    monkeypatch.setattr(plane, "find_candidates", lambda *_args, scale, **_more: looked.append(scale) or "found")
     monkeypatch.setattr(
-        job, "at_own_scale", lambda find, _select, scale, _target: looked.append(("own", scale)) or "own"
+        plane, "at_own_scale", lambda find, _select, scale, _target: looked.append(("own", scale)) or "own"
     )
     from types import SimpleNamespace
 
@@ -19,8 +19,8 @@ def test_a_scale_set_by_hand_is_used_as_it_is(monkeypatch):
     model = SimpleNamespace(settings=make_settings(), backbone=None, scale=1.5)
     assert model.settings.image_scale == "own"
     pixels = np.zeros((20, 30, 3), np.uint8)
-    assert job.predict_candidates(model, pixels) == "own"
-    assert job.predict_candidates(model, pixels, scale=0.7) == "found"
+    assert plane.predict_candidates(model, pixels) == "own"
+    assert plane.predict_candidates(model, pixels, scale=0.7) == "found"
     assert looked == [("own", 1.5), 0.7]
     assert PredictItem("a", None, None, scale=0.7).scale == 0.7
 

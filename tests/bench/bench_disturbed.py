@@ -27,7 +27,7 @@ from bench_transfer import ap_of, protocol
 from cellseg1.images.convert import scaled_input
 from cellseg1.masks import write_label_image
 from cellseg1.model import load_model
-from cellseg1.prediction.job import predict_candidates
+from cellseg1.prediction.plane import predict_candidates
 from cellseg1.prediction.select import select, select_settings
 from cellseg1.training.job import train
 

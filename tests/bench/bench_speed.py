@@ -21,7 +21,7 @@ from cellseg1.images import read_image, to_model_input
 from cellseg1.lora.inject import inject_lora
 from cellseg1.masks import read_mask
 from cellseg1.model import load_model, plain_model
-from cellseg1.prediction.job import predict_pixels
+from cellseg1.prediction.plane import predict_pixels
 from cellseg1.sam.precision import autocast_dtype
 from cellseg1.settings import make_settings
 from cellseg1.training.job import lora_config

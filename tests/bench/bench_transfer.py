@@ -27,7 +27,7 @@ from cellseg1.evaluation import evaluate_labels
 from cellseg1.images import read_image, resize_mask, to_model_input
 from cellseg1.masks import read_mask, write_label_image
 from cellseg1.model import load_model
-from cellseg1.prediction.job import predict_candidates
+from cellseg1.prediction.plane import predict_candidates
 from cellseg1.prediction.select import Selector, select_settings
 from cellseg1.sam.backbones.tiny import TINY
 from cellseg1.settings import DEFAULT_RECIPE, parse_assignments

@@ -11,8 +11,8 @@ from cellseg1.bundled import resource_path
 from cellseg1.images import read_image, to_model_input
 from cellseg1.masks import read_mask
 from cellseg1.model import rule_of
-from cellseg1.prediction.job import write_picture
 from cellseg1.prediction.overlay import overlay_picture
+from cellseg1.prediction.pipeline import write_picture
 from cellseg1.settings import make_settings
 
 

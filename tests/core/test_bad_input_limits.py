@@ -23,7 +23,7 @@ from command import (
 )
 from safetensors.numpy import load_file
 
-from cellseg1.prediction import job
+from cellseg1.prediction import pipeline
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.sam.memory import is_out_of_memory
 from cellseg1.sam.tiny import TinyModel
@@ -242,7 +242,7 @@ def test_no_memory_for_a_prediction_is_a_sentence(tmp_path, model, image, monkey
 
 def test_ctrl_c_keeps_the_images_that_are_done(tmp_path, model, image, monkeypatch):
     crop(IMAGE, image.parent / "more.png", 64)
-    real, seen = job.read_image, []
+    real, seen = pipeline.read_image, []
 
     def reading(path):
         seen.append(path)
@@ -250,7 +250,7 @@ def test_ctrl_c_keeps_the_images_that_are_done(tmp_path, model, image, monkeypat
             signal.raise_signal(signal.SIGINT)
         return real(path)
 
-    monkeypatch.setattr(job, "read_image", reading)
+    monkeypatch.setattr(pipeline, "read_image", reading)
     ran = run("predict", "--model", model, "--out", tmp_path / "out", image.parent, *PLAIN, "--json")
     assert ran.code == 1
     assert ran.json()["stopped"]

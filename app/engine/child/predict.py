@@ -6,21 +6,19 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
-from app.base.axes import read_with_axes
 from app.base.run_files import RunRecord
 from app.engine import planning
 from app.engine.child.failure import explain
 from app.engine.messages import Done, EngineOptions, Failed, ItemDone, Progress, Say
-from cellseg1.errors import StoppedError
-from cellseg1.files import nothing_can_be_written
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from app.engine.child.channel import Channel
     from app.engine.messages import PredictItem, PredictRequest
-    from cellseg1.images import Image
     from cellseg1.model import Model
+    from cellseg1.prediction.plane import PlaneResult
+    from cellseg1.prediction.tasks import ImageTask, PlaneRecord
 
 _PROGRESS_SECONDS = 0.1
 
@@ -70,10 +68,11 @@ class _Prediction:
         self.started = time.monotonic()
         self.sent = 0.0
         self.cells = self.done = self.failed = 0
-        self.image: tuple[Path, str | None, Image] | None = None
 
     def run(self) -> dict[str, Any]:
         """Load the model and go through the planes."""
+        from cellseg1.prediction.loop import segment_images
+        from cellseg1.prediction.pipeline import Pipeline
         from cellseg1.prediction.select import select_settings
 
         request = self.request
@@ -83,16 +82,12 @@ class _Prediction:
         model = make_model(request.model, request.backbone, request.device, overrides)
         model = model.with_channels(request.channels or None)
         self.started = time.monotonic()
-        stopped = False
-        for index, item in enumerate(request.items):
-            stopped = self.channel.stop.is_set()
-            if stopped:
-                break
-            try:
-                self._one(model, index, item)
-            except StoppedError:
-                stopped = True
-                break
+        stop = self.channel.stop.is_set
+        pipeline = Pipeline(model, say=self._say, stop=stop, on_result=lambda *found: self._segmented(model, *found))
+        tasks = [_task(item) for item in request.items]
+        stopped = segment_images(
+            pipeline, tasks, self._done, progress=self._progress, stop=stop, explain=_sentence_and_details
+        )
         return {
             "stopped": stopped,
             "count": len(request.items),
@@ -106,78 +101,52 @@ class _Prediction:
             "select": dataclasses.asdict(select_settings(model.settings)),
         }
 
-    def _one(self, model: Model, index: int, item: PredictItem) -> None:
-        started = time.monotonic()
-        self._progress(index, item, 0.0)
-        try:
-            cells = self._segment(model, index, item)
-        except StoppedError:
-            raise
-        except Exception as error:
-            if nothing_can_be_written(error):
-                # A full disk does not get better with the next image.
-                raise
-            failed = explain(error, f"segmenting {item.path.name}")
-            self.failed += 1
-            self.record.log(failed.details)
-            self._say(f"{item.path.name}: {failed.sentence}")
-            self._item(item, 0, time.monotonic() - started, failed.sentence)
-            return
-        self.done += 1
-        self.cells += cells
-        self._item(item, cells, time.monotonic() - started, "")
-
-    def _segment(self, model: Model, index: int, item: PredictItem) -> int:
-        from cellseg1.masks import write_label_image
-        from cellseg1.prediction.job import predict_plane
-
-        image = self._read(item)
-        begun = time.monotonic()
-        found = predict_plane(
-            model,
-            image,
-            z=item.z,
-            t=item.t,
-            scale=item.scale,
-            progress=lambda share: self._progress(index, item, share),
-            stop=self.channel.stop.is_set,
-        )
-        spent = time.monotonic() - begun
-        for note in found.notes:
-            self._say(f"{item.path.name}: {note}")
+    def _segmented(self, model: Model, task: ImageTask, found: PlaneResult) -> None:
+        """Before the files of a plane are written."""
         self.record.require_folder()
-        found.candidates.save(item.out_candidates)
-        if item.out_labels is not None:
-            write_label_image(item.out_labels, found.labels)
-        scale = model.scale if item.scale is None else item.scale
+        scale = model.scale if task.scale is None else task.scale
         pixels = found.labels.size * scale**2
-        planning.remember_prediction(model.settings.vit_name, model.backbone.device_of().type, pixels, spent)
-        return found.cells
+        planning.remember_prediction(model.settings.vit_name, model.backbone.device_of().type, pixels, found.seconds)
 
-    def _read(self, item: PredictItem) -> Image:
-        """Read the file, once for all its planes that follow each other."""
-        if self.image is None or self.image[:2] != (item.path, item.axes):
-            self.image = None
-            self.image = (item.path, item.axes, read_with_axes(item.path, item.axes))
-        return self.image[2]
+    def _done(self, plane: PlaneRecord) -> None:
+        """Count a plane, or an image that failed, and tell the window."""
+        if plane.error:
+            self.failed += 1
+            self.record.log(plane.details)
+            self._say(f"{plane.image}: {plane.error}")
+        else:
+            self.done += 1
+            self.cells += plane.cells
+        self.record.item(**plane.to_dict())
+        done = ItemDone(plane.image_id, plane.z, plane.t, plane.cells, plane.seconds, plane.error)
+        self.channel.send(self.number, done)
 
     def _say(self, sentence: str) -> None:
         self.record.log(sentence)
         self.channel.send(self.number, Say(sentence))
 
-    def _item(self, item: PredictItem, cells: int, seconds: float, error: str) -> None:
-        seconds = round(seconds, 3)
-        self.record.item(image_id=item.image_id, z=item.z, t=item.t, cells=cells, seconds=seconds, error=error)
-        self.channel.send(self.number, ItemDone(item.image_id, item.z, item.t, cells, seconds, error))
-
-    def _progress(self, index: int, item: PredictItem, share: float) -> None:
+    def _progress(self, index: int, share: float) -> None:
         if time.monotonic() - self.sent < _PROGRESS_SECONDS:
             return
         self.sent = time.monotonic()
-        count = len(self.request.items)
+        item, count = self.request.items[index], len(self.request.items)
         done = index + share
         left = (time.monotonic() - self.started) / done * (count - done) if done > 0 else None
         self.record.progress(done / count, left)
         detail = {"index": index, "count": count, "image_id": item.image_id, "name": item.path.name}
         text = f"{item.path.name} ({index + 1} of {count})"
         self.channel.send(self.number, Progress(done / count, text, left, detail))
+
+
+def _task(item: PredictItem) -> ImageTask:
+    """Say it in the library's words."""
+    from cellseg1.images import PlaneChoice
+    from cellseg1.prediction.tasks import FixedFiles, ImageTask, PlaneFiles
+
+    files = FixedFiles(PlaneFiles(labels=item.out_labels, candidates=item.out_candidates))
+    return ImageTask(item.path, files, PlaneChoice(item.z, item.t), item.axes, item.scale, item.image_id)
+
+
+def _sentence_and_details(error: Exception, doing: str) -> tuple[str, str]:
+    failed = explain(error, doing)
+    return failed.sentence, failed.details

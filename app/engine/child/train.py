@@ -226,7 +226,7 @@ class _PreviewMaker:
 
         import numpy as np
 
-        from cellseg1.prediction.job import label_image, predict_candidates
+        from cellseg1.prediction.plane import label_image, predict_candidates
         from cellseg1.prediction.select import select, select_settings
 
         settings = model.settings

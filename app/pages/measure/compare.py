@@ -464,7 +464,7 @@ def _picture_of(session: Session, plane: Plane | None) -> tuple[Callable[[], Pic
     stored = Display.from_dict(entry.display) if entry.display else None
 
     def read() -> Picture:
-        from app.base.axes import with_axes
+        from cellseg1.images.axes import with_axes
 
         image = with_axes(read_image(path), axes)
         pixels = image.plane(plane[1], plane[2])

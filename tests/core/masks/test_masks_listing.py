@@ -18,7 +18,7 @@ from cellseg1.errors import ImageError, PairingError
 from cellseg1.evaluation.job import evaluate
 from cellseg1.images import read_image
 from cellseg1.masks import list_folder, list_images, list_masks, pair_by_name, plain_stem
-from cellseg1.prediction.job import collect_inputs, result_name
+from cellseg1.prediction.inputs import collect_inputs, result_name
 
 CELLS = np.zeros((40, 64), np.uint8)
 CELLS[4:14, 5:15], CELLS[20:34, 30:44] = 1, 2

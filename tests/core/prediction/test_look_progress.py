@@ -3,7 +3,7 @@
 import numpy as np
 
 from cellseg1.model import Model
-from cellseg1.prediction import job
+from cellseg1.prediction import plane
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.settings import make_settings
 
@@ -25,10 +25,10 @@ def test_the_bar_never_goes_back_whatever_is_looked_at(monkeypatch):
             stability=[0.9] * len(places),
         )
 
-    monkeypatch.setattr(job, "find_candidates", answer)
+    monkeypatch.setattr(plane, "find_candidates", answer)
     model = Model(None, None, make_settings("studio", "tiny"), None, 2.0)
     shares = []
-    job.predict_candidates(model, np.zeros((90, 130, 3), np.uint8), progress=shares.append)
+    plane.predict_candidates(model, np.zeros((90, 130, 3), np.uint8), progress=shares.append)
     assert asked == [2.0, 0.667, 1.034]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0

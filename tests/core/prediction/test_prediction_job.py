@@ -18,8 +18,9 @@ from command import IMAGE, PLAIN, crop, done, predict, run, sentence, tree
 
 from cellseg1.errors import OutputError
 from cellseg1.files import file_sha256
-from cellseg1.prediction import job
-from cellseg1.prediction.job import count_cells, fitting_name, label_image
+from cellseg1.prediction import job, pipeline, plane
+from cellseg1.prediction.inputs import fitting_name
+from cellseg1.prediction.plane import count_cells, label_image
 from cellseg1.settings import make_settings
 
 FULL = "OpenCV(4.11.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 9 bytes"
@@ -43,14 +44,14 @@ def record(out):
 def test_whatever_fails_in_one_image_the_others_go_on(tmp_path, model, image, monkeypatch, error, said):
     for name in ("a.png", "z.png"):
         crop(IMAGE, image.parent / name, 64)
-    real = job.plane_input
+    real = plane.plane_input
 
     def failing(read, *rest, **more):
         if read.info.path.name == "cells.png":
             raise error
         return real(read, *rest, **more)
 
-    monkeypatch.setattr(job, "plane_input", failing)
+    monkeypatch.setattr(plane, "plane_input", failing)
     ran = run("predict", "--model", model, "--out", tmp_path / "out", image.parent, *PLAIN, "--json")
     assert "1 of 3 images could not be segmented" in sentence(ran)
     found = {one["image"]: one["error"] for one in record(tmp_path / "out")["planes"]}
@@ -153,7 +154,7 @@ def test_a_killed_run_has_a_record(tmp_path, model, image):
 def test_too_little_memory_is_said_before_the_network_begins(tmp_path, model, image, monkeypatch):
     monkeypatch.setattr("cellseg1.memory.available_bytes", lambda: 100_000)
     monkeypatch.setattr("cellseg1.images.formats.decoded.available_bytes", lambda: 10**9)
-    monkeypatch.setattr(job, "predict_candidates", lambda *_a, **_k: pytest.fail("it began"))
+    monkeypatch.setattr(plane, "predict_candidates", lambda *_a, **_k: pytest.fail("it began"))
     text = sentence(run("predict", "--model", model, "--out", tmp_path / "out", image, *PLAIN))
     assert f"The image {image} needs" in text
     assert "GB are free" in text
@@ -181,7 +182,9 @@ def test_labels_keep_the_pixel_size_also_when_they_are_smaller(tmp_path, model, 
     job.predict(loaded, [sized], tmp_path / "out", suffix=".tif", overlays=False, keep_candidates=False)
     assert read_image(tmp_path / "out" / "sized.tif").info.pixel_size_um == pytest.approx((0.25, 0.5))
     half = np.zeros((pixels.shape[0] // 2, pixels.shape[1]), np.int32)
-    assert job._pixel_size_of(half, pixels, (0.25, 0.5)) == pytest.approx((0.25 * pixels.shape[0] / half.shape[0], 0.5))
+    assert pipeline.labels_pixel_size(half, pixels, (0.25, 0.5)) == pytest.approx(
+        (0.25 * pixels.shape[0] / half.shape[0], 0.5)
+    )
 
 
 def test_whole_view_masks_are_not_kept(monkeypatch):

@@ -12,7 +12,7 @@ from cellseg1.images import Image, ImageInfo, read_image
 from cellseg1.lora import load_card
 from cellseg1.masks import write_label_image
 from cellseg1.model import load_model
-from cellseg1.prediction.job import predict_pixels, predict_plane
+from cellseg1.prediction.plane import predict_pixels, predict_plane
 from cellseg1.training.job import train
 
 QUICK = {**BASE, "epoch_max": 1, "duplicate_data": 2, "point_spacing": 24, "max_point_num": 6}
