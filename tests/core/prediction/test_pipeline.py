@@ -23,10 +23,10 @@ def loaded(model):
 
 
 def test_tasks_and_records_travel_to_another_process_and_give_what_the_command_gives(loaded, tmp_path):
-    image = crop(IMAGE, tmp_path / "a.png", 90)
+    image = crop(IMAGE, tmp_path / "a.png", 60)
     run = predict(loaded, image, tmp_path / "run")
     files = PlaneFiles(tmp_path / "own.png", tmp_path / "own.npz", tmp_path / "overlay.png")
-    fixed = ImageTask(image, FixedFiles(files), PlaneChoice(0, 0), "YXS", image_id="7")
+    fixed = ImageTask(image, FixedFiles(files), PlaneChoice(0, 0), "YX", image_id="7")
     for task in (ImageTask(image, FolderFiles(tmp_path / "other"), image_id="7"), fixed):
         sent = pickle.loads(pickle.dumps(task))
         assert sent == task
