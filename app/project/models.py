@@ -14,7 +14,7 @@ from app.base.places import library_folder
 from app.project.files.fingerprint import copy_file
 from app.project.runs import ProjectRuns
 from app.project.trash import move_to_trash
-from cellseg1.errors import ModelFileError
+from cellseg1.errors import ModelFileError, OutputError
 from cellseg1.files import free_file
 from cellseg1.lora.header import load_card
 from cellseg1.masks import natural_key
@@ -97,6 +97,27 @@ def add_model(path: Path, folder: Path) -> Path:
     except OSError as error:
         raise ProjectError(f"The model {path.name} could not be copied: {error.strerror or error}") from error
     return target
+
+
+def folder_for_import(project: ProjectModels | None) -> Path:
+    """Return where imported models go: the open project, or the library."""
+    if project is not None and not project.read_only:
+        return project.models_folder
+    return library_folder()
+
+
+def import_cs1(path: Path, project: ProjectModels | None) -> Path:
+    """Copy a ``.cs1`` file into the project or the library; raises CellSeg1Error."""
+    return add_to(path, folder_for_import(project))
+
+
+def add_to(path: Path, folder: Path) -> Path:
+    """Copy a model into a folder that is made if it is not there; raises CellSeg1Error."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
+    return add_model(path, folder)
 
 
 def rename_file(path: Path, name: str) -> Path:

@@ -196,7 +196,7 @@ class SelfTest(QObject):
         window.actions_["next_image"].trigger()
         yield Wait(lambda: window.session.image_id != first and window.session.document is not None, "the next image")
         window.actions_["fit"].trigger()
-        window.tool_column.tool_chosen.emit("brush")
+        window.area.tool_column.tool_chosen.emit("brush")
         plane = window.session.plane
         assert plane is not None
         height, width = plane.shape[:2]
@@ -209,12 +209,12 @@ class SelfTest(QObject):
     def _train(self) -> Iterator[Wait]:
         window = self._window
         jobs = window.session.jobs
-        window.step_bar.buttons["train"].click()
-        yield Wait(lambda: window.step() == "train" and self._ready(window.train.primary), "the button Train")
+        window.area.step_bar.buttons["train"].click()
+        yield Wait(lambda: window.step() == "train" and self._ready(window.area.train.primary), "the button Train")
         # As if it were typed into the field of the form.
-        window.train.wishes.form.row("epoch_max").entered.emit("epoch_max", EPOCHS)
-        yield Wait(lambda: window.train.wishes.form.value("epoch_max") == EPOCHS, "the number of epochs")
-        self._press(window.train.primary)
+        window.area.train.wishes.form.row("epoch_max").entered.emit("epoch_max", EPOCHS)
+        yield Wait(lambda: window.area.train.wishes.form.value("epoch_max") == EPOCHS, "the number of epochs")
+        self._press(window.area.train.primary)
         yield Wait(lambda: jobs.training is not None, "the start of the training")
         job = jobs.training
         assert job is not None
@@ -229,13 +229,13 @@ class SelfTest(QObject):
     def _predict(self) -> Iterator[Wait]:
         window = self._window
         jobs = window.session.jobs
-        window.step_bar.buttons["predict"].click()
-        scope = window.predict.images.box
+        window.area.step_bar.buttons["predict"].click()
+        scope = window.area.predict.images.box
         yield Wait(lambda: window.step() == "predict" and scope.findData("all") >= 0, "step 3")
         scope.setCurrentIndex(scope.findData("all"))
         scope.activated.emit(scope.currentIndex())
-        yield Wait(lambda: self._ready(window.predict.primary), "the button Predict")
-        self._press(window.predict.primary)
+        yield Wait(lambda: self._ready(window.area.predict.primary), "the button Predict")
+        self._press(window.area.predict.primary)
         yield Wait(lambda: jobs.prediction is not None, "the start of the prediction")
         job = jobs.prediction
         assert job is not None
@@ -248,14 +248,14 @@ class SelfTest(QObject):
     def _accept(self) -> Iterator[Wait]:
         window = self._window
         proposals = window.session.proposals
-        window.step_bar.buttons["review"].click()
+        window.area.step_bar.buttons["review"].click()
         yield Wait(
             lambda: window.step() == "review" and len(proposals.offered) and not proposals.busy,
             "the proposals of step 4",
         )
         offered = len(proposals.offered)
-        yield Wait(lambda: self._ready(window.review.accept_all), "the button Accept all")
-        window.review.accept_all.click()
+        yield Wait(lambda: self._ready(window.area.review.accept_all), "the button Accept all")
+        window.area.review.accept_all.click()
         yield Wait(lambda: self._cells() > 0, "the accepted cells")
         self._report["found"] |= {"proposals": offered, "cells accepted": self._cells()}
         self._lap("review")

@@ -1,13 +1,17 @@
-"""Every command of the window, declared once; menus, tooltips and the F1 list are made from this table."""
+"""Every command, tool and key of the window, declared once.
+
+Shortcuts, menus, tooltips, the column of tools and the F1 list are made from these tables.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QObject, Qt
+from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 
+from app.shell.attempt import guard
 from app.theme.icons import icon
 from app.widgets.plain import plain_tip
 
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
 _CONTEXT = "Actions"
+#: Names of actions that show a step begin with it.
+_STEP = "step_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +39,10 @@ class ActionSpec:
         Shortcuts in portable text; the first is the one that is shown.
     icon
         Name of its icon, empty for none.
-    needs
+    scope
         What must be there: "", "project", "image", "document".
+    menu
+        Part of the project menu in which it stands (see `app.shell.menu`), empty for none.
     """
 
     name: str
@@ -42,12 +50,50 @@ class ActionSpec:
     group: str
     keys: tuple[str, ...] = ()
     icon: str = ""
-    needs: str = ""
+    scope: str = ""
+    menu: str = ""
 
 
-def _spec(name: str, text: object, group: object, keys: str = "", icon_name: str = "", needs: str = "") -> ActionSpec:
-    # QT_TRANSLATE_NOOP marks texts for the translators and is typed as giving any object.
-    return ActionSpec(name, str(text), str(group), tuple(keys.split(" | ")) if keys else (), icon_name, needs)
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """One tool of the canvas.
+
+    Attributes
+    ----------
+    name
+        How the canvas calls it.
+    text, help
+        Its name and what it does (English source text, translated when shown).
+    key
+        The key that chooses it.
+    icon
+        Name of its icon.
+    gap
+        Whether a new group begins with it.
+    """
+
+    name: str
+    text: str
+    help: str
+    key: str
+    icon: str
+    gap: bool = False
+
+
+# QT_TRANSLATE_NOOP marks texts for the translators and is typed as giving any object.
+_Row = tuple[str, object, str, str, str]
+
+
+def _part(menu: str, group: object, *rows: _Row) -> list[ActionSpec]:
+    """Return the commands of a part of the menu (empty: those that are in none)."""
+    return [
+        ActionSpec(name, str(text), str(group), tuple(keys.split(" | ")) if keys else (), icon_name, scope, menu)
+        for name, text, keys, icon_name, scope in rows
+    ]
+
+
+def _tool(name: str, text: object, help_text: object, key: str, icon_name: str, *, gap: bool = False) -> ToolSpec:
+    return ToolSpec(name, str(text), str(help_text), key, icon_name, gap)
 
 
 _PROJECT = QT_TRANSLATE_NOOP("Actions", "Project")
@@ -57,65 +103,168 @@ _STEPS = QT_TRANSLATE_NOOP("Actions", "Steps")
 _HELP = QT_TRANSLATE_NOOP("Actions", "Help")
 _TOOLS = QT_TRANSLATE_NOOP("Actions", "Tools")
 
+#: In the order of menus and of the F1 list; of each: name, text, keys, icon, scope.
 ACTIONS: tuple[ActionSpec, ...] = (
-    _spec("new_project", QT_TRANSLATE_NOOP("Actions", "New project..."), _PROJECT, "Ctrl+N", "new"),
-    _spec("open_project", QT_TRANSLATE_NOOP("Actions", "Open project..."), _PROJECT, "Ctrl+O", "open"),
-    _spec("try_sample", QT_TRANSLATE_NOOP("Actions", "Try the sample"), _PROJECT, "", "play"),
-    _spec("add_images", QT_TRANSLATE_NOOP("Actions", "Add images..."), _PROJECT, "Ctrl+I", "image", "project"),
-    _spec("add_folder", QT_TRANSLATE_NOOP("Actions", "Add a folder..."), _PROJECT, "Ctrl+Shift+I", "folder", "project"),
-    _spec("relink", QT_TRANSLATE_NOOP("Actions", "Find missing images..."), _PROJECT, "", "link", "project"),
-    _spec("removed", QT_TRANSLATE_NOOP("Actions", "Removed images and models..."), _PROJECT, "", "trash", "project"),
-    _spec("save_now", QT_TRANSLATE_NOOP("Actions", "Save now"), _PROJECT, "Ctrl+S", "save", "project"),
-    _spec("save_elsewhere", QT_TRANSLATE_NOOP("Actions", "Save elsewhere..."), _PROJECT, "", "save", "project"),
-    _spec("export_masks", QT_TRANSLATE_NOOP("Actions", "Save all masks..."), _PROJECT, "Ctrl+E", "export", "project"),
-    _spec(
-        "export_picture", QT_TRANSLATE_NOOP("Actions", "Save picture..."), _PROJECT, "Ctrl+Shift+E", "image", "image"
+    *_part(
+        "open",
+        _PROJECT,
+        ("new_project", QT_TRANSLATE_NOOP("Actions", "New project..."), "Ctrl+N", "new", ""),
+        ("open_project", QT_TRANSLATE_NOOP("Actions", "Open project..."), "Ctrl+O", "open", ""),
+        ("try_sample", QT_TRANSLATE_NOOP("Actions", "Try the sample"), "", "play", ""),
+        ("import_project", QT_TRANSLATE_NOOP("Actions", "Import project file..."), "", "import", ""),
     ),
-    _spec("rename_project", QT_TRANSLATE_NOOP("Actions", "Rename project..."), _PROJECT, "", "rename", "project"),
-    _spec(
-        "duplicate_project", QT_TRANSLATE_NOOP("Actions", "Duplicate project..."), _PROJECT, "", "duplicate", "project"
+    *_part(
+        "images",
+        _PROJECT,
+        ("add_images", QT_TRANSLATE_NOOP("Actions", "Add images..."), "Ctrl+I", "image", "project"),
+        ("add_folder", QT_TRANSLATE_NOOP("Actions", "Add a folder..."), "Ctrl+Shift+I", "folder", "project"),
+        ("relink", QT_TRANSLATE_NOOP("Actions", "Find missing images..."), "", "link", "project"),
+        ("removed", QT_TRANSLATE_NOOP("Actions", "Removed images and models..."), "", "trash", "project"),
     ),
-    _spec("move_project", QT_TRANSLATE_NOOP("Actions", "Move project..."), _PROJECT, "", "folder", "project"),
-    _spec("export_project", QT_TRANSLATE_NOOP("Actions", "Export as one file..."), _PROJECT, "", "export", "project"),
-    _spec("import_project", QT_TRANSLATE_NOOP("Actions", "Import project file..."), _PROJECT, "", "import"),
-    _spec("trash_project", QT_TRANSLATE_NOOP("Actions", "Move project to trash"), _PROJECT, "", "trash", "project"),
-    _spec("close_project", QT_TRANSLATE_NOOP("Actions", "Close project"), _PROJECT, "Ctrl+W", "close", "project"),
-    _spec("quit", QT_TRANSLATE_NOOP("Actions", "Quit"), _PROJECT, "Ctrl+Q", "close"),
-    _spec("undo", QT_TRANSLATE_NOOP("Actions", "Undo"), _EDIT, "Ctrl+Z", "undo", "document"),
-    _spec("redo", QT_TRANSLATE_NOOP("Actions", "Redo"), _EDIT, "Ctrl+Shift+Z | Ctrl+Y", "redo", "document"),
-    _spec("fit", QT_TRANSLATE_NOOP("Actions", "Fit the image"), _VIEW, "0", "fit", "image"),
-    _spec("actual_size", QT_TRANSLATE_NOOP("Actions", "100 %"), _VIEW, "1", "one-to-one", "image"),
-    _spec("overlay", QT_TRANSLATE_NOOP("Actions", "Fill, outline or no masks"), _VIEW, "O", "overlay", "image"),
-    _spec("next_unchecked", QT_TRANSLATE_NOOP("Actions", "Next unchecked image"), _VIEW, "N", "next", "project"),
-    _spec("next_image", QT_TRANSLATE_NOOP("Actions", "Next image"), _VIEW, "PgDown", "next", "project"),
-    _spec("previous_image", QT_TRANSLATE_NOOP("Actions", "Previous image"), _VIEW, "PgUp", "previous", "project"),
-    _spec("step_annotate", QT_TRANSLATE_NOOP("Actions", "1 Annotate"), _STEPS, "Ctrl+1", "brush", "project"),
-    _spec("step_train", QT_TRANSLATE_NOOP("Actions", "2 Train"), _STEPS, "Ctrl+2", "train", "project"),
-    _spec("step_predict", QT_TRANSLATE_NOOP("Actions", "3 Predict"), _STEPS, "Ctrl+3", "predict", "project"),
-    _spec("step_review", QT_TRANSLATE_NOOP("Actions", "4 Review"), _STEPS, "Ctrl+4", "review", "project"),
-    _spec("step_measure", QT_TRANSLATE_NOOP("Actions", "5 Measure"), _STEPS, "Ctrl+5", "measure", "project"),
-    _spec("models", QT_TRANSLATE_NOOP("Actions", "Models..."), _HELP, "Ctrl+M", "model"),
-    _spec("preferences", QT_TRANSLATE_NOOP("Actions", "Preferences..."), _HELP, "Ctrl+,", "settings"),
-    _spec("computer", QT_TRANSLATE_NOOP("Actions", "Computer check..."), _HELP, "", "computer"),
-    _spec("log", QT_TRANSLATE_NOOP("Actions", "Log..."), _HELP, "Ctrl+L", "log"),
-    _spec("shortcuts", QT_TRANSLATE_NOOP("Actions", "Keyboard shortcuts"), _HELP, "F1", "keyboard"),
-    _spec("tour", QT_TRANSLATE_NOOP("Actions", "Five-step tour"), _HELP, "", "tour"),
-    _spec("about", QT_TRANSLATE_NOOP("Actions", "About CellSeg1 Studio"), _HELP, "", "info"),
+    *_part(
+        "save",
+        _PROJECT,
+        ("save_now", QT_TRANSLATE_NOOP("Actions", "Save now"), "Ctrl+S", "save", "project"),
+        ("export_masks", QT_TRANSLATE_NOOP("Actions", "Save all masks..."), "Ctrl+E", "export", "project"),
+        ("export_picture", QT_TRANSLATE_NOOP("Actions", "Save picture..."), "Ctrl+Shift+E", "image", "image"),
+    ),
+    *_part(
+        "",
+        _PROJECT,
+        ("save_elsewhere", QT_TRANSLATE_NOOP("Actions", "Save elsewhere..."), "", "save", "project"),
+    ),
+    *_part(
+        "whole",
+        _PROJECT,
+        ("rename_project", QT_TRANSLATE_NOOP("Actions", "Rename project..."), "", "rename", "project"),
+        ("duplicate_project", QT_TRANSLATE_NOOP("Actions", "Duplicate project..."), "", "duplicate", "project"),
+        ("move_project", QT_TRANSLATE_NOOP("Actions", "Move project..."), "", "folder", "project"),
+        ("export_project", QT_TRANSLATE_NOOP("Actions", "Export as one file..."), "", "export", "project"),
+        ("trash_project", QT_TRANSLATE_NOOP("Actions", "Move project to trash"), "", "trash", "project"),
+    ),
+    *_part(
+        "end",
+        _PROJECT,
+        ("close_project", QT_TRANSLATE_NOOP("Actions", "Close project"), "Ctrl+W", "close", "project"),
+        ("quit", QT_TRANSLATE_NOOP("Actions", "Quit"), "Ctrl+Q", "close", ""),
+    ),
+    *_part(
+        "",
+        _EDIT,
+        ("undo", QT_TRANSLATE_NOOP("Actions", "Undo"), "Ctrl+Z", "undo", "document"),
+        ("redo", QT_TRANSLATE_NOOP("Actions", "Redo"), "Ctrl+Shift+Z | Ctrl+Y", "redo", "document"),
+    ),
+    *_part(
+        "",
+        _VIEW,
+        ("fit", QT_TRANSLATE_NOOP("Actions", "Fit the image"), "0", "fit", "image"),
+        ("actual_size", QT_TRANSLATE_NOOP("Actions", "100 %"), "1", "one-to-one", "image"),
+        ("overlay", QT_TRANSLATE_NOOP("Actions", "Fill, outline or no masks"), "O", "overlay", "image"),
+        ("next_unchecked", QT_TRANSLATE_NOOP("Actions", "Next unchecked image"), "N", "next", "project"),
+        ("next_image", QT_TRANSLATE_NOOP("Actions", "Next image"), "PgDown", "next", "project"),
+        ("previous_image", QT_TRANSLATE_NOOP("Actions", "Previous image"), "PgUp", "previous", "project"),
+    ),
+    *_part(
+        "",
+        _STEPS,
+        ("step_annotate", QT_TRANSLATE_NOOP("Actions", "1 Annotate"), "Ctrl+1", "brush", "project"),
+        ("step_train", QT_TRANSLATE_NOOP("Actions", "2 Train"), "Ctrl+2", "train", "project"),
+        ("step_predict", QT_TRANSLATE_NOOP("Actions", "3 Predict"), "Ctrl+3", "predict", "project"),
+        ("step_review", QT_TRANSLATE_NOOP("Actions", "4 Review"), "Ctrl+4", "review", "project"),
+        ("step_measure", QT_TRANSLATE_NOOP("Actions", "5 Measure"), "Ctrl+5", "measure", "project"),
+    ),
+    *_part(
+        "program",
+        _HELP,
+        ("models", QT_TRANSLATE_NOOP("Actions", "Models..."), "Ctrl+M", "model", ""),
+        ("preferences", QT_TRANSLATE_NOOP("Actions", "Preferences..."), "Ctrl+,", "settings", ""),
+    ),
+    *_part(
+        "help",
+        _HELP,
+        ("shortcuts", QT_TRANSLATE_NOOP("Actions", "Keyboard shortcuts"), "F1", "keyboard", ""),
+        ("tour", QT_TRANSLATE_NOOP("Actions", "Five-step tour"), "", "tour", ""),
+        ("computer", QT_TRANSLATE_NOOP("Actions", "Computer check..."), "", "computer", ""),
+        ("log", QT_TRANSLATE_NOOP("Actions", "Log..."), "Ctrl+L", "log", ""),
+        ("about", QT_TRANSLATE_NOOP("Actions", "About CellSeg1 Studio"), "", "info", ""),
+    ),
 )
 
-#: Keys that the canvas and its tools handle themselves; listed on F1 only.
-TOOL_KEYS: tuple[tuple[str, object], ...] = (
-    ("B", QT_TRANSLATE_NOOP("Actions", "Brush: paint a cell (Alt erases)")),
-    ("E", QT_TRANSLATE_NOOP("Actions", "Eraser")),
-    ("L", QT_TRANSLATE_NOOP("Actions", "Lasso: draw round a cell")),
-    ("G", QT_TRANSLATE_NOOP("Actions", "Polygon: click round a cell")),
-    ("C", QT_TRANSLATE_NOOP("Actions", "Click to segment: click a cell, drag a box")),
-    ("X", QT_TRANSLATE_NOOP("Actions", "Split along a drawn line")),
-    ("M", QT_TRANSLATE_NOOP("Actions", "Merge cells")),
-    ("D", QT_TRANSLATE_NOOP("Actions", "Delete a cell, or all in a lasso")),
-    ("F", QT_TRANSLATE_NOOP("Actions", "Fill holes")),
-    ("U", QT_TRANSLATE_NOOP("Actions", "Clean up: smooth, drop islands")),
-    ("R", QT_TRANSLATE_NOOP("Actions", "Region: only this part is annotated")),
+#: In the order of their use.
+TOOLS: tuple[ToolSpec, ...] = (
+    _tool(
+        "select",
+        QT_TRANSLATE_NOOP("Actions", "Select and move"),
+        QT_TRANSLATE_NOOP("Actions", "Select cells and move the image"),
+        "V",
+        "pan",
+    ),
+    _tool(
+        "brush",
+        QT_TRANSLATE_NOOP("Actions", "Brush"),
+        QT_TRANSLATE_NOOP("Actions", "Brush: paint a cell (Alt erases)"),
+        "B",
+        "brush",
+        gap=True,
+    ),
+    _tool("eraser", QT_TRANSLATE_NOOP("Actions", "Eraser"), QT_TRANSLATE_NOOP("Actions", "Eraser"), "E", "eraser"),
+    _tool(
+        "lasso",
+        QT_TRANSLATE_NOOP("Actions", "Lasso"),
+        QT_TRANSLATE_NOOP("Actions", "Lasso: draw round a cell"),
+        "L",
+        "lasso",
+    ),
+    _tool(
+        "polygon",
+        QT_TRANSLATE_NOOP("Actions", "Polygon"),
+        QT_TRANSLATE_NOOP("Actions", "Polygon: click round a cell"),
+        "G",
+        "polygon",
+    ),
+    _tool(
+        "click",
+        QT_TRANSLATE_NOOP("Actions", "Click to segment"),
+        QT_TRANSLATE_NOOP("Actions", "Click to segment: click a cell, drag a box"),
+        "C",
+        "click",
+    ),
+    _tool(
+        "split",
+        QT_TRANSLATE_NOOP("Actions", "Split along a line"),
+        QT_TRANSLATE_NOOP("Actions", "Split along a drawn line"),
+        "X",
+        "split",
+        gap=True,
+    ),
+    _tool("merge", QT_TRANSLATE_NOOP("Actions", "Merge"), QT_TRANSLATE_NOOP("Actions", "Merge cells"), "M", "merge"),
+    _tool(
+        "delete",
+        QT_TRANSLATE_NOOP("Actions", "Delete"),
+        QT_TRANSLATE_NOOP("Actions", "Delete a cell, or all in a lasso"),
+        "D",
+        "delete",
+    ),
+    _tool("fill", QT_TRANSLATE_NOOP("Actions", "Fill holes"), QT_TRANSLATE_NOOP("Actions", "Fill holes"), "F", "fill"),
+    _tool(
+        "clean",
+        QT_TRANSLATE_NOOP("Actions", "Clean up"),
+        QT_TRANSLATE_NOOP("Actions", "Clean up: smooth, drop islands"),
+        "U",
+        "clean",
+    ),
+    _tool(
+        "region",
+        QT_TRANSLATE_NOOP("Actions", "Region"),
+        QT_TRANSLATE_NOOP("Actions", "Region: only this part is annotated"),
+        "R",
+        "region",
+        gap=True,
+    ),
+)
+
+#: Keys that the canvas handles itself; listed on F1 only.
+CANVAS_KEYS: tuple[tuple[str, object], ...] = (
     ("[ and ]", QT_TRANSLATE_NOOP("Actions", "Smaller or larger brush (also Shift+wheel)")),
     ("H", QT_TRANSLATE_NOOP("Actions", "Hide the masks while held")),
     ("Space", QT_TRANSLATE_NOOP("Actions", "Move the image while held")),
@@ -135,47 +284,66 @@ def translated(text: object) -> str:
 
 
 class Actions(QObject):
-    """The window's QActions by name."""
+    """The window's QActions by name: those of the table, and one with its key for each tool.
+
+    What belongs to an action is done by who is given to `connect_all`; steps and tools are only told of.
+    """
+
+    step_chosen = Signal(str)
+    tool_chosen = Signal(str)
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
+        self._window = window
         self._all: dict[str, QAction] = {}
-        self._needs = {spec.name: spec.needs for spec in ACTIONS}
         for spec in ACTIONS:
-            action = QAction(translated(spec.text), window)
-            action.setObjectName(spec.name)
-            if spec.icon:
-                action.setIcon(icon(spec.icon))
-            action.setShortcuts([QKeySequence(key) for key in spec.keys])
-            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            action = self._action(spec.name, spec.text, spec.icon, spec.keys)
             if spec.keys:
                 action.setToolTip(plain_tip(f"{translated(spec.text).removesuffix('...')} ({spec.keys[0]})"))
-            window.addAction(action)
-            self._all[spec.name] = action
+            step = spec.name.removeprefix(_STEP)
+            if step != spec.name:
+                action.triggered.connect(lambda _checked=False, step=step: self.step_chosen.emit(step))
+        for tool in TOOLS:
+            action = self._action(f"tool_{tool.name}", tool.text, tool.icon, (tool.key,))
+            action.triggered.connect(lambda _checked=False, name=tool.name: self.tool_chosen.emit(name))
+
+    def _action(self, name: str, text: str, icon_name: str, keys: tuple[str, ...]) -> QAction:
+        action = QAction(translated(text), self._window)
+        action.setObjectName(name)
+        if icon_name:
+            action.setIcon(icon(icon_name))
+        action.setShortcuts([QKeySequence(key) for key in keys])
+        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        self._window.addAction(action)
+        self._all[name] = action
+        return action
 
     def __getitem__(self, name: str) -> QAction:
         """Return the action `name`."""
         return self._all[name]
 
-    def connect_all(self, guard: Callable[[Callable[[], None]], Any], *owners: object) -> None:
+    def connect_all(self, *owners: object) -> None:
         """Connect each action to ``do_NAME`` of the first owner that has it; none is an error of the program.
 
-        `guard` makes the call and tells of what was to be expected, such as a full disk.
+        What was to be expected, such as a full disk, is told in a dialog.
         """
-        for name, action in self._all.items():
-            owner = next(one for one in owners if hasattr(one, f"do_{name}"))
-            method: Callable[[], None] = getattr(owner, f"do_{name}")
-            action.triggered.connect(lambda _checked=False, call=method: guard(call))
+        for spec in ACTIONS:
+            if spec.name.startswith(_STEP):
+                continue
+            owner = next(one for one in owners if hasattr(one, f"do_{spec.name}"))
+            method: Callable[[], None] = getattr(owner, f"do_{spec.name}")
+            self._all[spec.name].triggered.connect(lambda _checked=False, call=method: guard(self._window, call))
 
     def enable(self, there: set[str]) -> None:
-        """Enable the actions whose needs are in `there`."""
-        for name, action in self._all.items():
-            action.setEnabled(not self._needs[name] or self._needs[name] in there)
+        """Enable the actions whose scope is in `there`."""
+        for spec in ACTIONS:
+            self._all[spec.name].setEnabled(not spec.scope or spec.scope in there)
 
 
 def shortcut_table() -> list[tuple[str, list[tuple[str, str]]]]:
     """Return (group, [(keys, text)]) for the F1 list."""
-    groups: dict[str, list[tuple[str, str]]] = {translated(_TOOLS): [(key, translated(t)) for key, t in TOOL_KEYS]}
+    keys = [*((tool.key, tool.help) for tool in TOOLS), *CANVAS_KEYS]
+    groups: dict[str, list[tuple[str, str]]] = {translated(_TOOLS): [(key, translated(text)) for key, text in keys]}
     for spec in ACTIONS:
         if spec.keys:
             text = translated(spec.text).removesuffix("...")

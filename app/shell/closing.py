@@ -1,50 +1,137 @@
-"""Closing the window while a job runs: go on hidden, or stop and resume later."""
+"""Leaving the open project, or the program: what becomes of running jobs and of edits that are not saved."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer
-from PySide6.QtWidgets import QApplication, QProgressDialog, QSystemTrayIcon
+from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import QApplication, QMessageBox, QProgressDialog, QSystemTrayIcon
 
-from app.pages.train.resume import unfinished_training
 from app.shell.closing_dialog import CloseChoice, CloseDuringJobDialog
-from app.theme import app_icon
-from app.widgets.plain import plain_notice
+from app.widgets.plain import MessageBox
 from app.widgets.showing import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from app.engine.jobs import JobHandle
-    from app.project.project import RunInfo
-    from app.shell.main_window import MainWindow
+    from app.shell.background import Background
+    from app.shell.host import Host
+    from app.shell.storage import Storage
 
 #: How long a stopped training may take to write its model and checkpoint before the window goes anyway.
 _STOP_SECONDS = 15.0
+#: Between two looks whether a dialog was closed.
+_FREE_MS = 200
 
 
-class Background(QObject):
-    """Decides whether the window may close, and keeps it alive hidden while jobs run."""
+class Closing(QObject):
+    """Decides whether project or window may be left, and has things wait until nothing stands in their way.
 
-    def __init__(self, window: MainWindow) -> None:
-        super().__init__(window)
-        self._window = window
-        self.hidden = False
-        #: Close without asking: jobs are stopped and kept.
+    Attributes
+    ----------
+    stop_jobs
+        Close without asking: jobs are stopped and kept.
+    """
+
+    #: The project shall be saved somewhere else, now.
+    save_elsewhere_wanted = Signal()
+
+    def __init__(self, host: Host, background: Background, storage: Storage) -> None:
+        super().__init__(host.frame)
+        self._host = host
+        self._session = host.session
+        self._background = background
+        self._storage = storage
         self.stop_jobs = False
-        self._tray: QSystemTrayIcon | None = None
+        self._leaving = False
+        #: What is to be done when no dialog is open any more.
+        self._later: list[Callable[[], object]] = []
+        self._try_later = QTimer(self, interval=_FREE_MS)
+        self._try_later.timeout.connect(self._do_later)
 
-    def may_close(self) -> bool:
-        """Ask what becomes of running jobs; False when the window must stay (perhaps hidden)."""
-        jobs = self._window.session.jobs.running
-        choice = self._decide(jobs, leaving=False)
-        if choice is CloseChoice.BACKGROUND:
-            self.hide_window()
-        return choice is CloseChoice.STOP
+    # ---- waiting
+
+    @property
+    def under_way(self) -> bool:
+        """Whether images come in or edits are being worked out, which would be lost; or leaving is decided already."""
+        return self._leaving or self._session.adding or bool(self._session.waiting)
+
+    def busy(self) -> bool:
+        """Whether something goes on under which the project must not change."""
+        return self.under_way or QApplication.activeModalWidget() is not None
+
+    def when_free(self, call: Callable[[], object]) -> None:
+        """Call now, or when no dialog is open and nothing is being added any more."""
+        if not self._later and not self.busy():
+            call()
+            return
+        self._later.append(call)
+        self._try_later.start()
+
+    def _do_later(self) -> None:
+        if not self.busy() and self._later:
+            self._later.pop(0)()
+        if not self._later:
+            self._try_later.stop()
+
+    # ---- deciding
 
     def may_leave(self) -> bool:
-        """Ask what becomes of the jobs of a project that is left while the window stays; False to stay in it."""
-        session = self._window.session
-        return self._decide(session.jobs.of(session.project), leaving=True) is not CloseChoice.CANCEL
+        """Whether the open project may be left: nothing is under way in it, or the user has decided about it."""
+        if self.under_way:
+            self._host.say(
+                self._session.waiting or self.tr("The images are still being added; wait for the end of that.")
+            )
+            return False
+        with self._once():
+            jobs = self._session.jobs.of(self._session.project)
+            return self._decide(jobs, leaving=True) is not CloseChoice.CANCEL and not self._stays_for_edits()
+
+    def may_close(self) -> bool:
+        """Ask what becomes of running jobs and of edits; False when the window must stay (perhaps hidden)."""
+        with self._once():
+            return self._ends_jobs() and not self._stays_for_edits()
+
+    @contextlib.contextmanager
+    def _once(self) -> Iterator[None]:
+        """While it is being decided, nobody else decides."""
+        self._leaving = True
+        try:
+            self._host.canvas.settle()
+            yield
+        finally:
+            self._leaving = False
+
+    def _ends_jobs(self) -> bool:
+        choice = self._decide(self._session.jobs.running, leaving=False)
+        if choice is CloseChoice.BACKGROUND:
+            # What the disk refuses now is tried again, and asked about before the end.
+            self._storage.save_quietly()
+            self._background.hide_window()
+        return choice is CloseChoice.STOP
+
+    def _stays_for_edits(self) -> bool:
+        """Ask before leaving while edits are only in memory; True when the user wants to stay."""
+        project = self._session.project
+        if project is None or not project.unsaved:
+            return False
+        if self._background.hidden:
+            self._background.show_window()
+        answer = MessageBox.ask(
+            self._host.frame,
+            self.tr("Not everything is saved"),
+            self.tr("The project cannot be written, and closing now loses the last edits. Save it elsewhere first?"),
+            QMessageBox.StandardButton.Save | QMessageBox.StandardButton.Discard | QMessageBox.StandardButton.Cancel,
+            QMessageBox.Icon.Warning,
+        )
+        if answer == QMessageBox.StandardButton.Save:
+            self.save_elsewhere_wanted.emit()
+            return bool(project.unsaved)
+        return answer != QMessageBox.StandardButton.Discard
+
+    # ---- jobs
 
     def _decide(self, jobs: list[JobHandle], *, leaving: bool) -> CloseChoice:
         """Return what becomes of jobs, and stop them if that is it."""
@@ -57,13 +144,13 @@ class Background(QObject):
 
     def _choice(self, jobs: list[JobHandle], *, leaving: bool) -> CloseChoice:
         """What the preferences say, or else the user."""
-        preferred = self._window.preferences.values.closing_during_job
+        preferred = self._host.preferences.values.closing_during_job
         if preferred != "ask":
             return CloseChoice(preferred)
-        project = self._window.session.project
+        project = self._session.project
         dialog = CloseDuringJobDialog(
             [job.title for job in jobs],
-            self._window,
+            self._host.frame,
             tray=QSystemTrayIcon.isSystemTrayAvailable(),
             leaving=leaving,
             saved=project is None or not project.unsaved,
@@ -73,88 +160,29 @@ class Background(QObject):
 
     def _stop(self, jobs: list[JobHandle]) -> None:
         """Stop jobs and wait until what they learned is on disk, with the event loop alive."""
-        session = self._window.session
         loop = QEventLoop()
         limit = QTimer(singleShot=True)
         limit.timeout.connect(loop.quit)
         # Nothing else is begun in the window meanwhile.
-        waiting = QProgressDialog(self.tr("Stopping; what was learned is kept..."), "", 0, 0, self._window)
+        waiting = QProgressDialog(self.tr("Stopping; what was learned is kept..."), "", 0, 0, self._host.frame)
         waiting.setWindowTitle(self.tr("A job is running"))
         waiting.setWindowModality(Qt.WindowModality.WindowModal)
         waiting.setCancelButton(None)
 
         def look() -> None:
-            if not any(job in session.jobs.running for job in jobs):
+            if not any(job in self._session.jobs.running for job in jobs):
                 loop.quit()
 
-        session.jobs.any_ended.connect(look)
+        self._session.jobs.any_ended.connect(look)
         for job in list(jobs):
-            project = session.jobs.project_of(job)
+            project = self._session.jobs.project_of(job)
             if project is not None and job.kind == "train":
                 project.update_run(job.run_id, resume_later=True)
             job.stop(_STOP_SECONDS)
-        if any(job in session.jobs.running for job in jobs):
+        if any(job in self._session.jobs.running for job in jobs):
             limit.start(int(_STOP_SECONDS * 1000) + 1000)
             waiting.show()
             loop.exec()
-        session.jobs.any_ended.disconnect(look)
+        self._session.jobs.any_ended.disconnect(look)
         waiting.reset()
         waiting.deleteLater()
-
-    def offer_to_resume(self, runs: list[RunInfo]) -> None:
-        """Show in every step that a training ended with the program, if it can go on."""
-        run = unfinished_training(self._window.session.project)
-        known = run is not None and any(one.id == run.id for one in runs)
-        self._window.resume_offer.show_run(run if known else None)
-
-    def job_started(self, job: JobHandle) -> None:
-        """Take the offer back when a training runs."""
-        if job.kind == "train" and job in self._window.session.jobs.of(self._window.session.project):
-            self._window.resume_offer.show_run(None)
-
-    def resume(self, run_id: str) -> None:
-        """Go on with a training, and show it."""
-        self._window.show_step("train")
-        self._window.train.resume(run_id)
-
-    def hide_window(self) -> None:
-        """Hide the window; it comes back by its tray icon or a second start, and ends itself after the last job."""
-        self.hidden = True
-        # What the disk refuses now is tried again, and asked about before the end.
-        self._window.save_quietly()
-        self._window.hide()
-        self._window.session.jobs.any_ended.connect(self._job_ended)
-        if QSystemTrayIcon.isSystemTrayAvailable():
-            self._tray = QSystemTrayIcon(app_icon(), self)
-            self._tray.setToolTip(self.tr("CellSeg1 Studio is working; click to show the window."))
-            self._tray.activated.connect(lambda _reason: self.show_window())
-            self._tray.show()
-
-    def show_window(self) -> None:
-        """Bring the window to the front."""
-        if self.hidden:
-            self.hidden = False
-            self._window.session.jobs.any_ended.disconnect(self._job_ended)
-        if self._tray is not None:
-            self._tray.hide()
-            self._tray.deleteLater()
-            self._tray = None
-        self._window.show()
-        self._window.raise_()
-        self._window.activateWindow()
-
-    def _job_ended(self, job: object) -> None:
-        if self._tray is not None:
-            said = self.tr("{job}: done.").format(job=getattr(job, "title", ""))
-            self._tray.showMessage("CellSeg1 Studio", plain_notice(said))
-        if not self._window.session.jobs.running:
-            # Everything is in the project; a hidden program that does nothing would only hold the memory.
-            QTimer.singleShot(0, self._window.close)
-
-    def leave(self) -> None:
-        """End the application."""
-        if self._tray is not None:
-            self._tray.hide()
-        app = QApplication.instance()
-        if app is not None:
-            QTimer.singleShot(0, app.quit)

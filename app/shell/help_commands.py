@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.dialogs.tour import TourOverlay
-    from app.shell.main_window import MainWindow
+    from app.shell.host import Host
+    from app.shell.project_commands import ProjectCommands
+    from app.shell.step_bar import StepBar
 
 
 class HelpCommands(QObject):
     """Shows dialogs of the window."""
 
-    def __init__(self, window: MainWindow) -> None:
-        super().__init__(window)
-        self._window = window
+    def __init__(self, host: Host, projects: ProjectCommands, step_bar: StepBar) -> None:
+        super().__init__(host.frame)
+        self._host = host
+        self._projects = projects
+        self._step_bar = step_bar
         self.log = LogStore(self)
         self._handler = LogHandler(self.log)
         logging.getLogger().addHandler(self._handler)
@@ -41,8 +45,8 @@ class HelpCommands(QObject):
         from app.pages.models.panel import ModelsPanel
         from app.widgets.dialog import Dialog
 
-        dialog = Dialog(self._window, self.tr("Models"), columns=96, rows=32)
-        panel = ModelsPanel(self._window.session, self._window.canvas)
+        dialog = Dialog(self._host.frame, self.tr("Models"), columns=96, rows=32)
+        panel = ModelsPanel(self._host.session, self._host.canvas)
         dialog.body.addWidget(panel)
         dialog.add_close_button()
         ask(dialog)
@@ -51,14 +55,14 @@ class HelpCommands(QObject):
         """Show the preferences."""
         from app.preferences.dialog import PreferencesDialog
 
-        ask(PreferencesDialog(self._window.preferences, self._window))
+        ask(PreferencesDialog(self._host.preferences, self._host.frame))
 
     def do_computer(self) -> None:
         """Examine this computer in the engine and show what was found."""
         from app.dialogs.computer import ComputerCheckDialog
 
-        store = self._window.preferences
-        dialog = ComputerCheckDialog(self._window, device=store.values.device)
+        store = self._host.preferences
+        dialog = ComputerCheckDialog(self._host.frame, device=store.values.device)
         dialog.device_chosen.connect(lambda device: store.set("device", device))
 
         def answered(tell: Callable[..., None]) -> Callable[..., None]:
@@ -66,7 +70,7 @@ class HelpCommands(QObject):
             return lambda *answer: tell(*answer) if shiboken6.isValid(dialog) else None
 
         def examine() -> None:
-            self._window.session.engines.interactive.examine(answered(dialog.set_report), answered(dialog.set_problem))
+            self._host.session.engines.interactive.examine(answered(dialog.set_report), answered(dialog.set_problem))
 
         dialog.check_wanted.connect(examine)
         examine()
@@ -75,7 +79,7 @@ class HelpCommands(QObject):
     def do_log(self) -> None:
         """Show the log."""
         if self._log_window is None:
-            self._log_window = LogWindow(self.log, self._window, folder=str(log_folder()))
+            self._log_window = LogWindow(self.log, self._host.frame, folder=str(log_folder()))
         self._log_window.show()
         self._log_window.raise_()
 
@@ -89,21 +93,21 @@ class HelpCommands(QObject):
         """Show the list of keys."""
         from app.dialogs.shortcuts import ShortcutsDialog
 
-        ask(ShortcutsDialog(shortcut_table(), self._window))
+        ask(ShortcutsDialog(shortcut_table(), self._host.frame))
 
     def do_about(self) -> None:
         """Show version and licences."""
         from app.dialogs.about import AboutDialog
 
-        ask(AboutDialog(self._window))
+        ask(AboutDialog(self._host.frame))
 
     def do_tour(self) -> None:
         """Point at the five steps one after the other."""
         from app.dialogs.tour import TourOverlay, TourStep
 
-        window = self._window
-        if window.session.project is None:
-            window.projects.do_try_sample()
+        host = self._host
+        if host.session.project is None:
+            self._projects.do_try_sample()
         texts = {
             "annotate": self.tr("Paint a few dozen cells on one image. B is the brush, C finds a cell by a click."),
             "train": self.tr("Train on that image. It takes some minutes, and you can go on painting meanwhile."),
@@ -111,9 +115,9 @@ class HelpCommands(QObject):
             "review": self.tr("Accept what is right, correct what is not, and train on if you like."),
             "measure": self.tr("Compare with a truth, and save the table of all cells."),
         }
-        steps = [TourStep(window.step_bar.buttons[name], text) for name, text in texts.items()]
-        self.tour = TourOverlay(window, steps)
-        self.tour.finished.connect(lambda: window.preferences.set("tour_done", True))
+        steps = [TourStep(self._step_bar.buttons[name], text) for name, text in texts.items()]
+        self.tour = TourOverlay(host.frame, steps)
+        self.tour.finished.connect(lambda: host.preferences.set("tour_done", True))
         self.tour.start()
 
     def close_log(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QEvent, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QEnterEvent, QFont, QIcon, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QFrame, QSizePolicy, QVBoxLayout, QWidget
 
+from app.shell.actions import TOOLS, ToolSpec, translated
 from app.theme import RADIUS, colours, icon
 from app.widgets.plain import plain_tip
 
@@ -19,64 +19,24 @@ _SIDE = 36
 _ICON = 20
 
 
-@dataclass(frozen=True, slots=True)
-class ToolEntry:
-    """One tool of the column.
-
-    Attributes
-    ----------
-    name
-        How the canvas calls it.
-    text, key
-        What the tooltip says.
-    icon
-        Name of its icon.
-    gap
-        Whether a new group begins with it.
-    """
-
-    name: str
-    text: str
-    key: str
-    icon: str
-    gap: bool = False
-
-
-def standard_tools() -> tuple[ToolEntry, ...]:
-    """Return the drawing tools of the canvas in the order of their use."""
-    translate = QCoreApplication.translate
-    return (
-        ToolEntry("select", translate("ToolColumn", "Select and move"), "V", "pan"),
-        ToolEntry("brush", translate("ToolColumn", "Brush"), "B", "brush", gap=True),
-        ToolEntry("eraser", translate("ToolColumn", "Eraser"), "E", "eraser"),
-        ToolEntry("lasso", translate("ToolColumn", "Lasso"), "L", "lasso"),
-        ToolEntry("polygon", translate("ToolColumn", "Polygon"), "G", "polygon"),
-        ToolEntry("click", translate("ToolColumn", "Click to segment"), "C", "click"),
-        ToolEntry("split", translate("ToolColumn", "Split along a line"), "X", "split", gap=True),
-        ToolEntry("merge", translate("ToolColumn", "Merge"), "M", "merge"),
-        ToolEntry("delete", translate("ToolColumn", "Delete"), "D", "delete"),
-        ToolEntry("fill", translate("ToolColumn", "Fill holes"), "F", "fill"),
-        ToolEntry("clean", translate("ToolColumn", "Clean up"), "U", "clean"),
-        ToolEntry("region", translate("ToolColumn", "Region"), "R", "region", gap=True),
-    )
-
-
 class ToolButton(QAbstractButton):
     """An icon; the tool in hand has an accented ground; keys appear while the pointer is over the column."""
 
-    def __init__(self, tool: ToolEntry, parent: QWidget | None = None) -> None:
+    def __init__(self, tool: ToolSpec, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.tool = tool
+        text = translated(tool.text)
+        self.tip = f"{text} ({tool.key})" if tool.key else text
         self.show_key = False
         self.setIcon(icon(tool.icon))
-        self.setText(tool.text)
+        self.setText(text)
         self.setCheckable(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.setToolTip(plain_tip(f"{tool.text} ({tool.key})" if tool.key else tool.text))
-        self.setAccessibleName(tool.text)
-        self.setAccessibleDescription(f"{tool.text} ({tool.key})" if tool.key else tool.text)
+        self.setToolTip(plain_tip(self.tip))
+        self.setAccessibleName(text)
+        self.setAccessibleDescription(self.tip)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return a square that a finger or a shaking hand still hits."""
@@ -128,7 +88,7 @@ class ToolColumn(QWidget):
 
     tool_chosen = Signal(str)
 
-    def __init__(self, tools: Sequence[ToolEntry] | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, tools: Sequence[ToolSpec] = TOOLS, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName(self.tr("Tools"))
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
@@ -138,7 +98,7 @@ class ToolColumn(QWidget):
         self._group = QButtonGroup(self)
         self.buttons: dict[str, ToolButton] = {}
         self._gaps: dict[str, QFrame] = {}
-        for tool in standard_tools() if tools is None else tools:
+        for tool in tools:
             if tool.gap and self.buttons:
                 self._gaps[tool.name] = self._gap()
                 layout.addWidget(self._gaps[tool.name])
@@ -181,8 +141,7 @@ class ToolColumn(QWidget):
         """Switch all tools off while there is nothing to draw on; `why` is then said in the tooltips."""
         for button in self.buttons.values():
             button.setEnabled(usable)
-            tip = f"{button.tool.text} ({button.tool.key})" if button.tool.key else button.tool.text
-            button.setToolTip(plain_tip(f"{tip}\n{why}" if why and not usable else tip))
+            button.setToolTip(plain_tip(f"{button.tip}\n{why}" if why and not usable else button.tip))
 
     def enterEvent(self, event: QEnterEvent) -> None:  # noqa: N802 - Qt's name
         """Show the keys."""

@@ -36,7 +36,7 @@ from app.preferences.dialog import PreferencesDialog
 from app.project.images import ImportReport
 from app.shell.actions import shortcut_table
 from app.shell.closing_dialog import CloseDuringJobDialog
-from app.shell.main_window import STEPS
+from app.shell.step_bar import STEPS
 from app.widgets.dialog import Dialog
 from app.widgets.errors import ErrorDialog
 from cellseg1.masks import write_label_image

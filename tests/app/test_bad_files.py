@@ -48,7 +48,7 @@ def test_a_damaged_image_is_marked_and_the_next_one_is_shown_first(window, tmp_p
     qtbot.waitUntil(lambda: window.session.document is not None)
     assert window.session.image_id == good
     assert not [one for one in window.findChildren(ErrorDialog) if one.isVisible()]
-    row = next(row for row in window.images.model.rows if row.id == broken)
+    row = next(row for row in window.area.images.model.rows if row.id == broken)
     assert row.problem == "damaged"
     # Whoever opens it hears why, there and in the panel.
     said = []
@@ -58,7 +58,7 @@ def test_a_damaged_image_is_marked_and_the_next_one_is_shown_first(window, tmp_p
     qtbot.waitUntil(lambda: bool(said))
     qtbot.wait(20)
     assert "a_broken.png" in said[0]
-    assert window.annotate.cells.advice.text() == said[0]
+    assert window.area.annotate.cells.advice.text() == said[0]
     window.session.show_image(good)
     qtbot.waitUntil(lambda: window.session.document is not None)
     assert window.session.image_problem == ""
@@ -83,8 +83,8 @@ def test_no_image_of_a_project_that_was_moved_is_damaged(window, tmp_path, qtbot
     qtbot.waitUntil(lambda: window.session.document is not None)
     folder = window.session.project.folder
     folder.rename(folder.with_name("Elsewhere.cs1project"))
-    window._mark_unreadable(good)
-    assert not next(row for row in window.images.model.rows if row.id == good).problem
+    window.files.mark_unreadable(good)
+    assert not next(row for row in window.area.images.model.rows if row.id == good).problem
     folder.with_name("Elsewhere.cs1project").rename(folder)
-    window._mark_unreadable(good)
-    assert next(row for row in window.images.model.rows if row.id == good).problem == "damaged"
+    window.files.mark_unreadable(good)
+    assert next(row for row in window.area.images.model.rows if row.id == good).problem == "damaged"

@@ -6,11 +6,12 @@ import pytest
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QMenu, QWidget
 
+from app.shell.actions import TOOLS, ToolSpec
 from app.shell.job_bar.bar import JobBar
 from app.shell.job_bar.entry import JobEntry, percent
 from app.shell.status_bar import StatusBar
 from app.shell.step_bar import STEPS, StepBar
-from app.shell.tool_column import ToolColumn, ToolEntry, standard_tools
+from app.shell.tool_column import ToolColumn
 from app.translation.time_left import time_left
 
 
@@ -134,11 +135,11 @@ def test_exactly_one_tool_is_in_hand(qtbot):
 
 def test_tools_show_name_and_key_and_fit_a_small_screen(qtbot):
     column = shown(qtbot, ToolColumn())
-    for tool in standard_tools():
+    for tool in TOOLS:
         tip = column.buttons[tool.name].toolTip()
         assert tool.text in tip
         assert f"({tool.key})" in tip
-    assert len({tool.key for tool in standard_tools()}) == len(standard_tools())
+    assert len({tool.key for tool in TOOLS}) == len(TOOLS)
     assert column.sizeHint().height() < 600
     assert column.sizeHint().width() < 56
 
@@ -156,7 +157,7 @@ def test_only_the_offered_tools_are_shown_and_all_are_off_without_an_image(qtbot
 
 
 def test_the_keys_appear_while_the_pointer_is_over_the_column(qtbot):
-    column = shown(qtbot, ToolColumn((ToolEntry("a", "A", "Q", "brush"), ToolEntry("b", "B", "W", "eraser"))))
+    column = shown(qtbot, ToolColumn((ToolSpec("a", "A", "", "Q", "brush"), ToolSpec("b", "B", "", "W", "eraser"))))
     before = column.grab().toImage()
     column._show_keys(True)
     assert column.grab().toImage() != before

@@ -12,6 +12,7 @@ from app.pages.project.import_report import ImportReportDialog
 from app.project.archive import export_file
 from app.project.project import Project
 from app.shell import project_commands
+from app.shell.image_commands import ImageCommands
 from cellseg1.masks import write_label_image
 
 
@@ -24,7 +25,7 @@ def window(tmp_path, monkeypatch, qtbot):
 
 @pytest.fixture
 def copying(monkeypatch):
-    monkeypatch.setattr(project_commands.ProjectCommands, "_ask_copy", lambda _self: True)
+    monkeypatch.setattr(ImageCommands, "_ask_copy", lambda _self: True)
 
 
 def files(folder):
@@ -71,10 +72,10 @@ def test_images_dropped_anywhere_are_added_with_their_masks(window, tmp_path, co
     window.session.create_project(tmp_path, "Cells")
     QApplication.processEvents()
     places = {
-        "empty canvas": window._no_image,
-        "list": window.images,
-        "panel": window.panels,
-        "tools": window.tool_column,
+        "empty canvas": window.area.no_image,
+        "list": window.area.images,
+        "panel": window.area.panels,
+        "tools": window.area.tool_column,
     }
     assert drop(window, places[where], [files(tmp_path / "in")])
     names = [image.name for image in window.session.project.images]
@@ -99,7 +100,7 @@ def test_a_project_and_a_project_file_are_opened(window, tmp_path, qtbot):
     with Project.create(tmp_path, "Second") as second:
         export_file(second, tmp_path / "third.cs1zip", pack_linked=True)
         folder = second.folder
-    assert drop(window, window.panels, [folder])
+    assert drop(window, window.area.panels, [folder])
     assert window.session.project.name == "Second"
     window.session.close_project()
     assert drop(window, window.start_page, [tmp_path / "third.cs1zip"])
@@ -130,8 +131,8 @@ def test_a_project_that_is_only_looked_at_takes_nothing(window, tmp_path):
         window.session.open_project(held.folder)
         assert window.session.project.read_only
         QApplication.processEvents()
-        assert not drop(window, window.panels, [folder])
-        assert not drop(window, window.images, [folder])
+        assert not drop(window, window.area.panels, [folder])
+        assert not drop(window, window.area.images, [folder])
         window.session.close_project()
 
 
@@ -141,5 +142,5 @@ def test_nothing_but_files_is_taken(window, tmp_path):
     data.setText("a text")
     buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     enter = QDragEnterEvent(QPoint(40, 40), Qt.DropAction.CopyAction, data, buttons, keys)
-    QApplication.sendEvent(target_at(window, window.panels), enter)
+    QApplication.sendEvent(target_at(window, window.area.panels), enter)
     assert not enter.isAccepted()

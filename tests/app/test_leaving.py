@@ -99,8 +99,8 @@ def go(window, way, other, packed, tmp_path, monkeypatch, qtbot):
         case "json":
             window.projects.open_path(other / "project.json")
         case "recent":
-            window.projects.fill_recent_menu()
-            next(one for one in window.recent_menu.actions() if one.text() == "B").trigger()
+            window.menu.recent.aboutToShow.emit()
+            next(one for one in window.menu.recent.actions() if one.text() == "B").trigger()
         case "second start":
             window.show_again([str(other)])
         case "dropped on the window":
@@ -264,7 +264,7 @@ def test_losing_the_focus_while_the_disk_refuses_is_no_error_of_the_program(wind
     paint_cell(window.session.document, (10, 10))
     # An exception in an event handler fails the test.
     QApplication.sendEvent(window, QEvent(QEvent.Type.WindowDeactivate))
-    window.save_quietly()
+    window.storage.save_quietly()
     window.actions_["save_now"].trigger()
     assert "cannot be saved" in errors()[0]
     disk.full = False
@@ -291,10 +291,10 @@ def test_hiding_while_the_disk_refuses_hides_and_keeps_what_is_in_memory(window,
 
 def test_the_banner_of_a_full_disk_belongs_to_its_project(window, two, monkeypatch, qtbot):
     _mine, other, _packed = two
-    window._storage_problem("The project cannot be saved.")
-    assert window._storage_banner is not None
+    window.storage.tell("The project cannot be saved.")
+    assert not window.area.notes.storage.isHidden()
     window.session.open_project(other)
-    assert window._storage_banner is None
+    assert window.area.notes.storage.isHidden()
 
 
 def test_a_project_whose_folder_was_renamed_says_so_is_not_made_again_and_goes_on_there(window, two, tmp_path, qtbot):
@@ -303,8 +303,8 @@ def test_a_project_whose_folder_was_renamed_says_so_is_not_made_again_and_goes_o
     moved = mine.with_name(f"Renamed{mine.suffix}")
     mine.rename(moved)
     QApplication.sendEvent(window, QEvent(QEvent.Type.WindowActivate))
-    assert window._storage_banner is not None
-    assert str(mine) in window._storage_shown
+    assert not window.area.notes.storage.isHidden()
+    assert str(mine) in window.storage.shown
     paint_cell(window.session.document, (10, 10))
     QApplication.sendEvent(window, QEvent(QEvent.Type.WindowDeactivate))
     assert not mine.exists()
@@ -312,7 +312,7 @@ def test_a_project_whose_folder_was_renamed_says_so_is_not_made_again_and_goes_o
     assert window.session.project is project
     assert project.folder == moved
     assert window.windowTitle().startswith("Renamed")
-    assert window._storage_banner is None
+    assert window.area.notes.storage.isHidden()
     assert next(one.path for one in recent.recent()) == moved
     assert mine not in [one.path for one in recent.recent()]
     assert not mine.exists()

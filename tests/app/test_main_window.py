@@ -14,10 +14,9 @@ from window_help import main_window
 
 from app.preferences.store import PreferencesStore
 from app.project.project import Project
-from app.shell.actions import ACTIONS, shortcut_table
-from app.shell.main_window import STEPS
+from app.shell.actions import ACTIONS, TOOLS, shortcut_table
 from app.shell.single_instance import InstanceServer, hand_over
-from app.shell.tool_column import standard_tools
+from app.shell.step_bar import STEPS
 from app.widgets.banner import Banner
 from cellseg1.errors import OutputError
 from cellseg1.masks import write_label_image
@@ -75,17 +74,17 @@ def paint(window, *places):
 
 
 def test_every_action_has_someone_who_does_it_and_no_two_share_a_key(window):
-    keys = [key for spec in ACTIONS for key in spec.keys] + [tool.key for tool in standard_tools()]
+    keys = [key for spec in ACTIONS for key in spec.keys] + [tool.key for tool in TOOLS]
     assert len(keys) == len(set(keys))
     # connect_all in the constructor fails for an action that nobody does.
     assert all(window.actions_[spec.name].objectName() == spec.name for spec in ACTIONS)
     listed = {key for _group, rows in shortcut_table() for keys, _text in rows for key in keys.split(" / ")}
     assert {key for spec in ACTIONS for key in spec.keys} <= listed
-    assert {tool.key for tool in standard_tools()} - {"V"} <= listed
+    assert {tool.key for tool in TOOLS} <= listed
 
 
 def test_the_project_menu_fits_a_small_screen(window, project):
-    menu = window.step_bar.project_button.menu()
+    menu = window.area.step_bar.project_button.menu()
     whole = [menu, *(action.menu() for action in menu.actions() if action.menu() is not None)]
     assert len(whole) == 4  # and the recent ones, this project, help
     assert all(one.sizeHint().height() < 600 for one in whole)
@@ -100,7 +99,7 @@ def test_the_button_beside_images_opens_the_file_dialogs(window, project, monkey
     asked = []
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_all: asked.append("Add images...") or ([], ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_all: asked.append("Add a folder...") or "")
-    (action,) = (one for one in window.images._add.menu().actions() if one.text() == entry)
+    (action,) = (one for one in window.area.images._add.menu().actions() if one.text() == entry)
     action.trigger()
     assert asked == [entry]
 
@@ -113,7 +112,7 @@ def test_the_start_page_is_shown_first_and_only_what_is_possible_is_enabled(wind
 
 def test_images_with_masks_come_into_the_list_and_are_shown(window, project, qtbot):
     assert window.stack.currentWidget() is not window.start_page
-    rows = window.images.model.rows
+    rows = window.area.images.model.rows
     assert [(row.name, row.state, row.cells) for row in rows] == [
         ("im0.png", "new", 0),
         ("im1.png", "annotated", 2),
@@ -121,9 +120,9 @@ def test_images_with_masks_come_into_the_list_and_are_shown(window, project, qtb
     ]
     assert window.session.plane.shape == (HEIGHT, WIDTH)
     assert window.canvas.shape == (HEIGHT, WIDTH)
-    window.do_next_image()
+    window.actions_["next_image"].trigger()
     qtbot.waitUntil(lambda: window.session.document is not None and len(window.session.document.cells) == 2)
-    assert window.images.current() == rows[1].id
+    assert window.area.images.current() == rows[1].id
     assert window.canvas.document is window.session.document
 
 
@@ -133,14 +132,14 @@ def test_strokes_are_cells_with_undo_that_survive_another_image_and_another_wind
     paint(window, (20, 20), (28, 24))
     paint(window, (70, 40), (78, 42))
     assert len(window.session.document.cells) == 2
-    window.do_undo()
+    window.actions_["undo"].trigger()
     assert len(window.session.document.cells) == 1
-    window.do_next_image()
+    window.actions_["next_image"].trigger()
     qtbot.waitUntil(lambda: window.session.image_id != first and window.session.document is not None)
-    window.do_previous_image()
+    window.actions_["previous_image"].trigger()
     qtbot.waitUntil(lambda: window.session.image_id == first and window.session.document is not None)
     assert window.actions_["redo"].isEnabled()
-    window.do_redo()
+    window.actions_["redo"].trigger()
     labels = window.session.document.labels.copy()
     assert len(np.unique(labels)) == 3
     folder = project.folder
@@ -158,10 +157,10 @@ def test_steps_show_their_panel_and_keep_image_and_zoom(window, project):
     for name in STEPS:
         window.actions_[f"step_{name}"].trigger()
         assert window.step() == name
-        assert window.step_bar.step() == name
+        assert window.area.step_bar.step() == name
         assert window.canvas.zoom == pytest.approx(3.0)
         assert window.session.image_id is not None
-    assert window.tool_column.tool() == "select"
+    assert window.area.tool_column.tool() == "select"
     window.show_step("annotate")
     assert window.canvas.tool.name == "brush"
 
@@ -170,26 +169,25 @@ def test_tools_answer_their_keys_wherever_the_focus_is_but_not_while_one_types(w
     window.show_step("annotate")
     window.activateWindow()
     qtbot.waitUntil(lambda: QApplication.activeWindow() is window)
-    window.images.setFocus()
-    for tool in standard_tools():
+    window.area.images.setFocus()
+    for tool in TOOLS:
         QTest.keyClick(window.focusWidget() or window, tool.key.lower())
         assert window.canvas.tool.name == tool.name
-    field = window.images.findChildren(type(window.images._find))[0] if hasattr(window.images, "_find") else None
-    if field is not None:
-        field.setFocus()
-        QTest.keyClick(field, "b")
-        assert window.canvas.tool.name == standard_tools()[-1].name
-        assert field.text() == "b"
+    field = window.area.images.search
+    field.setFocus()
+    QTest.keyClick(field, "b")
+    assert window.canvas.tool.name == TOOLS[-1].name
+    assert field.text() == "b"
 
 
 def test_flags_of_other_images_change_the_list(window, project, qtbot):
     ids = [image.id for image in project.images]
-    window._set_flag([ids[0], ids[1]], "training", True)
+    window.flags.set([ids[0], ids[1]], "training", True)
     qtbot.waitUntil(lambda: bool(project.training_images()))
     assert project.training_images() == [(ids[1], 0, 0)] or {one[0] for one in project.training_images()} >= {ids[1]}
-    assert window.images.model.row_of(ids[1]).state == "training"
-    window._set_flag([ids[2]], "checked", True)
-    qtbot.waitUntil(lambda: window.images.model.row_of(ids[2]).state == "checked")
+    assert window.area.images.model.row_of(ids[1]).state == "training"
+    window.flags.set([ids[2]], "checked", True)
+    qtbot.waitUntil(lambda: window.area.images.model.row_of(ids[2]).state == "checked")
 
 
 def test_a_read_only_project_says_so_and_cannot_be_drawn_on(window, project, home, qtbot):
@@ -203,26 +201,24 @@ def test_a_read_only_project_says_so_and_cannot_be_drawn_on(window, project, hom
         before = window.session.document.labels.copy()
         paint(window, (20, 20), (28, 24))
         assert np.array_equal(window.session.document.labels, before)
-        assert "read-only" in window.step_bar.project_button.text()
+        assert "read-only" in window.area.step_bar.project_button.text()
     finally:
         window.session.close_project()
         holder.close()
 
 
 def test_a_storage_problem_is_shown_until_it_is_solved(window, project):
-    window._storage_problem("The disk is full.")
-    assert window._storage_banner.label.text().startswith("The disk is full.")
-    window._storage_problem("The disk is still full.")
-    assert window._storage_banner.label.text().startswith("The disk is still full.")
-    window._storage_problem("")
-    assert window._storage_banner is None
+    window.storage.tell("The disk is full.")
+    assert window.area.notes.storage.label.text().startswith("The disk is full.")
+    window.storage.tell("The disk is still full.")
+    assert window.area.notes.storage.label.text().startswith("The disk is still full.")
+    window.storage.tell("")
+    assert window.area.notes.storage.isHidden()
 
 
 def test_a_missing_image_is_said_and_the_others_can_be_shown(window, project, qtbot, monkeypatch):
     told = []
-    monkeypatch.setattr(
-        "app.shell.main_window.show_error", lambda _parent, sentence, _details="": told.append(sentence)
-    )
+    monkeypatch.setattr("app.shell.wiring.show_error", lambda _parent, sentence, _details="": told.append(sentence))
     ids = [image.id for image in project.images]
     project.image_path(ids[2]).unlink()
     window.session._images.clear()
@@ -264,18 +260,18 @@ def test_the_window_loads_no_torch():
 
 
 def test_files_dropped_on_the_list_are_added(window, project, home, monkeypatch):
-    monkeypatch.setattr(window.projects, "_ask_copy", lambda: True)
+    monkeypatch.setattr(window.image_commands, "_ask_copy", lambda: True)
     more = pictures(home / "more", 2, seed=1)
     for number in range(2):
         (more / f"im{number}.png").rename(more / f"other{number}.png")
-    window.images.files_dropped.emit([more])
-    names = [row.name for row in window.images.model.rows]
+    window.area.images.files_dropped.emit([more])
+    names = [row.name for row in window.area.images.model.rows]
     assert names[3:] == ["other0.png", "other1.png"]
     assert len(names) == 5
 
 
 def test_the_sample_opens_with_cells_for_training_and_is_made_once(window, qtbot):
-    window.do_step_annotate()
+    window.actions_["step_annotate"].trigger()
     window.projects.do_try_sample()
     qtbot.waitUntil(lambda: window.session.document is not None)
     project = window.session.project
@@ -301,10 +297,10 @@ def test_closing_during_a_job_does_what_the_preferences_say(window, monkeypatch,
     done = []
     monkeypatch.setattr(type(window.session.jobs), "running", property(lambda _self: ["a job"]))
     monkeypatch.setattr(window.background, "hide_window", lambda: done.append("background"))
-    monkeypatch.setattr(window.background, "_stop", lambda _jobs: done.append("stop"))
+    monkeypatch.setattr(window.closing, "_stop", lambda _jobs: done.append("stop"))
     monkeypatch.setattr("app.shell.closing.CloseDuringJobDialog", lambda *_all, **_named: pytest.fail("it asked"))
     window.preferences.set("closing_during_job", preferred)
-    assert window.background.may_close() is closes
+    assert window.closing.may_close() is closes
     assert done == [preferred]
     monkeypatch.undo()
 
@@ -317,17 +313,13 @@ def test_half_a_pixel_of_outline_is_one(window):
 
 
 def test_remarks_do_not_push_out_what_lasts(window, project):
-    lasting = Banner("Open for reading only.", kind="warning", parent=window)
-    window._banners.insertWidget(0, lasting)
+    notes = window.area.notes
+    notes.show_read_only("Open for reading only.")
     for number in range(6):
         window.say(f"Remark {number}.")
-    shown = [window._banners.itemAt(place).widget() for place in range(window._banners.count())]
-    assert [one.label.text() for one in shown if isinstance(one, Banner)] == [
-        "Open for reading only.",
-        "Remark 3.",
-        "Remark 4.",
-        "Remark 5.",
-    ]
+    assert [one.label.text() for one in notes.passing()] == ["Remark 3.", "Remark 4.", "Remark 5."]
+    assert notes.read_only.isVisible()
+    assert notes.read_only.label.text() == "Open for reading only."
 
 
 def test_damaged_preferences_and_those_that_cannot_be_saved_are_told(home, monkeypatch, qtbot):

@@ -80,7 +80,7 @@ def test_its_project_opens_and_closes_and_so_does_the_window(window, away, qtbot
     session.show_image(session.project.images[2].id)
     session.close_project()
     session.open_project(folder)
-    assert [row.name for row in window.images.model.rows][2:] == ["away1.png", "away2.png", "away3.png"]
+    assert [row.name for row in window.area.images.model.rows][2:] == ["away1.png", "away2.png", "away3.png"]
     qtbot.waitUntil(lambda: shown(window) == "a.png")
     session.show_image(session.project.images[2].id)
     qtbot.waitUntil(lambda: "has not been read for" in session.image_problem)
@@ -96,10 +96,10 @@ def test_a_missing_file_is_marked_without_holding_up_the_window(window, away, tm
     (tmp_path / "here" / "b.png").unlink()
     session.images_changed.emit()
     image_id = session.project.images[1].id
-    qtbot.waitUntil(lambda: window.images.model.row_of(image_id).problem == "missing")
+    qtbot.waitUntil(lambda: window.area.images.model.row_of(image_id).problem == "missing")
     Image.fromarray(np.full((60, 100), 90, np.uint8)).save(tmp_path / "here" / "b.png")
     session.images_changed.emit()
-    qtbot.waitUntil(lambda: window.images.model.row_of(image_id).problem == "")
+    qtbot.waitUntil(lambda: window.area.images.model.row_of(image_id).problem == "")
 
 
 def test_an_image_that_is_removed_while_its_thumbnail_is_made_is_nothing_to_be_told(window, away, qtbot, monkeypatch):
@@ -116,11 +116,11 @@ def test_an_image_that_is_removed_while_its_thumbnail_is_made_is_nothing_to_be_t
     removed, told = session.project.images[1].id, []
     session.problem.connect(lambda sentence, _details: told.append(sentence))
     monkeypatch.setattr(Project, "image", late)
-    window._make_thumbnail(removed)
+    window.files.make_thumbnail(removed)
     qtbot.waitUntil(here.is_set)
     session.remove_image(removed)
     answered = []
-    monkeypatch.setattr(window, "_is_there", lambda image_id: answered.append(image_id))
+    monkeypatch.setattr(window.files, "is_there", lambda image_id: answered.append(image_id))
     go.set()
     qtbot.waitUntil(lambda: bool(answered or told))
     assert told == []

@@ -30,9 +30,7 @@ def window(home, monkeypatch, qtbot):
 @pytest.fixture
 def errors(monkeypatch):
     told = []
-    monkeypatch.setattr(
-        "app.shell.project_commands.show_error", lambda _parent, sentence, _details="": told.append(sentence)
-    )
+    monkeypatch.setattr("app.shell.attempt.show_error", lambda _parent, sentence, _details="": told.append(sentence))
     return told
 
 

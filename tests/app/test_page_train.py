@@ -23,6 +23,7 @@ from app.pages.train.plan import (
     training_plan,
 )
 from app.pages.train.progress import TrainingResult
+from app.pages.train.resume import ResumeOffer
 from app.theme import MARGIN, PANEL_WIDTH
 from cellseg1.errors import BackboneError
 from cellseg1.lora.card import Card
@@ -366,58 +367,69 @@ def interrupted(bench, state, share=0.4):
     return run
 
 
-def test_an_interrupted_training_is_offered_and_resumed(bench, ready):
+@pytest.fixture
+def offer(ready, qtbot):
+    """The offer as the window shows it in step 2."""
+    offer = ResumeOffer()
+    qtbot.addWidget(offer)
+    ready.unfinished_changed.connect(lambda: offer.show_run(ready.unfinished))
+    offer.resume_wanted.connect(ready.resume)
+    offer.discard_wanted.connect(ready.discard)
+    return offer
+
+
+def test_an_interrupted_training_is_offered_and_resumed(bench, ready, offer):
     job = start(bench, ready)
     job.end("failed", error=("It ended.", ""))
     run = interrupted(bench, "interrupted")
     (run.folder / "curve.jsonl").write_text('{"step": 1, "loss": 0.9, "learning_rate": 0.1}\n')
     ready._project_changed()
-    bench.wait(lambda: ready.offer.isVisible())
-    assert ready.offer.label.text() == (
+    bench.wait(lambda: offer.isVisible())
+    assert offer.label.text() == (
         "The program ended unexpectedly during the training of Test 1 at 40 %. What it learned until then is kept."
     )
-    ready.offer.resume.click()
+    offer.resume.click()
     again = bench.jobs[-1]
     assert again is not job
     assert again.request.resume is True
     assert again.run_id == run.id
-    assert not ready.offer.isVisible()
+    assert not offer.isVisible()
     assert ready.progress.curve.points == [(1, 0.9)]
     again.tell(2, 10, 0.8)
     assert ready.progress.curve.points == [(1, 0.9), (2, 0.8)]
 
 
-def test_a_discarded_training_is_not_offered_again(bench, ready):
+def test_a_discarded_training_is_not_offered_again(bench, ready, offer):
     start(bench, ready).end("failed", error=("It ended.", ""))
     interrupted(bench, "interrupted")
     ready._project_changed()
-    bench.wait(lambda: ready.offer.isVisible())
-    ready.offer.discard.click()
-    assert not ready.offer.isVisible()
+    bench.wait(lambda: offer.isVisible())
+    offer.discard.click()
+    assert not offer.isVisible()
     folder = bench.session.project.folder
     bench.session.close_project()
     bench.session.open_project(folder)
     bench.qtbot.wait(50)
-    assert not ready.offer.isVisible()
+    assert not offer.isVisible()
 
 
-def test_without_a_checkpoint_nothing_is_offered(bench, ready):
+def test_without_a_checkpoint_nothing_is_offered(bench, ready, offer):
     start(bench, ready).end("stopped", {})
     assert not ready.outcome.resume.isVisible()
     bench.qtbot.wait(20)
-    assert not ready.offer.isVisible()
+    assert not offer.isVisible()
 
 
-def test_a_stopped_training_is_offered_once(bench, ready):
+def test_a_stopped_training_is_offered_once(bench, ready, offer):
     job = start(bench, ready)
     interrupted(bench, "running")
     job.end("stopped", {})
     assert ready.outcome.resume.isVisible()
     bench.qtbot.wait(20)
-    assert not ready.offer.isVisible()
+    assert not offer.isVisible()
     ready._project_changed()
-    bench.wait(lambda: ready.offer.isVisible())
-    assert "was stopped at 40 %" in ready.offer.label.text()
+    bench.wait(lambda: offer.isVisible())
+    assert "was stopped at 40 %" in offer.label.text()
 
 
 # ---- backbones

@@ -23,8 +23,8 @@ from app.project.images import ImportReport
 from app.shell.closing_dialog import CloseDuringJobDialog
 from app.shell.image_list.list import ImageList
 from app.shell.image_list.rows import ImageRow
-from app.shell.main_window import STEPS
 from app.shell.status_bar import StatusBar
+from app.shell.step_bar import STEPS
 from app.widgets.dialog import Dialog
 from app.widgets.errors import ErrorDialog
 from app.widgets.plain import Label, MessageBox, one_line, plain_action, plain_tip, plain_title

@@ -18,10 +18,9 @@ from app.dialogs.tour import TourOverlay
 from app.engine import link as links
 from app.engine.messages import Quit, Stop
 from app.project.project import Project
-from app.shell.actions import ACTIONS
-from app.shell.closing import Background
-from app.shell.main_window import STEPS
-from app.shell.tool_column import standard_tools
+from app.shell.actions import ACTIONS, TOOLS
+from app.shell.background import Background
+from app.shell.step_bar import STEPS
 from cellseg1.bundled import resource_path
 
 
@@ -218,14 +217,14 @@ def press_pages(window, fingers, player):
 def press_the_rest(window, fingers, player):
     player.fresh()
     player.step("annotate")
-    view = window.images.view
+    view = window.area.images.view
     place = view.visualRect(view.model().index(0, 0)).center()
     fingers.context_menu(view.viewport(), QPoint(place))
     view.setCurrentIndex(view.model().index(0, 0))
-    for entry in [action.text() for action in window.images.menu().actions() if action.text()]:
+    for entry in [action.text() for action in window.area.images.menu().actions() if action.text()]:
         player.fresh()
         view.selectAll()
-        menu = window.images.menu()
+        menu = window.area.images.menu()
         (action,) = (one for one in menu.actions() if one.text() == entry)
         fingers.pressed.append(f"list > {entry}")
         if action.isEnabled():
@@ -233,7 +232,7 @@ def press_the_rest(window, fingers, player):
         menu.deleteLater()
         fingers.settle()
     player.fresh()
-    for tool in standard_tools():
+    for tool in TOOLS:
         player.step("annotate")
         window.canvas.setFocus()
         fingers.key(window, QKeySequence(tool.key))

@@ -40,7 +40,7 @@ def banner_of(window):
 
 def test_removed_images_come_back_with_one_click(window, qtbot):
     ids = [image.id for image in window.session.project.images]
-    window.projects.remove_images(ids[:2])
+    window.image_commands.remove_images(ids[:2])
     assert names(window) == ["im2.png"]
     banner = banner_of(window)
     assert "2 images" in banner.label.text()
@@ -57,25 +57,25 @@ def test_a_remark_never_is_a_window_of_its_own(window, monkeypatch):
     show = Banner.show
     monkeypatch.setattr(Banner, "show", lambda self: (shown.append(self.isWindow()), show(self)))
     window.say("Something.")
-    window._show_waiting("Cleaning up...")
-    window._show_waiting("")
-    window._storage_problem("The disk is full.")
+    window.session.waiting_changed.emit("Cleaning up...")
+    window.session.waiting_changed.emit("")
+    window.storage.tell("The disk is full.")
     assert shown
     assert not any(shown)
 
 
 def test_the_only_image_is_shown_again_when_it_comes_back(window, qtbot):
     ids = [image.id for image in window.session.project.images]
-    window.projects.remove_images(ids)
-    assert window.canvas_stack.currentIndex() == 1
+    window.image_commands.remove_images(ids)
+    assert window.area.canvas_stack.currentIndex() == 1
     banner_of(window).action.click()
     qtbot.waitUntil(lambda: window.session.plane is not None)
-    assert window.canvas_stack.currentIndex() == 0
+    assert window.area.canvas_stack.currentIndex() == 0
 
 
 def test_later_they_are_in_a_list(window, qtbot):
     project = window.session.project
-    window.projects.remove_images([project.images[1].id])
+    window.image_commands.remove_images([project.images[1].id])
     model = project.models_folder / "one.cs1"
     model.parent.mkdir(exist_ok=True)
     model.write_bytes(b"model")

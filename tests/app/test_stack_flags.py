@@ -37,13 +37,13 @@ def stack(tmp_path, monkeypatch, qtbot):
 def test_using_a_stack_for_training_means_the_planes_with_cells(stack):
     window, image_id = stack
     project = window.session.project
-    window.images.training_wanted.emit([image_id], True)
+    window.area.images.training_wanted.emit([image_id], True)
     assert project.training_images() == training_planes(project) == [(image_id, 1, 0), (image_id, 3, 0)]
-    assert window.images.model.row_of(image_id).state == "training"
+    assert window.area.images.model.row_of(image_id).state == "training"
     window.show_step("train")
-    assert window.train.images.cells == 2
-    assert not window.train._why_not()
-    window.images.training_wanted.emit([image_id], False)
+    assert window.area.train.images.cells == 2
+    assert not window.area.train._why_not()
+    window.area.images.training_wanted.emit([image_id], False)
     assert project.training_images() == []
 
 
@@ -51,10 +51,10 @@ def test_a_stack_can_be_marked_as_checked(stack):
     window, image_id = stack
     project = window.session.project
     project.add_result(project.new_run("predict").name, image_id, 4, 0, cells=3)
-    window.images.checked_wanted.emit([image_id], True)
+    window.area.images.checked_wanted.emit([image_id], True)
     assert {key for key, note in project.image(image_id).planes.items() if note.get("checked")} == {"1,0", "3,0", "4,0"}
     assert project.image_state(image_id) == "checked"
-    window.images.checked_wanted.emit([image_id], False)
+    window.area.images.checked_wanted.emit([image_id], False)
     assert project.image_state(image_id) != "checked"
 
 
@@ -67,7 +67,7 @@ def test_where_nothing_is_drawn_the_shown_plane_is_meant_and_undo_takes_it_back(
         document = project.document(image_id, z, 0)
         document.undo()
         project.update_plane(image_id, z, 0, document)
-    window.images.checked_wanted.emit([image_id, other], True)
+    window.area.images.checked_wanted.emit([image_id, other], True)
     assert [key for key, note in project.image(image_id).planes.items() if note.get("checked")] == ["2,0"]
     # One that was never opened is read first.
     qtbot.waitUntil(lambda: bool(project.image(other).planes))

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from window_help import main_window
 
 from app.annotation import Document, operations
-from app.shell.main_window import STEPS
+from app.shell.step_bar import STEPS
 from app.translation import load as translation
 from app.translation.library_words import all_shown, is_known, shown
 from cellseg1.masks import write_label_image
@@ -159,7 +159,7 @@ def test_every_step_with_images_and_cells(window, tmp_path, qtbot):
     window.show_step("annotate")
     for name in window.canvas.tools:
         window.canvas.set_tool(name)
-        assert untranslated(window.annotate) == {}, name
+        assert untranslated(window.area.annotate) == {}, name
     operations.delete_cells(window.session.document, [2])
     assert window.actions_["undo"].text() == "⟦Undo ⟦Delete 1 cell⟧⟧"
     assert window.session.document.undo_name == "Delete 1 cell", "journals are the same in every language"

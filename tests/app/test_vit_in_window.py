@@ -89,7 +89,7 @@ def window(tmp_path, monkeypatch, qtbot, weights):
     window.resize(1366, 720)
     window.show()
     yield window
-    window.background.stop_jobs = True
+    window.closing.stop_jobs = True
     window.close()
     window.shut_down()
     window.help.close_log()
@@ -118,7 +118,7 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
 
     # The network: not there, then imported from a file, then chosen.
     window.show_step("train")
-    wishes = window.train.wishes
+    wishes = window.area.train.wishes
     wait(lambda: wishes.backbones.statuses)
     assert wishes.backbones.box.findData("vit_b") < 0
     assert "vit_b" in wishes.backbones._cards
@@ -128,8 +128,8 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     assert wishes.backbones.ready
     wishes.form.set_overrides(WISHES)
     wishes.form.changed.emit()
-    wait(lambda: window.train.primary.isEnabled())
-    window.train.primary.click()
+    wait(lambda: window.area.train.primary.isEnabled())
+    window.area.train.primary.click()
     wait(lambda: window.session.jobs.training is not None)
     wait(lambda: window.session.jobs.training is None)
     assert problems == []
@@ -167,7 +167,7 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     panel.use()
     assert window.session.model == imported.path
     window.show_step("predict")
-    predict = window.predict
+    predict = window.area.predict
     assert predict.model.box.currentText() == imported.name
     predict.form.set_overrides({key: WISHES[key] for key in ("points_per_side", "crop_n_layers", "pred_iou_thresh")})
     predict.press()
@@ -190,4 +190,4 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     assert (run.state, run.fields["backbone"], run.fields["model"]) == ("finished", "vit_b", None)
     window.canvas.set_tool("click")
     wait(lambda: window.clicks.state == "ready")
-    assert "plain network (vit_b)" in window.annotate.tools.click_model.text()
+    assert "plain network (vit_b)" in window.area.annotate.tools.click_model.text()

@@ -133,10 +133,10 @@ def painting(window: Any, counter: Calls, *, files: bool) -> None:
 def training(window: Any, counter: Calls, *, files: bool) -> None:
     """Start a training, until the click is worked off and the engine is launched."""
     window.show_step("train")
-    until(lambda: bool(window.train.images.facts and window.train.images.facts[0].looked))
+    until(lambda: bool(window.area.train.images.facts and window.area.train.images.facts[0].looked))
     events(1.0)
     counter.clear()
-    seconds = counted(counter, window.train.press)
+    seconds = counted(counter, window.area.train.press)
     job = window.session.jobs.training
     say("training: click until launched", counter, seconds, 1, files=files)
     job.stop(grace=0.1)
@@ -163,7 +163,7 @@ def sliding(window: Any, counter: Calls, *, files: bool) -> None:
     until(lambda: session.proposals.selection is not None and not session.proposals.busy)
     events(1.0)
     counter.clear()
-    field = window.predict.thresholds.score
+    field = window.area.predict.thresholds.score
     seconds = 0.0
     heard: list[int] = []
     session.proposals.changed.connect(lambda: heard.append(0))

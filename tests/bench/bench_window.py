@@ -89,12 +89,12 @@ def while_training(window, clock: Clock, seconds: float) -> None:
     window.projects.do_try_sample()
     until(lambda: window.session.document is not None)
     window.show_step("train")
-    until(lambda: bool(window.train.images.facts and window.train.images.facts[0].looked))
+    until(lambda: bool(window.area.train.images.facts and window.area.train.images.facts[0].looked))
     clock.start()
     events(3)
     say("nothing to do: event loop late by p50, p99, max", delays(clock))
     clock.start()
-    window.train.press()
+    window.area.train.press()
     until(lambda: bool(window.session.jobs.training and window.session.jobs.training.curve))
     say("starting a training, until its first step", delays(clock))
     clock.start()
@@ -152,17 +152,17 @@ def all_cells(window, clock: Clock, folder: Path) -> None:
     )
     phase("cleaned up", lambda: canvas.tools["clean"].clean(None), lambda: document.undo_name == "Clean up")
     phase("    undo", canvas.undo, lambda: document.undo_name != "Clean up")
-    phase("deleted", window.annotate.cells._delete_all, lambda: not len(document.cells))
+    phase("deleted", window.area.annotate.cells._delete_all, lambda: not len(document.cells))
     phase("    undo", canvas.undo, lambda: len(document.cells) > 0)
     session.set_training(True)
     phase(
         "step Train with its warnings",
         lambda: window.show_step("train"),
-        lambda: bool(window.train.images.facts and window.train.images.facts[0].looked),
+        lambda: bool(window.area.train.images.facts and window.area.train.images.facts[0].looked),
     )
     phase(
         "training started, until its first step",
-        window.train.press,
+        window.area.train.press,
         lambda: bool(session.jobs.training and session.jobs.training.curve),
     )
     session.jobs.training.kill()
@@ -192,7 +192,7 @@ def main() -> None:
         while_training(window, clock, options.seconds)
         all_cells(window, clock, Path(place))
         clock.stop()
-        window.background.stop_jobs = True
+        window.closing.stop_jobs = True
         window.close()
         window.shut_down()
         window.help.close_log()

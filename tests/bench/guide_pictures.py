@@ -309,7 +309,7 @@ class Walk:
             if min(min(one)) > 24 and max(x for x, _y in one) < width - 24 and max(y for _x, y in one) < height - 24
         ]
         cut, lassoed, brushed, cornered, clicked = inside[:5]
-        self.window._choose_tool("lasso")
+        self.window.view.choose_tool("lasso")
         for outline in outlines:
             if len(outline) > 24 and outline not in (lassoed, brushed, cornered, clicked):
                 self.drag(outline)
@@ -317,30 +317,30 @@ class Walk:
         self.drag(lassoed[: len(lassoed) * 2 // 3], release=False)
         self.shoot("annotate_lasso")
         self.key(Qt.Key.Key_Escape)
-        self.window._choose_tool("brush")
+        self.window.view.choose_tool("brush")
         self.canvas.set_brush_size(12)
         x, y = middle_of(brushed)
         self.drag([(x - 4, y - 4), (x, y - 4), (x + 4, y), (x, y + 4)], release=False)
         self.shoot("annotate")
         self.key(Qt.Key.Key_Escape)
-        self.window._choose_tool("polygon")
+        self.window.view.choose_tool("polygon")
         for x, y in cornered[:: max(1, len(cornered) // 5)][:4]:
             self.click(x, y)
         self.shoot("annotate_polygon")
         self.key(Qt.Key.Key_Escape)
-        self.window._choose_tool("split")
+        self.window.view.choose_tool("split")
         x, y = middle_of(cut)
         self.drag([(x, y - 30), (x, y), (x, y + 30)], release=False)
         self.shoot("annotate_split")
         self.key(Qt.Key.Key_Escape)
-        self.window._choose_tool("click")
+        self.window.view.choose_tool("click")
         self.shoot("annotate_click_preparing")
         self.settle(lambda: self.window.clicks.state == "ready")
         self.click(*middle_of(clicked))
         self.settle(lambda: self.canvas.tools["click"].preview is not None)
         self.shoot("annotate_click")
         self.key(Qt.Key.Key_Return)
-        self.window._choose_tool("select")
+        self.window.view.choose_tool("select")
         self.canvas.select([self.session.document.cells.ids()[0]])
         self.canvas.show_box(self.canvas.box_of(int(self.session.document.cells.ids()[0])), closely=True)
         self.shoot("annotate_close")
@@ -355,32 +355,32 @@ class Walk:
     def _view_options(self) -> None:
         from app.widgets.fold import FoldSection
 
-        for fold in self.window.annotate.findChildren(FoldSection):
+        for fold in self.window.area.annotate.findChildren(FoldSection):
             fold.set_open(True)
         self.shoot("annotate_view")
-        area = self.window.annotate.scroll_area.verticalScrollBar()
+        area = self.window.area.annotate.scroll_area.verticalScrollBar()
         area.setValue(area.maximum())
         self.shoot("annotate_view_end")
         area.setValue(0)
-        for fold in self.window.annotate.findChildren(FoldSection):
+        for fold in self.window.area.annotate.findChildren(FoldSection):
             fold.set_open(False)
 
     def region(self) -> None:
         """Annotate only a part."""
         self.show_image("nuclei_b")
         height, width = self.session.plane.shape[:2]
-        self.window._choose_tool("region")
+        self.window.view.choose_tool("region")
         self.drag([(width * 0.2, height * 0.2), (width * 0.5, height * 0.5), (width * 0.8, height * 0.7)])
         self.shoot("annotate_region")
         self.session.undo()
-        self.window._choose_tool("brush")
+        self.window.view.choose_tool("brush")
 
     def annotate_dialogs(self) -> None:
         """Axes, pixel size, menus."""
-        self.modal("axes", self.window.annotate.change_axes)
-        self.modal("pixel_size", self.window.annotate.change_pixel_size)
-        self._menu("menu_project", self.window._project_menu())
-        self._menu("menu_image", self.window.images.menu())
+        self.modal("axes", self.window.area.annotate.change_axes)
+        self.modal("pixel_size", self.window.area.annotate.change_pixel_size)
+        self._menu("menu_project", self.window.menu)
+        self._menu("menu_image", self.window.area.images.menu())
 
     def _menu(self, name: str, menu) -> None:
         menu.popup(self.window.mapToGlobal(self.window.rect().topLeft()))
@@ -392,7 +392,7 @@ class Walk:
         """Before, while, after."""
         self.show_image("nuclei_a")
         self.window.show_step("train")
-        panel = self.window.train
+        panel = self.window.area.train
         self.settle(quiet=6)
         self.shoot("train_before")
         bar = panel.scroll_area.verticalScrollBar()
@@ -420,10 +420,10 @@ class Walk:
     def _while_training(self) -> None:
         self.settle(quiet=1)
         self.shoot("train_while")
-        popup = self.window.job_bar.open_popup()
+        popup = self.window.area.job_bar.open_popup()
         self.shoot("job_popup")
         popup.close()
-        self.modal("close_job", self.window.background.may_close)
+        self.modal("close_job", self.window.closing.may_close)
         self.window.show_step("annotate")
         self.shoot("annotate_while_training")
         self.window.show_step("train")
@@ -432,7 +432,7 @@ class Walk:
         """Before, while, after."""
         self.show_image("nuclei_c")
         self.window.show_step("predict")
-        panel = self.window.predict
+        panel = self.window.area.predict
         panel.images.box.setCurrentIndex(max(panel.images.box.findData("all"), 0))
         panel.images.box.activated.emit(panel.images.box.currentIndex())
         self.settle()
@@ -456,7 +456,7 @@ class Walk:
         self.window.show_step("review")
         self.settle(quiet=1)
         self.shoot("review_all")
-        panel = self.window.review
+        panel = self.window.area.review
         panel.step(1)
         panel.accept_current()
         panel.accept_current()
@@ -482,7 +482,7 @@ class Walk:
         """Accuracy, cells, side by side."""
         self.show_image("nuclei_c")
         self.window.show_step("measure")
-        panel = self.window.measure
+        panel = self.window.area.measure
         self.settle()
         self.shoot("measure_before")
         accuracy = panel.accuracy
@@ -514,7 +514,7 @@ class Walk:
         """Every dialog about the program."""
         help_ = self.window.help
         self.modal("models", help_.do_models)
-        self.modal("export_masks", self.window.projects.do_export_masks)
+        self.modal("export_masks", self.window.image_commands.do_export_masks)
         self.modal("preferences", help_.do_preferences)
         self.modal("computer", help_.do_computer, lambda _dialog: self.settle(quiet=8))
         self.modal("shortcuts", help_.do_shortcuts)
@@ -523,7 +523,7 @@ class Walk:
         self.shoot("log")
         help_._log_window.close()
         self._import()
-        self.modal("copy_or_link", self.window.projects._ask_copy)
+        self.modal("copy_or_link", self.window.image_commands._ask_copy)
         self.modal("rename", self.window.projects.do_rename_project)
         self.modal("published_model", self._published)
 
@@ -543,7 +543,7 @@ class Walk:
         (folder / "images" / "plate_a03.png").write_bytes(image.read_bytes()[:3000])
         (folder / "masks" / "plate_a01.png").write_bytes(mask.read_bytes())
         (folder / "masks" / "plate_b07.png").write_bytes(mask.read_bytes())
-        self.window.projects._add([folder / "images"], copy=True, masks=[folder / "masks"])
+        self.window.image_commands.add([folder / "images"], copy=True, masks=[folder / "masks"])
         self.settle(lambda: self._report() is not None, quiet=1)
         self.shoot("import_report")
         self._report().close()
@@ -576,10 +576,10 @@ class Walk:
         dialog = show_error(self.window, sentence, details)
         self.shoot("error")
         dialog.close()
-        self.window._storage_problem("The disk is full. Your edits are kept in memory; nothing was lost so far.")
+        self.window.storage.tell("The disk is full. Your edits are kept in memory; nothing was lost so far.")
         self.window.say("Everything is saved.")
         self.shoot("storage")
-        self.window._storage_problem("")
+        self.window.storage.tell("")
         folder = self.session.require_project().folder
         self.session.close_project()
         self.settle()

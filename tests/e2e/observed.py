@@ -274,7 +274,7 @@ class Observer:
             "active": window.isActiveWindow(),
             "page": "start" if project is None else window.step(),
             "canvas": self._canvas(canvas),
-            "panel": _rect(window.panels),
+            "panel": _rect(window.area.panels),
             "clicks": window.clicks.state,
             "jobs": [self._job(job) for job in session.jobs.running],
             "model": None if session.model is None else session.model.name,
@@ -309,7 +309,7 @@ class Observer:
             "document": None if document is None else self.planes[session.image_id],
             "planes": self.planes,
             "settled": self.settled,
-            "accuracy": len(window.measure.accuracy.results),
+            "accuracy": len(window.area.measure.accuracy.results),
         }
 
     def _canvas(self, canvas):

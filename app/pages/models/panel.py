@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from app.pages.models import work
 from app.pages.models.published import PublishedDialog
+from app.project.models import import_cs1
 from app.theme import GAP, MARGIN, TIGHT, heading, icon
 from app.widgets.banner import Banner
 from app.widgets.flow import FlowLayout
@@ -429,7 +430,7 @@ class ModelsPanel(QWidget):
             if ask(dialog):
                 self.import_published(path, dialog.overrides())
             return
-        copied = self._try(lambda: work.import_cs1(path, self._session.project))
+        copied = self._try(lambda: import_cs1(path, self._session.project))
         if copied is not None:
             self._session.models_changed.emit()
             self.choose(copied)

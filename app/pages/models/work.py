@@ -12,7 +12,7 @@ from PySide6.QtCore import QCoreApplication, QObject, Signal
 from app.base.places import library_folder
 from app.engine.messages import ImportModelRequest
 from app.pages.train.backbones import backbone_title
-from app.project.models import ModelInfo, add_model, library_models, rename_file
+from app.project.models import ModelInfo, add_to, folder_for_import, library_models, rename_file
 from app.project.trash import move_to_trash
 from app.translation.library_words import shown
 from cellseg1.errors import CellSeg1Error, OutputError
@@ -47,34 +47,14 @@ def shelves(project: Project | None) -> list[Shelf]:
     return found
 
 
-def folder_for_import(project: Project | None) -> Path:
-    """Return where imported models go: the open project, or the library."""
-    if project is not None and not project.read_only:
-        return project.models_folder
-    return library_folder()
-
-
-def import_cs1(path: Path, project: Project | None) -> Path:
-    """Copy a ``.cs1`` file into the project or the library; raises CellSeg1Error."""
-    return _added(path, folder_for_import(project))
-
-
 def copy_to_library(path: Path) -> Path:
     """Copy a model into the library; raises CellSeg1Error."""
-    return _added(path, library_folder())
+    return add_to(path, library_folder())
 
 
 def copy_to_project(path: Path, project: Project) -> Path:
     """Copy a model into the project; raises CellSeg1Error."""
     return project.import_model(path)
-
-
-def _added(path: Path, folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
-    return add_model(path, folder)
 
 
 def export_copy(path: Path, target: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
 from app.engine.messages import TrainRequest
@@ -13,7 +13,7 @@ from app.pages.shared.page import Page
 from app.pages.shared.view_options import ViewOptions
 from app.pages.train.images import TrainingImages
 from app.pages.train.progress import PreviewLayer, TrainingProgress, TrainingResult
-from app.pages.train.resume import ResumeOffer, can_resume, curve_of, unfinished_training
+from app.pages.train.resume import can_resume, curve_of, unfinished_training
 from app.pages.train.setup import TrainingSetup
 from app.theme import GAP
 from app.translation import counted as words
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 class TrainPanel(Page):
     """Training images and settings; while it trains, curve and preview; at the end, what came of it."""
 
+    #: `unfinished` may be another.
+    unfinished_changed = Signal()
+
     def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
         super().__init__(session, canvas, parent)
         self.set_title(self.tr("Train"))
@@ -42,10 +45,8 @@ class TrainPanel(Page):
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.refresh)
 
-        self.offer = ResumeOffer()
-        self.offer.resume_wanted.connect(self.resume)
-        self.offer.discard_wanted.connect(self._discard)
-        self.add(self.offer)
+        #: The training of the open project that can go on, if its end is not shown here already.
+        self.unfinished: RunInfo | None = None
         self.outcome = TrainingResult()
         self.outcome.predict_wanted.connect(lambda: self.step_wanted.emit("predict"))
         self.outcome.resume_wanted.connect(self.resume)
@@ -124,7 +125,8 @@ class TrainPanel(Page):
         run = None if running else unfinished_training(self._session.project)
         # The end of the job of this session offers it itself.
         shown_already = run is not None and self.outcome.run_id == run.id and not self.outcome.isHidden()
-        self.offer.show_run(None if shown_already else run)
+        self.unfinished = None if shown_already else run
+        self.unfinished_changed.emit()
         self._show_primary()
 
     def _show_empty(self) -> None:
@@ -204,7 +206,8 @@ class TrainPanel(Page):
         """Go on with a training that ended early."""
         self._try(lambda: self._session.jobs.resume_training(run_id))
 
-    def _discard(self, run_id: str) -> None:
+    def discard(self, run_id: str) -> None:
+        """Do not offer a training again; what it kept stays."""
         project = self._session.project
         if project is not None:
             run = next((one for one in project.runs if one.id == run_id), None)

@@ -31,6 +31,11 @@ def unfinished_training(project: Project | None) -> RunInfo | None:
     return trainings[-1] if can_resume(project, trainings[-1]) else None
 
 
+def ended_with_program(run: RunInfo) -> bool:
+    """Whether a training ended because the program did; else somebody stopped it, or it failed."""
+    return run.state == "interrupted" or bool(run.fields.get("resume_later"))
+
+
 def can_resume(project: Project, run: RunInfo) -> bool:
     """Whether a training left a checkpoint from which it can go on."""
     out = (run.fields.get("request") or {}).get("out")
