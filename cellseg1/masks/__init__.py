@@ -34,10 +34,13 @@ from cellseg1.masks.pairing import (
 )
 from cellseg1.masks.read import Mask, MaskFile, open_mask, read_mask
 from cellseg1.masks.write import write_label_image
+from cellseg1.masks.writers import WRITERS, LabelWriter, fitting_writer, writer_of
 
 __all__ = [
     "PIECES",
+    "WRITERS",
     "Box",
+    "LabelWriter",
     "Listing",
     "Mask",
     "MaskFile",
@@ -51,6 +54,7 @@ __all__ = [
     "delete",
     "erase",
     "fill_holes",
+    "fitting_writer",
     "list_folder",
     "list_images",
     "list_masks",
@@ -70,4 +74,5 @@ __all__ = [
     "split",
     "union",
     "write_label_image",
+    "writer_of",
 ]

@@ -8,7 +8,7 @@ from app.pages.export.dialog import ExportMasksDialog
 from app.pages.export.files import FolderWriter, ZipWriter, file_stem
 from cellseg1.errors import MaskError, OutputError
 from cellseg1.images import read_image
-from cellseg1.masks import read_mask
+from cellseg1.masks import WRITERS, read_mask
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_planes_of_a_stack_are_numbered():
 
 def test_a_folder_gets_numbered_files_and_none_is_replaced(tmp_path):
     (tmp_path / "A.tif").write_bytes(b"mine")
-    writer = FolderWriter(tmp_path, "tif")
+    writer = FolderWriter(tmp_path, WRITERS.known["tif"])
     labels = labels_of(CELLS)
     assert writer.add("a", labels) == "a_2.tif"
     assert writer.add("a", labels) == "a_3.tif"
@@ -50,7 +50,7 @@ def test_a_folder_gets_numbered_files_and_none_is_replaced(tmp_path):
 
 def test_a_zip_appears_when_it_is_whole_and_only_then(tmp_path):
     path = tmp_path / "masks.zip"
-    writer = ZipWriter(path, "png")
+    writer = ZipWriter(path, WRITERS.known["png"])
     assert writer.add("a", labels_of(CELLS)) == "a.png"
     assert writer.add("A", labels_of(CELLS)) == "A_2.png"
     assert not path.exists()
@@ -64,7 +64,7 @@ def test_a_zip_appears_when_it_is_whole_and_only_then(tmp_path):
 def test_an_abandoned_zip_leaves_nothing_and_keeps_the_old_one(tmp_path):
     path = tmp_path / "masks.zip"
     path.write_bytes(b"old")
-    writer = ZipWriter(path, "tif")
+    writer = ZipWriter(path, WRITERS.known["tif"])
     writer.add("a", labels_of(CELLS))
     writer.abandon()
     writer.abandon()
@@ -76,12 +76,12 @@ def test_an_abandoned_zip_leaves_nothing_and_keeps_the_old_one(tmp_path):
 def test_png_refuses_what_it_cannot_hold(tmp_path, writer_of):
     labels = np.zeros((5, 7), np.int32)
     labels[2, 3] = 65536
-    writer = writer_of(tmp_path / "out.zip", "png")
+    writer = writer_of(tmp_path / "out.zip", WRITERS.known["png"])
     with pytest.raises(MaskError, match=r"65,535.*TIFF"):
         writer.add("a", labels)
     writer.abandon()
     assert not (tmp_path / "out.zip").is_file()
-    other = writer_of(tmp_path / "out2.zip", "tif")
+    other = writer_of(tmp_path / "out2.zip", WRITERS.known["tif"])
     assert other.add("a", labels) == "a.tif"
     other.abandon()
 
@@ -89,7 +89,7 @@ def test_png_refuses_what_it_cannot_hold(tmp_path, writer_of):
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="Choose another folder"):
-        FolderWriter(tmp_path / "file", "tif").add("a", labels_of(CELLS))
+        FolderWriter(tmp_path / "file", WRITERS.known["tif"]).add("a", labels_of(CELLS))
 
 
 def dialog_of(stage, **values):
@@ -211,5 +211,5 @@ def test_closing_the_project_ends_the_export(stage, tmp_path):
 def test_tiffs_keep_the_pixel_size(tmp_path):
     labels = np.zeros((20, 30), np.uint16)
     labels[3:9, 4:20] = 300
-    FolderWriter(tmp_path / "out", "tif").add("a", labels, (0.25, 0.5))
+    FolderWriter(tmp_path / "out", WRITERS.known["tif"]).add("a", labels, (0.25, 0.5))
     assert read_image(tmp_path / "out" / "a.tif").info.pixel_size_um == (0.25, 0.5)

@@ -9,13 +9,13 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 
 from app.pages.measure import report as accuracy_report
-from app.pages.measure.cell_rows import measure_cells, write_csv
 from app.pages.measure.panel import MeasurePanel
 from app.pages.measure.scores import Drawn, Pair, Side, counts, error_picture, find_pairs, score_pair
 from app.widgets.number_table import NumberTable
 from cellseg1.errors import MaskError, PairingError
 from cellseg1.evaluation import evaluate_labels
 from cellseg1.masks import write_label_image
+from cellseg1.measurement import measure_cells, write_csv
 
 #: Of the six predicted cells: the first missing in the truth, one more true cell, two true ones where one is found.
 TRUTH = (*CELLS[1:], (130, 20, 6))
@@ -44,36 +44,6 @@ def rows_of(path):
 
 
 # ---- cells
-
-
-def test_cells_are_measured_right():
-    labels = np.zeros((20, 33), np.int32)
-    labels[2:5, 10:16] = 4
-    labels[10:12, 30:33] = 900_000
-    found = measure_cells(labels, (0.5, 0.25))
-    assert found.ids.tolist() == [4, 900_000]
-    assert found.area.tolist() == [18, 6]
-    assert found.centre.tolist() == [[13.0, 3.5], [31.5, 11.0]]
-    assert found.box.tolist() == [[2, 10, 5, 16], [10, 30, 12, 33]]
-    assert found.area_um2.tolist() == [18 * 0.125, 6 * 0.125]
-    assert found.diameter[0] == pytest.approx(2 * np.sqrt(18 / np.pi))
-    assert found.diameter_um[0] == pytest.approx(2 * np.sqrt(18 * 0.125 / np.pi))
-    assert len(measure_cells(np.zeros((4, 9), np.int32))) == 0
-
-
-def test_the_table_of_cells_has_units_and_pixel_size(tmp_path):
-    labels = np.zeros((20, 33), np.int32)
-    labels[2:5, 10:16] = 4
-    write_csv(tmp_path / "c.csv", measure_cells(labels, (0.5, 0.25)), "ä.tif", 1, 2)
-    head, row = rows_of(tmp_path / "c.csv")
-    values = dict(zip(head, row, strict=True))
-    assert values["image"] == "ä.tif"
-    assert (values["z"], values["t"], values["cell"]) == ("1", "2", "4")
-    assert (values["area_px"], values["area_um2"]) == ("18", "2.25")
-    assert (values["centre_x_um"], values["centre_y_um"]) == ("3.25", "1.75")
-    assert (values["pixel_height_um"], values["pixel_width_um"]) == ("0.5", "0.25")
-    write_csv(tmp_path / "n.csv", measure_cells(labels), "a")
-    assert not any("um" in title for title in rows_of(tmp_path / "n.csv")[0])
 
 
 def test_rows_and_cells_choose_each_other(stage):

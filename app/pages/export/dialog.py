@@ -36,14 +36,16 @@ from app.translation import counted as words
 from app.widgets.dialog import Dialog, Role, sentence, title_label
 from app.widgets.errors import show_error
 from app.widgets.plain import plain_tip
+from cellseg1.masks import WRITERS
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QCloseEvent
 
-    from app.pages.export.files import Format, MaskWriter
+    from app.pages.export.files import MaskWriter
     from app.project.project import Project
     from app.session.batch import Outcome
     from app.session.session import Session
+    from cellseg1.masks import LabelWriter
 
 
 class ExportMasksDialog(Dialog):
@@ -118,8 +120,8 @@ class ExportMasksDialog(Dialog):
     def _build_how(self) -> None:
         self.body.addWidget(title_label(self.tr("How")))
         self.format = QComboBox()
-        self.format.addItem(self.tr("TIFF label images (any number of cells)"), "tif")
-        self.format.addItem(self.tr("PNG label images (up to 65,535 cells)"), "png")
+        for writer in sorted(WRITERS.all(), key=lambda one: one.most_id is not None):
+            self.format.addItem(self._format_title(writer), writer.name)
         self.format.setAccessibleName(self.tr("Format"))
         self.format.setToolTip(self.tr("Every cell has its own number; the background is 0"))
         self.body.addWidget(self.format)
@@ -132,6 +134,12 @@ class ExportMasksDialog(Dialog):
             self._where.addButton(button)
             self.body.addWidget(button)
         self.folder.setChecked(True)
+
+    def _format_title(self, writer: LabelWriter) -> str:
+        if writer.most_id is None:
+            return self.tr("{format} label images (any number of cells)").format(format=writer.title)
+        most = f"{writer.most_id:,}"
+        return self.tr("{format} label images (up to {n} cells)").format(format=writer.title, n=most)
 
     # ---- what is chosen
 
@@ -187,7 +195,7 @@ class ExportMasksDialog(Dialog):
             return
         self._target = target
         self._session.preferences.set("last_folder", str(target if self.folder.isChecked() else target.parent))
-        kind: Format = self.format.currentData()
+        kind = WRITERS.known[self.format.currentData()]
         writer: MaskWriter = FolderWriter(target, kind) if self.folder.isChecked() else ZipWriter(target, kind)
         if self.drawn.isChecked():
 

@@ -7,18 +7,15 @@ import re
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cellseg1.errors import MaskError, OutputError
 from cellseg1.files import atomic_write, describe_os_error
-from cellseg1.masks import plain_stem, write_label_image
+from cellseg1.masks import LabelWriter, plain_stem, write_label_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Format = Literal["tif", "png"]
-
-_PNG_LIMIT = 65535
 _UNUSABLE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)$", re.IGNORECASE)
 
@@ -32,17 +29,18 @@ def file_stem(image_name: str, z: int = 0, t: int = 0, *, several: bool = False)
     return f"{stem}_t{t:03d}_z{z:03d}" if several else stem
 
 
-def _file_name(name: str, kind: Format, taken: set[str], labels: NDArray[Any]) -> str:
+def _file_name(name: str, kind: LabelWriter, taken: set[str], labels: NDArray[Any]) -> str:
     """Return a name that is not taken, or say why there can be no such file."""
     highest = int(labels.max(initial=0))
-    if kind == "png" and highest > _PNG_LIMIT:
+    if kind.most_id is not None and highest > kind.most_id:
         raise MaskError(
-            f"{name}: PNG holds cell numbers up to 65,535 and these go to {highest:,}; save it as TIFF instead."
+            f"{name}: {kind.title} holds cell numbers up to {kind.most_id:,} and these go to {highest:,}; "
+            "save it as TIFF instead."
         )
-    file, number = f"{name}.{kind}", 1
+    file, number = f"{name}{kind.suffixes[0]}", 1
     while file.casefold() in taken:
         number += 1
-        file = f"{name}_{number}.{kind}"
+        file = f"{name}_{number}{kind.suffixes[0]}"
     return file
 
 
@@ -62,13 +60,13 @@ class MaskWriter(Protocol):
 class FolderWriter:
     """Writes each label image as a file of its own; each appears whole or not at all, and none replaces another."""
 
-    def __init__(self, folder: Path, kind: Format) -> None:
+    def __init__(self, folder: Path, kind: LabelWriter) -> None:
         self.folder = folder
         self.kind = kind
         self._taken: set[str] | None = None
 
     def add(self, name: str, labels: NDArray[Any], pixel_size_um: tuple[float, float] | None = None) -> str:
-        """Write ``NAME.tif`` or ``NAME.png``, numbered when there is such a file already.
+        """Write ``NAME.tif`` (or another suffix), numbered when there is such a file already.
 
         Raises
         ------
@@ -104,7 +102,7 @@ class FolderWriter:
 class ZipWriter:
     """Writes label images into one ZIP file, which appears when all are in it."""
 
-    def __init__(self, path: Path, kind: Format) -> None:
+    def __init__(self, path: Path, kind: LabelWriter) -> None:
         self.path = path
         self.kind = kind
         self._stack: contextlib.ExitStack | None = None
@@ -112,10 +110,10 @@ class ZipWriter:
         self._names: set[str] = set()
 
     def add(self, name: str, labels: NDArray[Any], pixel_size_um: tuple[float, float] | None = None) -> str:
-        """Put ``NAME.tif`` or ``NAME.png`` into the file; errors as `FolderWriter.add`."""
+        """Put ``NAME.tif`` (or another suffix) into the file; errors as `FolderWriter.add`."""
         file = _file_name(name, self.kind, self._names, labels)
         with tempfile.TemporaryDirectory(prefix="masks.") as place:
-            small = Path(place) / f"mask.{self.kind}"
+            small = Path(place) / f"mask{self.kind.suffixes[0]}"
             write_label_image(small, labels, pixel_size_um=pixel_size_um)
             try:
                 # Label images are compressed already.

@@ -11,7 +11,6 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from app.pages.export.files import file_stem
-from app.pages.measure.cell_rows import CellRows, measure_cells, write_csv
 from app.session.planes import is_stack
 from app.theme import GAP, icon, tabular
 from app.translation import counted as words
@@ -19,6 +18,7 @@ from app.widgets.empty_state import EmptyState
 from app.widgets.errors import show_error
 from app.widgets.number_table import NumberTable
 from app.widgets.plain import Label
+from cellseg1.measurement import CellTable, measure_cells, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ class CellsTab(QWidget):
         super().__init__(parent)
         self._session = session
         self._canvas = canvas
-        self.rows: CellRows | None = None
+        self.rows: CellTable | None = None
         self._key: Seen | None = None
         self._measuring = False
         self._quiet = False
@@ -114,7 +114,7 @@ class CellsTab(QWidget):
             lambda: measure_cells(labels, size), lambda rows: self._measured(key, rows), self.tr("Measuring the cells")
         )
 
-    def _measured(self, key: Seen, rows: CellRows) -> None:
+    def _measured(self, key: Seen, rows: CellTable) -> None:
         import shiboken6
 
         if not shiboken6.isValid(self):
@@ -147,20 +147,19 @@ class CellsTab(QWidget):
         ]
         columns: list[Sequence[int | float]] = [
             rows.ids.tolist(),
-            rows.area.tolist(),
-            rows.centre[:, 0].tolist(),
-            rows.centre[:, 1].tolist(),
-            rows.diameter.tolist(),
+            rows["area_px"].tolist(),
+            rows["centre_x_px"].tolist(),
+            rows["centre_y_px"].tolist(),
+            rows["equivalent_diameter_px"].tolist(),
         ]
         decimals = [0, 0, 1, 1, 1]
-        area_um2, diameter_um = rows.area_um2, rows.diameter_um
-        if area_um2 is not None and diameter_um is not None:
+        if rows.pixel_size_um is not None:
             titles += [self.tr("Area µm²"), self.tr("Diameter µm")]
             tips += [
                 self.tr("Area in square micrometres"),
                 self.tr("Diameter of a circle of the same area, in micrometres"),
             ]
-            columns += [area_um2.tolist(), diameter_um.tolist()]
+            columns += [rows["area_um2"].tolist(), rows["equivalent_diameter_um"].tolist()]
             decimals += [2, 2]
         titles += [self.tr("Left"), self.tr("Top"), self.tr("Width"), self.tr("Height")]
         tips += [
@@ -169,14 +168,15 @@ class CellsTab(QWidget):
             self.tr("Width of the box, in pixels"),
             self.tr("Height of the box, in pixels"),
         ]
-        box = rows.box
-        columns += [
-            box[:, 1].tolist(),
-            box[:, 0].tolist(),
-            (box[:, 3] - box[:, 1]).tolist(),
-            (box[:, 2] - box[:, 0]).tolist(),
-        ]
+        left, top, right, bottom = (rows[f"box_{side}_px"] for side in ("left", "top", "right", "bottom"))
+        columns += [left.tolist(), top.tolist(), (right - left).tolist(), (bottom - top).tolist()]
         decimals += [0, 0, 0, 0]
+        for column in rows.columns:
+            if column.name in rows.added:
+                titles.append(column.title or column.name)
+                tips.append(column.about or column.name)
+                columns.append(column.values.tolist())
+                decimals.append(column.decimals)
         self._quiet = True
         self.table.set_table(titles, list(zip(*columns, strict=True)), decimals, tips)
         self._quiet = False
@@ -204,11 +204,11 @@ class CellsTab(QWidget):
         if rows is None:
             self.summary.setText(self.tr("Measuring..."))
             return
-        median = float(np.median(rows.diameter)) if len(rows) else 0.0
+        median = float(np.median(rows["equivalent_diameter_px"])) if len(rows) else 0.0
         text = self.tr("{cells}\nMedian diameter {n} px").format(cells=words.cells(len(rows)), n=f"{median:.1f}")
-        diameter_um = rows.diameter_um
-        if diameter_um is not None and len(rows):
-            text += self.tr(", {n} µm").format(n=f"{float(np.median(diameter_um)):.1f}")
+        if rows.pixel_size_um is not None and len(rows):
+            median = float(np.median(rows["equivalent_diameter_um"]))
+            text += self.tr(", {n} µm").format(n=f"{median:.1f}")
         else:
             text += "\n" + self.tr("The pixel size is not known, so there are no micrometres; set it in step 1.")
         self.summary.setText(text)
