@@ -20,7 +20,7 @@ from app.base.errors import ProjectError
 from app.base.foreign import boundary, is_file, open_regular, parse_json, read_most, read_regular
 from app.base.names import check_name, free_project_folder, inside, safe_name, within
 from app.project.content import FILE, IMAGES, Content, ProjectImage
-from app.project.copying import files_of, unwritten, write_file
+from app.project.copying import files_of
 from app.project.files.fingerprint import fingerprint
 from app.project.files.leftovers import noted, part_of
 from app.project.files.sealed import BACKUP, dump, seal, unseal, write_sealed
@@ -93,7 +93,7 @@ def _fill(
     files: dict[str, dict[str, Any]] = {}
     for data, name in ((content.sealed(), FILE), (content.sealed(), FILE + BACKUP)):
         _add_bytes(archive, name, data, files)
-    for relative, source in [*files_of(project, without=frozenset(("trash",))), *unwritten(project)]:
+    for relative, source in [*files_of(project.folder, without=frozenset(("trash",))), *project.drawings.unwritten()]:
         if _of_a_system(relative):
             continue
         name = names.of(relative)
@@ -101,7 +101,7 @@ def _fill(
             if relative.startswith("runs/") and source.name.removesuffix(BACKUP).endswith(".json"):
                 _add_bytes(archive, name, _without_places(source, project.folder, moved), files)
             else:
-                _add(archive, name, files, lambda out, source=source: write_file(project, source, out))  # type: ignore[misc]
+                _add(archive, name, files, lambda out, source=source: project.drawings.copy(source, out))  # type: ignore[misc]
         except FileNotFoundError:
             continue  # a run in progress replaces its files
     for relative, source in linked:
@@ -123,12 +123,12 @@ def _portable(
         if not entry.linked:
             image.file = names.of(entry.file)
             continue
-        source = project.image_path(entry.id)
+        source = project.images.path(entry.id)
         image.nearby, image.file = "", PureWindowsPath(Path(entry.file).name).name or "image"
         fault = _fault_in_image(source) if pack_linked else ""
         if pack_linked and not fault:
             image.file, image.linked = names.new(f"{IMAGES}/{source.name}"), False
-            if project.check_image(entry.id) == "changed":
+            if project.images.check(entry.id) == "changed":
                 image.fingerprint = fingerprint(source)
             linked.append((image.file, source))
         elif pack_linked:

@@ -11,7 +11,6 @@ from app.project.content import ADDING, FILE
 from app.project.files.leftovers import noted, part_of
 from app.project.files.lock import NAME as LOCK
 from app.project.files.sealed import BACKUP, write_sealed
-from app.project.journal.journal import copy_plain
 from cellseg1.errors import OutputError
 from cellseg1.files import describe_os_error, flush_folder
 
@@ -19,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from app.project.content import Content
+    from app.project.drawings import ProjectDrawings
     from app.project.store import ProjectStore
 
 _LEFT_OUT = frozenset((FILE, FILE + BACKUP, LOCK, ADDING))
 
 
-def files_of(project: ProjectStore, *, without: frozenset[str] = frozenset()) -> Iterator[tuple[str, Path]]:
-    """Yield (path with ``/``, path) of every file but ``project.json``, locks, and what is half-written or made again.
+def files_of(root: Path, *, without: frozenset[str] = frozenset()) -> Iterator[tuple[str, Path]]:
+    """Yield (path with ``/``, path) of the files of a project's folder.
 
-    `without` names further folders to leave out.
+    Left out are ``project.json``, locks, what is half-written or made again, and the folders in `without`.
     """
-    root = project.folder
     for place, folders, names in os.walk(root):
         here = Path(place)
         if here == root:
@@ -42,34 +41,9 @@ def files_of(project: ProjectStore, *, without: frozenset[str] = frozenset()) ->
             yield path.relative_to(root).as_posix(), path
 
 
-def unwritten(project: ProjectStore) -> list[tuple[str, Path]]:
-    """Return the journals that could not be written yet and so are no files."""
-    with project._planes_lock:
-        journals = [plane.journal for plane in project._planes.values()]
-    return [
-        (journal.path.relative_to(project.folder).as_posix(), journal.path)
-        for journal in journals
-        if journal.unsaved and not journal.path.exists()
-    ]
-
-
-def write_file(project: ProjectStore, path: Path, target: BinaryIO) -> None:
-    """Write a file's content; that of an open journal with all its edits.
-
-    Raises
-    ------
-    OSError
-        When it cannot be read.
-    """
-    with project._planes_lock:
-        journal = next((plane.journal for plane in project._planes.values() if plane.journal.path == path), None)
-    if journal is not None:
-        journal.copy_to(target)
-    else:
-        copy_plain(path, target)
-
-
-def copy_project(project: ProjectStore, target: Path, content: Content, problems: list[str] | None) -> None:
+def copy_project(
+    project: ProjectStore, drawings: ProjectDrawings, target: Path, content: Content, problems: list[str] | None
+) -> None:
     """Copy a project into a new folder, which is there only when it is complete.
 
     Parameters
@@ -90,8 +64,8 @@ def copy_project(project: ProjectStore, target: Path, content: Content, problems
     try:
         with noted(part):
             part.mkdir(parents=True)
-            for relative, path in [*files_of(project), *unwritten(project)]:
-                _copy(project, path, part / relative, problems)
+            for relative, path in [*files_of(project.folder), *drawings.unwritten()]:
+                _copy(drawings, path, part / relative, problems)
             write_sealed(part / FILE, content.sealed())
             part.rename(target)
             flush_folder(target.parent)
@@ -102,13 +76,13 @@ def copy_project(project: ProjectStore, target: Path, content: Content, problems
         raise ProjectError(f"{target} cannot be written: {describe_os_error(cause)}. Nothing was changed.") from error
 
 
-def _copy(project: ProjectStore, path: Path, target: Path, problems: list[str] | None) -> None:
+def _copy(drawings: ProjectDrawings, path: Path, target: Path, problems: list[str] | None) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     torn = False
     with target.open("wb") as stream:
         guard = _Guard(stream)
         try:
-            write_file(project, path, guard)  # type: ignore[arg-type]
+            drawings.copy(path, guard)  # type: ignore[arg-type]
         except OSError as error:
             if guard.failed or isinstance(error, ProjectError):
                 raise

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import threading
 import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from app.annotation.steps import plain
 from app.base.errors import ProjectError
 from app.base.names import within
-from app.project.journal.open_plane import OpenPlane, description, missing_sentence, read_drawing
+from app.project.files.folders import entries
+from app.project.journal.journal import copy_plain
+from app.project.journal.open_plane import OpenPlane, counted, description, missing_sentence, read_drawing
 from app.project.journal.recovery import snapshot_of
-from app.project.store import ProjectStore
 from cellseg1.errors import CellSeg1Error
-from cellseg1.images import read_image
-from cellseg1.images.axes import order_axes
+from cellseg1.files import describe_os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -27,39 +28,27 @@ if TYPE_CHECKING:
     from app.annotation.document import Document
     from app.annotation.steps import Change
     from app.project.content import ProjectImage
-    from cellseg1.images import Image
+    from app.project.images import ProjectImages
+    from app.project.store import ProjectStore
 
 #: Documents that stay open although nobody uses them at the moment.
 KEPT_DOCUMENTS = 8
 
 
-class ProjectDrawings(ProjectStore):
-    """Documents of planes.  All but `labels_of` is for one thread."""
+class ProjectDrawings:
+    """Documents of planes.  All but `labels_of`, `stored_drawing` and `copy` is for one thread."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, store: ProjectStore, images: ProjectImages) -> None:
+        self._store = store
+        self._images = images
+        self._planes: dict[tuple[str, int, int], OpenPlane] = {}
+        self._planes_lock = threading.RLock()
+        store.writes(self.sync)
         self._recent: OrderedDict[tuple[str, int, int], OpenPlane] = OrderedDict()
-
-    def image(self, image_id: str) -> ProjectImage:
-        """Return an image's entry.
-
-        Raises
-        ------
-        ProjectError
-            When there is none of that id.
-        """
-        try:
-            return self.content.images[image_id]
-        except KeyError:
-            raise ProjectError("This image is not in the project any more.") from None
-
-    def image_path(self, image_id: str) -> Path:
-        """Return where an image's file is, or should be."""
-        raise NotImplementedError
 
     def journal_path(self, image_id: str, z: int = 0, t: int = 0) -> Path:
         """Return where the journal of a plane is."""
-        return within(self.folder, "annotations", image_id, f"z{z:03d}_t{t:03d}.journal")
+        return within(self._store.folder, "annotations", image_id, f"z{z:03d}_t{t:03d}.journal")
 
     # ---- opening
 
@@ -72,7 +61,7 @@ class ProjectDrawings(ProjectStore):
             When there is no such plane, the image cannot be read (only needed the first time), or its drawing was
             made on an image of another size.
         """
-        entry = self.image(image_id)
+        entry = self._images.get(image_id)
         if min(z, t) < 0 or (entry.n_z and z >= entry.n_z) or (entry.n_t and t >= entry.n_t):
             raise ProjectError(f"{entry.name} has no plane z = {z}, t = {t}.")
         key = image_id, z, t
@@ -88,7 +77,7 @@ class ProjectDrawings(ProjectStore):
         path = self.journal_path(entry.id, z, t)
         if entry.plane_shape is None:
             try:
-                self.describe_image(entry.id, self.read_image(entry.id))
+                self._images.describe(entry.id, self._images.read(entry.id))
             except CellSeg1Error:
                 # The drawing says how large it is.
                 if not path.exists() and not snapshot_of(path).exists():
@@ -98,17 +87,17 @@ class ProjectDrawings(ProjectStore):
             path,
             entry.plane_shape,
             entry.name,
-            read_only=self.read_only,
-            on_problem=lambda error: self._report(_problem_key(key), error),
-            wake=self._writer.wake,
-            in_background=self._writer.add,
-            damage=self.damage,
-            there=self.is_there,
+            read_only=self._store.read_only,
+            on_problem=lambda error: self._store.report(_problem_key(key), error),
+            wake=self._store.writer.wake,
+            in_background=self._store.writer.add,
+            damage=self._store.damage,
+            there=self._store.is_there,
         )
         document = plane.kept
         assert document is not None
         if plane.journal.last < entry.planes.get(f"{z},{t}", {}).get("revision", 0) and not plane.damaged:
-            self.damage.append(missing_sentence(entry.name))
+            self._store.damage.append(missing_sentence(entry.name))
         with self._planes_lock:
             self._planes[key] = plane
 
@@ -148,19 +137,19 @@ class ProjectDrawings(ProjectStore):
             plane = self._planes.pop(key, None)
         if plane is not None:
             plane.journal.close()
-            self._report(_problem_key(key), None)
+            self._store.report(_problem_key(key), None)
 
-    def _close_documents(self, image_id: str | None = None) -> None:
+    def close(self, image_id: str | None = None) -> None:
         """Store and close the drawings of one image, or all."""
-        self._writer.wait_idle()
+        self._store.writer.wait_idle()
         for key in [key for key in self._planes if image_id is None or key[0] == image_id]:
             self._planes[key].save()
             self._forget(key)
 
     @contextlib.contextmanager
-    def _files_closed(self) -> Iterator[None]:
+    def files_closed(self) -> Iterator[None]:
         """Close all files of drawings while the folder is renamed; the documents stay as they are."""
-        self._writer.wait_idle()
+        self._store.writer.wait_idle()
         for plane in self._planes.values():
             plane.journal.sync()
             plane.journal.release()
@@ -169,17 +158,6 @@ class ProjectDrawings(ProjectStore):
             plane.journal.moved(self.journal_path(*key))
 
     # ---- reading
-
-    def read_image(self, image_id: str) -> Image:
-        """Read an image's file with the axes that hold for it; raises ImageError."""
-        import dataclasses
-
-        entry = self.image(image_id)
-        image = read_image(self.image_path(image_id))
-        if not entry.axes_by_hand or entry.axes in ("", image.info.axes):
-            return image
-        array, axes = order_axes(image.array, entry.axes)
-        return type(image)(array, dataclasses.replace(image.info, axes=axes, shape=array.shape, guessed=False))
 
     def labels_of(self, image_id: str, z: int = 0, t: int = 0) -> NDArray[np.int32] | None:
         """Return a copy of a plane's label image without opening it; None when nothing is drawn.  For any thread."""
@@ -194,7 +172,7 @@ class ProjectDrawings(ProjectStore):
 
     def stored_drawing(self, image_id: str, z: int = 0, t: int = 0) -> tuple[NDArray[np.int32], dict[str, Any]] | None:
         """Return what is stored of a plane, None when nothing is.  For any thread."""
-        document = read_drawing(self.journal_path(image_id, z, t), self.image(image_id).plane_shape)
+        document = read_drawing(self.journal_path(image_id, z, t), self._images.get(image_id).plane_shape)
         return None if document is None else (document.labels.copy(), dict(document.attributes))
 
     # ---- what the list shows
@@ -205,75 +183,106 @@ class ProjectDrawings(ProjectStore):
         if plane is not None and plane.document() is document:
             self._describe(plane, image_id, z, t)
         else:
-            self._note_plane(image_id, z, t, description(document, document.revision, 0))
+            self._images.note_plane(image_id, z, t, description(document, document.revision, 0))
 
     def _describe(self, plane: OpenPlane, image_id: str, z: int, t: int) -> None:
         values = plane.describe()
-        entry = self.content.images.get(image_id)
+        entry = self._store.content.images.get(image_id)
         if values is not None and entry is not None and (plane.journal.last or f"{z},{t}" in entry.planes):
             # The journal has it: of thousands of images not one line is written for a stroke.
-            self._note_plane(image_id, z, t, values, write=False)
+            self._images.note_plane(image_id, z, t, values, write=False)
 
-    def _note_plane(self, image_id: str, z: int, t: int, values: dict[str, Any], *, write: bool = True) -> None:
-        """Note what is known of a plane; with `write` soon in ``project.json``, else with its next change."""
-        entry = self.content.images.get(image_id)
-        if entry is None:
-            return
-        with self.content.lock:
-            known = entry.planes.setdefault(f"{z},{t}", {})
-            if all(known.get(key) == value for key, value in values.items()):
-                return
-            known.update(values)
-            self.content.touch(image_id)
-        if write:
-            self._changed()
+    # ---- bringing it to disk
 
-    def describe_image(self, image_id: str, image: Image) -> None:
-        """Note what an image's file says; what was set by hand stays."""
-        entry, info = self.image(image_id), image.info
-        values: dict[str, Any] = {
-            "shape": tuple(int(side) for side in info.shape),
-            "dtype": info.dtype,
-            "n_z": image.n_z,
-            "n_t": image.n_t,
-            "n_channels": image.n_channels,
-            "channel_names": tuple(info.channel_names),
-            "axes_guessed": info.guessed and not entry.axes_by_hand,
-            "notes": tuple(info.notes),
-        }
-        if not entry.axes_by_hand:
-            # Letters set by hand name the axes as the file has them; those of a read image are in our own order.
-            values["axes"] = info.axes
-        if not entry.pixel_size_by_hand and info.pixel_size_um is not None:
-            values["pixel_size_um"] = tuple(float(side) for side in info.pixel_size_um)
-        self.set_image(image_id, **values)
+    def sync(self) -> bool:
+        """Bring the journals to disk; False when one could not be written.  For any thread."""
+        with self._planes_lock:
+            planes = list(self._planes.values())
+        # Every one is tried, also when another fails.
+        synced = [plane.journal.sync() for plane in planes]
+        return all(synced)
 
-    def set_image(self, image_id: str, **fields: Any) -> None:
-        """Change fields of an image's entry (see `ProjectImage`)."""
-        entry = self.image(image_id)
-        if not fields.keys() <= _SETTABLE:
-            raise TypeError(f"not fields of an image: {sorted(fields.keys() - _SETTABLE)}")
-        if fields.get("axes", entry.axes) != entry.axes and "shape" not in fields:
-            # By other axes the same file has another shape; it is noted when it is read again.
-            fields = {**fields, "shape": (), "n_z": 0, "n_t": 0, "n_channels": 0}
-        if "display" in fields:
-            fields["display"] = plain(fields["display"])
-        with self.content.lock:
-            changed = {key: value for key, value in fields.items() if getattr(entry, key) != value}
-            for key, value in changed.items():
-                setattr(entry, key, value)
-            self.content.touch(image_id)
-        if changed:
-            self._changed()
+    def written(self, image_id: str) -> bool:
+        """Bring the open drawings of an image to disk; whether nothing of them is only in memory."""
+        planes = [plane for key, plane in list(self._planes.items()) if key[0] == image_id]
+        return all(plane.journal.sync() and not plane.journal.unsaved for plane in planes)
+
+    def unwritten(self) -> list[tuple[str, Path]]:
+        """Return the journals that could not be written yet and so are no files: path in the project, path."""
+        with self._planes_lock:
+            journals = [plane.journal for plane in self._planes.values()]
+        return [
+            (journal.path.relative_to(self._store.folder).as_posix(), journal.path)
+            for journal in journals
+            if journal.unsaved and not journal.path.exists()
+        ]
+
+    def copy(self, path: Path, target: BinaryIO) -> None:
+        """Write the content of a file of the project; that of an open journal with all its edits.
+
+        Raises
+        ------
+        OSError
+            When it cannot be read.
+        """
+        with self._planes_lock:
+            journal = next((plane.journal for plane in self._planes.values() if plane.journal.path == path), None)
+        if journal is not None:
+            journal.copy_to(target)
+        else:
+            copy_plain(path, target)
+
+    def go_on_in(self, folder: Path) -> None:
+        """Write to the journals of a copy of the project from now on.
+
+        Raises
+        ------
+        ProjectError
+            When one of them cannot be written.
+        """
+        for key, plane in self._planes.items():
+            path = folder / self.journal_path(*key).relative_to(self._store.folder)
+            try:
+                plane.move_to(path)
+            except OSError as error:
+                raise ProjectError(f"{path} cannot be written: {describe_os_error(error)}.") from error
+
+    # ---- what was edited after the list was written
+
+    def recount(self, *, crashed: bool) -> None:
+        """Bring the list up to date with drawings that were edited after it was written.
+
+        Sizes of journals tell which, not times: a clock may be set back.
+        """
+        for image_id, z, t, path, size in self._journals():
+            entry = self._store.content.images[image_id]
+            known = entry.planes.get(f"{z},{t}", {})
+            if known.get("bytes") == size:
+                continue
+            if not crashed and "bytes" not in known and "revision" in known:
+                # Written by a version that did not note it, and closed properly.
+                self._images.note_plane(image_id, z, t, {"bytes": size}, write=False)
+                continue
+            with contextlib.suppress(CellSeg1Error, OSError, ValueError, MemoryError):
+                found = counted(path, entry.plane_shape, size)
+                if found is not None:
+                    if found["revision"] < known.get("revision", 0):
+                        self._store.damage.append(missing_sentence(entry.name))
+                    self._images.note_plane(image_id, z, t, found, write=False)
+
+    def _journals(self) -> Iterator[tuple[str, int, int, Path, int]]:
+        """Yield image, z, t, path and size of all journals of the project's images."""
+        for folder in entries(self._store.folder / "annotations"):
+            if folder.name not in self._store.content.images or not folder.is_dir(follow_symlinks=False):
+                continue
+            for file in entries(Path(folder.path)):
+                match = _JOURNAL.fullmatch(file.name)
+                if match is not None and file.is_file(follow_symlinks=False):
+                    yield folder.name, int(match[1]), int(match[2]), Path(file.path), file.stat().st_size
+
+
+_JOURNAL = re.compile(r"z([0-9]{3,6})_t([0-9]{3,6})\.journal")
 
 
 def _problem_key(key: tuple[str, int, int]) -> str:
     return " ".join(str(part) for part in key)
-
-
-_SETTABLE = frozenset(
-    (
-        *("name", "shape", "axes", "dtype", "n_z", "n_t", "n_channels", "channel_names", "axes_guessed"),
-        *("axes_by_hand", "notes", "pixel_size_um", "pixel_size_by_hand", "display"),
-    )
-)

@@ -1,91 +1,62 @@
-"""The part of a project that knows its images: adding, removing, and finding those that were moved."""
+"""The part of a project that knows its images: what is stored of them, and finding those that were moved."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import dataclasses
 import os
-import re
-import secrets
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.annotation.operations import import_labels
+from app.annotation.steps import plain
 from app.base.errors import ProjectError
-from app.base.foreign import is_file, read_regular
-from app.base.names import safe_name, within
-from app.project.content import ADDING, IMAGES, ProjectImage
-from app.project.drawings import ProjectDrawings
-from app.project.files.fingerprint import copy_file, fingerprint, full_hash, same_content
-from app.project.journal.open_plane import counted, missing_sentence
-from app.project.mask_names import PlaneMask, counted_from, expand, masks_of_planes, split_masks
-from cellseg1.errors import CellSeg1Error, ImageError, MaskError
-from cellseg1.files import free_file
-from cellseg1.images import read_image, recognise
-from cellseg1.masks import open_mask, pair_by_name, read_mask
+from app.base.foreign import is_file
+from app.base.names import within
+from app.project.content import IMAGES
+from app.project.files.fingerprint import fingerprint, same_content
+from cellseg1.images import read_image
+from cellseg1.images.axes import order_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
+    from app.project.content import ProjectImage
+    from app.project.store import ProjectStore
     from cellseg1.images import Image
 
 
-class _PresentError(ProjectError):
-    """A file is an image of the project already."""
-
-    def __init__(self, image_id: str) -> None:
-        super().__init__("It is in the project already.")
-        self.image_id = image_id
-
-
-def _told_by(name: str, known: dict[str, Any]) -> tuple[object, ...]:
-    """Name, size and ends: enough to take a file for a copied image without reading all of it."""
-    return name, known.get("size"), known.get("ends")
-
-
-@dataclass(slots=True)
-class ImportReport:
-    """What happened to files that were to be added.
-
-    Attributes
-    ----------
-    added
-        Ids of the new images.
-    skipped
-        Files that were not added, each with the reason.
-    present
-        Of the skipped files those that are in the project already, each with the id of its image.
-    cells
-        By image id: how many cells came with its mask.
-    masks
-        How many masks were looked at.
-    sentences
-        What the user should know: masks that were not matched or do not fit, what was taken how.
-    """
-
-    added: list[str] = field(default_factory=list)
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
-    present: dict[Path, str] = field(default_factory=dict)
-    cells: dict[str, int] = field(default_factory=dict)
-    masks: int = 0
-    sentences: list[str] = field(default_factory=list)
-
-    @property
-    def needs_attention(self) -> bool:
-        """Whether anything is worth a dialog."""
-        return bool(self.skipped or self.sentences)
-
-
-class ProjectImages(ProjectDrawings):
+class ProjectImages:
     """The images of a project, in the order in which they were added."""
 
-    @property
-    def images(self) -> list[ProjectImage]:
-        """Return the entries; to be changed by `set_image` only."""
-        return list(self.content.images.values())
+    def __init__(self, store: ProjectStore) -> None:
+        self._store = store
 
-    def image_path(self, image_id: str) -> Path:
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._store.content.images)
+
+    def __iter__(self) -> Iterator[ProjectImage]:
+        """All entries, as they are at this moment; to be changed by `set` only."""
+        return iter(list(self._store.content.images.values()))
+
+    def __getitem__(self, place: int) -> ProjectImage:
+        """One by its place in the order."""
+        return list(self._store.content.images.values())[place]
+
+    def get(self, image_id: str) -> ProjectImage:
+        """Return an image's entry.
+
+        Raises
+        ------
+        ProjectError
+            When there is none of that id.
+        """
+        try:
+            return self._store.content.images[image_id]
+        except KeyError:
+            raise ProjectError("This image is not in the project any more.") from None
+
+    def path(self, image_id: str) -> Path:
         """Return where an image's file is, or should be.
 
         Raises
@@ -93,235 +64,89 @@ class ProjectImages(ProjectDrawings):
         ProjectError
             When its entry points out of the project, which no project written by this program does.
         """
-        return self._path_of(self.image(image_id))
+        return self.path_of(self.get(image_id))
 
-    def _path_of(self, entry: ProjectImage) -> Path:
+    def path_of(self, entry: ProjectImage) -> Path:
+        """Return where the file of an entry is, or should be, which need not be in the list."""
         if not entry.linked:
-            return within(self.folder, IMAGES, entry.stored_name)
+            return within(self._store.folder, IMAGES, entry.stored_name)
         path = Path(entry.file)
         if entry.nearby and not is_file(path):
-            beside = Path(os.path.normpath(self.folder / entry.nearby))
+            beside = Path(os.path.normpath(self._store.folder / entry.nearby))
             if same_content(beside, entry.fingerprint):
                 return beside
         return path
 
-    # ---- adding
+    # ---- what is known of them
 
-    def add_images(
-        self,
-        paths: Sequence[Path],
-        *,
-        copy: bool,
-        masks: Sequence[Path] = (),
-        progress: Callable[[int, int, str], None] | None = None,
-    ) -> ImportReport:
-        """Add image files and folders of them, with their masks.
+    def read(self, image_id: str) -> Image:
+        """Read an image's file with the axes that hold for it; raises ImageError."""
+        entry = self.get(image_id)
+        image = read_image(self.path(image_id))
+        if not entry.axes_by_hand or entry.axes in ("", image.info.axes):
+            return image
+        array, axes = order_axes(image.array, entry.axes)
+        return type(image)(array, dataclasses.replace(image.info, axes=axes, shape=array.shape, guessed=False))
 
-        Parameters
-        ----------
-        paths
-            Files and folders.  When no masks are given, files that are called so (``a_mask.png`` beside ``a.png``, or
-            a folder ``masks`` beside ``images``) are taken as the masks of the others.
-        copy
-            Copy the files into the project; else they are used where they are, and none is decoded.
-        masks
-            Mask files and folders; they are matched by name and become cells.
-        progress
-            Called with how many of how many are done, and a name.
-
-        Raises
-        ------
-        ProjectError
-            When the project is read-only.
-        """
-        self.require_writable()
-        report = ImportReport()
-        files = expand(paths, report.skipped)
-        mask_files = expand(masks, report.skipped)
-        if not masks:
-            files, mask_files = split_masks(files)
-        total = len(files) + len(mask_files)
-        known = self._known()
-        ids: dict[Path, str] = {}
-        for number, path in enumerate(files):
-            if progress is not None:
-                progress(number, total, path.name)
-            try:
-                recognise(path)
-                entry = self._new_entry(path, known, copy=copy)
-            except _PresentError as error:
-                report.present[path] = error.image_id
-                report.skipped.append((path, str(error)))
-                continue
-            except (ProjectError, ImageError) as error:
-                report.skipped.append((path, str(error)))
-                continue
-            except OSError as error:
-                report.skipped.append((path, str(error) if isinstance(error, CellSeg1Error) else _cannot(path, error)))
-                continue
-            with self.content.lock:
-                self.content.images[entry.id] = entry
-            ids[path] = entry.id
-            report.added.append(entry.id)
-            if copy:
-                self._changed()
-        self._changed(now=True)
-        if not self._save_wanted:
-            with contextlib.suppress(OSError):
-                (self.folder / ADDING).unlink(missing_ok=True)
-        if mask_files:
-            self._add_masks(ids, mask_files, report, lambda done, name: progress and progress(done, total, name))
-        return report
-
-    def _known(self) -> dict[tuple[object, ...], str]:
-        """Return what tells that a file is in the project already, with the image it is.
-
-        A linked image is known by its place; a copied one by its name with the hash of all of it, or with what a link
-        is told by, so that linking thousands of files does not read them.
-        """
-        known: dict[tuple[object, ...], str] = {}
-        for entry in self.content.images.values():
-            if entry.linked:
-                known[(entry.file,)] = entry.id
-            else:
-                known[(entry.name, entry.fingerprint.get("sha256"))] = entry.id
-                known[_told_by(entry.name, entry.fingerprint)] = entry.id
-        return known
-
-    def _new_entry(self, path: Path, known: dict[tuple[object, ...], str], *, copy: bool) -> ProjectImage:
-        image_id = secrets.token_hex(4)
-        while image_id in self.content.images or (self.folder / "annotations" / image_id).exists():
-            image_id = secrets.token_hex(4)
-        place = (str(path),)
-        told = fingerprint(path)
-        same = (path.name, full_hash(path)) if copy else _told_by(path.name, told)
-        for one in (place, same):
-            if one in known:
-                raise _PresentError(known[one])
-        if not copy:
-            known[place] = image_id
-            entry = ProjectImage(image_id, path.name, str(path), linked=True, fingerprint=told)
-            with contextlib.suppress(ValueError):
-                entry.nearby = Path(os.path.relpath(path, self.folder)).as_posix()
-            return entry
-        known[same] = image_id
-        # The name that is shown may be one that another system cannot hold.
-        target = free_file(within(self.folder, IMAGES, safe_name(path.name)))
-        # Written before: a copy that no entry knows would be there for ever, and be made again the next time.
-        with (self.folder / ADDING).open("a", encoding="utf-8") as stream:
-            stream.write(f"{target.name}\n")
-        stored = copy_file(path, target)
-        return ProjectImage(image_id, path.name, f"{IMAGES}/{target.name}", linked=False, fingerprint=stored)
-
-    # ---- masks
-
-    def _add_masks(
-        self,
-        ids: dict[Path, str],
-        masks: Sequence[Path],
-        report: ImportReport,
-        progress: Callable[[int, str], object],
-    ) -> None:
-        of_planes = masks_of_planes(ids, masks)
-        single = {one.path for group in of_planes.values() for one in group}
-        pairing = pair_by_name(
-            [path for path in ids if path not in of_planes], [one for one in masks if one not in single]
-        )
-        report.sentences += pairing.report()
-        report.masks = len(masks)
-        done = len(ids)
-        for path, group in of_planes.items():
-            try:
-                self._import_plane_masks(ids[path], group, report, functools.partial(progress, done))
-            except CellSeg1Error as error:
-                report.sentences.append(f"{error} The image {path.name} was added without its masks.")
-            done += len(group)
-        for number, (path, mask) in enumerate(pairing.pairs, len(single)):
-            progress(len(ids) + number, mask.name)
-            image_id = ids[path]
-            try:
-                image = self.read_image(image_id)
-                self.describe_image(image_id, image)
-                report.cells[image_id] = self._import_mask(image_id, image, mask, report)
-            except CellSeg1Error as error:
-                report.sentences.append(f"{error} The image {path.name} was added without it.")
-
-    def _import_mask(self, image_id: str, image: Image, path: Path, report: ImportReport) -> int:
-        """Make the cells of a mask file those of an image; returns how many."""
-        total = 0
-        masks = open_mask(path, image=image)
-        planes = [(z, t) for t in range(image.n_t) for z in range(image.n_z)]
-        here = [(z, t) for z, t in planes if masks.n_planes == 1 or (z < masks.n_z and t < masks.n_t)]
-        # One mask for the first plane of a stack is better than none.
-        here = here[:1] if masks.n_planes == 1 else here
-        for z, t in here:
-            mask = masks.plane(z, t)
-            self._require_shape(mask.labels.shape, image, z, t, path)
-            if (z, t) == (0, 0):
-                report.sentences += [f"{path.name}: {note}" for note in mask.notes]
-            if mask.n_cells:
-                document = self.document(image_id, z, t)
-                import_labels(document, mask.labels)
-                total += len(document.cells)
-        if len(here) < len(planes):
-            report.sentences.append(f"{path.name} has fewer planes than its image; the others are without cells.")
-        if not total:
-            report.sentences.append(f"The mask {path.name} holds no cells.")
-        return total
-
-    def _import_plane_masks(
-        self, image_id: str, masks: Sequence[PlaneMask], report: ImportReport, progress: Callable[[str], object]
-    ) -> None:
-        """Make cells of mask files that belong to one plane each."""
-        image = self.read_image(image_id)
-        self.describe_image(image_id, image)
-        first = {
-            "z": counted_from((one.z for one in masks), image.n_z),
-            "t": counted_from((one.t for one in masks), image.n_t),
+    def describe(self, image_id: str, image: Image) -> None:
+        """Note what an image's file says; what was set by hand stays."""
+        entry, info = self.get(image_id), image.info
+        values: dict[str, Any] = {
+            "shape": tuple(int(side) for side in info.shape),
+            "dtype": info.dtype,
+            "n_z": image.n_z,
+            "n_t": image.n_t,
+            "n_channels": image.n_channels,
+            "channel_names": tuple(info.channel_names),
+            "axes_guessed": info.guessed and not entry.axes_by_hand,
+            "notes": tuple(info.notes),
         }
-        total = 0
-        for one in masks:
-            progress(one.path.name)
-            z, t = (one.z or first["z"]) - first["z"], (one.t or first["t"]) - first["t"]
-            if not (0 <= z < image.n_z and 0 <= t < image.n_t):
-                report.sentences.append(f"The mask {one.path.name} names a plane that its image does not have.")
-                continue
-            try:
-                mask = read_mask(one.path)
-                self._require_shape(mask.labels.shape, image, z, t, one.path)
-            except MaskError as error:
-                report.sentences.append(f"{error} This plane was left without cells.")
-                continue
-            report.sentences += [f"{one.path.name}: {note}" for note in mask.notes]
-            if mask.n_cells:
-                document = self.document(image_id, z, t)
-                import_labels(document, mask.labels)
-                total += len(document.cells)
-        report.cells[image_id] = total
+        if not entry.axes_by_hand:
+            # Letters set by hand name the axes as the file has them; those of a read image are in our own order.
+            values["axes"] = info.axes
+        if not entry.pixel_size_by_hand and info.pixel_size_um is not None:
+            values["pixel_size_um"] = tuple(float(side) for side in info.pixel_size_um)
+        self.set(image_id, **values)
 
-    def _require_shape(self, found: tuple[int, ...], image: Image, z: int, t: int, path: Path) -> None:
-        shape = image.plane(z, t).shape[:2]
-        if found != shape:
-            raise MaskError(
-                f"The mask {path.name} has {found[1]} x {found[0]} pixels, but its image has {shape[1]} x {shape[0]}."
-            )
+    def set(self, image_id: str, **fields: Any) -> None:
+        """Change fields of an image's entry (see `ProjectImage`)."""
+        entry = self.get(image_id)
+        if not fields.keys() <= _SETTABLE:
+            raise TypeError(f"not fields of an image: {sorted(fields.keys() - _SETTABLE)}")
+        if fields.get("axes", entry.axes) != entry.axes and "shape" not in fields:
+            # By other axes the same file has another shape; it is noted when it is read again.
+            fields = {**fields, "shape": (), "n_z": 0, "n_t": 0, "n_channels": 0}
+        if "display" in fields:
+            fields["display"] = plain(fields["display"])
+        with self._store.content.lock:
+            changed = {key: value for key, value in fields.items() if getattr(entry, key) != value}
+            for key, value in changed.items():
+                setattr(entry, key, value)
+            self._store.content.touch(image_id)
+        if changed:
+            self._store.changed()
 
-    def import_masks(self, masks: Sequence[Path]) -> ImportReport:
-        """Add mask files and folders to images that are in the project already; only background is painted."""
-        self.require_writable()
-        report = ImportReport()
-        files = expand(masks, report.skipped)
-        ids = {Path(entry.name): entry.id for entry in reversed(self.images)}
-        self._add_masks(ids, files, report, lambda _done, _name: None)
-        return report
+    def note_plane(self, image_id: str, z: int, t: int, values: dict[str, Any], *, write: bool = True) -> None:
+        """Note what is known of a plane; with `write` soon in ``project.json``, else with its next change."""
+        entry = self._store.content.images.get(image_id)
+        if entry is None:
+            return
+        with self._store.content.lock:
+            known = entry.planes.setdefault(f"{z},{t}", {})
+            if all(known.get(key) == value for key, value in values.items()):
+                return
+            known.update(values)
+            self._store.content.touch(image_id)
+        if write:
+            self._store.changed()
 
     # ---- files that were moved or changed
 
-    def check_image(self, image_id: str) -> Literal["ok", "missing", "changed"]:
+    def check(self, image_id: str) -> Literal["ok", "missing", "changed"]:
         """Tell whether an image's file is still there and still the same; quick as long as its time is."""
-        entry = self.image(image_id)
+        entry = self.get(image_id)
         try:
-            path = self._path_of(entry)
+            path = self.path_of(entry)
             state = path.stat()
         except (OSError, ProjectError):
             return "missing"
@@ -332,18 +157,6 @@ class ProjectImages(ProjectDrawings):
         self._set_fingerprint(entry, {**entry.fingerprint, "mtime_ns": state.st_mtime_ns})
         return "ok"
 
-    def hash_image(self, image_id: str) -> str:
-        """Return the SHA-256 of an image's whole file, made when it is asked for first; OSError when unreadable."""
-        entry = self.image(image_id)
-        path = self._path_of(entry)
-        known = entry.fingerprint
-        if known.get("sha256") and path.stat().st_mtime_ns == known.get("mtime_ns"):
-            return str(known["sha256"])
-        found = full_hash(path)
-        if self.check_image(image_id) == "ok":
-            self._set_fingerprint(entry, {**entry.fingerprint, "sha256": found})
-        return found
-
     def relink(self, image_id: str, path: Path) -> None:
         """Use another file for an image, chosen by the user.
 
@@ -352,8 +165,8 @@ class ProjectImages(ProjectDrawings):
         CellSeg1Error
             When it is no image, or has another size and cells are drawn already.
         """
-        self.require_writable()
-        entry = self.image(image_id)
+        self._store.require_writable()
+        entry = self.get(image_id)
         path = Path(os.path.abspath(path))  # noqa: PTH100 - links keep their own name
         if not same_content(path, entry.fingerprint):
             image = read_image(path)
@@ -364,16 +177,16 @@ class ProjectImages(ProjectDrawings):
                     f"{entry.plane_shape[1]} x {entry.plane_shape[0]}. Choose the file they were drawn on."
                 )
             self._link(entry, path)
-            self.set_image(image_id, axes_by_hand=False)
-            self.describe_image(image_id, image)
+            self.set(image_id, axes_by_hand=False)
+            self.describe(image_id, image)
         else:
             self._link(entry, path)
-        self._changed(now=True)
+        self._store.changed(now=True)
 
     def relink_folder(self, folder: Path) -> int:
         """Find missing images in a folder and below it, by content; returns how many were found."""
-        self.require_writable()
-        missing = [entry for entry in self.images if self.check_image(entry.id) != "ok"]
+        self._store.require_writable()
+        missing = [entry for entry in self if self.check(entry.id) != "ok"]
         if not missing:
             return 0
         by_size: dict[int, list[Path]] = {}
@@ -396,126 +209,59 @@ class ProjectImages(ProjectDrawings):
                     found += 1
                     break
         if found:
-            self._changed(now=True)
+            self._store.changed(now=True)
         return found
 
     def _link(self, entry: ProjectImage, path: Path) -> None:
         try:
             stored = fingerprint(path)
         except OSError as error:
-            raise ProjectError(_cannot(path, error)) from error
+            raise ProjectError(cannot_be_read(path, error)) from error
         if stored["ends"] == entry.fingerprint.get("ends") and entry.fingerprint.get("sha256"):
             stored["sha256"] = entry.fingerprint["sha256"]
-        with self.content.lock:
+        with self._store.content.lock:
             entry.file, entry.linked, entry.nearby = str(path), True, ""
             with contextlib.suppress(ValueError):
-                entry.nearby = Path(os.path.relpath(path, self.folder)).as_posix()
+                entry.nearby = Path(os.path.relpath(path, self._store.folder)).as_posix()
             entry.fingerprint = stored
-            self.content.touch(entry.id)
+            self._store.content.touch(entry.id)
 
     def _set_fingerprint(self, entry: ProjectImage, values: dict[str, object]) -> None:
-        with self.content.lock:
+        with self._store.content.lock:
             entry.fingerprint = values
-            self.content.touch(entry.id)
-        self._changed()
+            self._store.content.touch(entry.id)
+        self._store.changed()
 
     # ---- what the pages ask
 
-    def image_state(self, image_id: str) -> str:
-        """Return ``new``, ``annotated``, ``training``, ``predicted`` or ``checked``."""
-        return self.image(image_id).state
-
-    def cell_count(self, image_id: str) -> int:
-        """Return how many cells are drawn on all planes of an image."""
-        return self.image(image_id).cells
-
     def next_unchecked(self, after: str | None = None) -> str | None:
         """Return the next image that is not checked, beginning again at the first; None when no other is left."""
-        ids = list(self.content.images)
-        start = ids.index(after) + 1 if after in self.content.images else 0
+        ids = list(self._store.content.images)
+        start = ids.index(after) + 1 if after in self._store.content.images else 0
         for image_id in ids[start:] + ids[:start]:
-            if image_id != after and self.content.images[image_id].state != "checked":
+            if image_id != after and self._store.content.images[image_id].state != "checked":
                 return image_id
         return None
 
-    def training_images(self) -> list[tuple[str, int, int]]:
+    def training(self) -> list[tuple[str, int, int]]:
         """Return the planes that are used for training: image id, z, t."""
         found = []
-        for entry in self.images:
+        for entry in self:
             for name, plane in entry.planes.items():
                 if plane.get("training"):
                     z, t = (int(number) for number in name.split(","))
                     found.append((entry.id, z, t))
         return found
 
-    def _recount(self, *, crashed: bool) -> None:
-        """Bring the list up to date with drawings that were edited after it was written.
 
-        Sizes of journals tell which, not times: a clock may be set back.
-        """
-        for image_id, z, t, path, size in self._journals():
-            entry = self.content.images[image_id]
-            known = entry.planes.get(f"{z},{t}", {})
-            if known.get("bytes") == size:
-                continue
-            if not crashed and "bytes" not in known and "revision" in known:
-                # Written by a version that did not note it, and closed properly.
-                self._note_plane(image_id, z, t, {"bytes": size}, write=False)
-                continue
-            with contextlib.suppress(CellSeg1Error, OSError, ValueError, MemoryError):
-                found = counted(path, entry.plane_shape, size)
-                if found is not None:
-                    if found["revision"] < known.get("revision", 0):
-                        self.damage.append(missing_sentence(entry.name))
-                    self._note_plane(image_id, z, t, found, write=False)
-
-    def _journals(self) -> Iterator[tuple[str, int, int, Path, int]]:
-        """Yield image, z, t, path and size of all journals of the project's images."""
-        for folder in _entries(self.folder / "annotations"):
-            if folder.name not in self.content.images or not folder.is_dir(follow_symlinks=False):
-                continue
-            for file in _entries(Path(folder.path)):
-                match = _JOURNAL.fullmatch(file.name)
-                if match is not None and file.is_file(follow_symlinks=False):
-                    yield folder.name, int(match[1]), int(match[2]), Path(file.path), file.stat().st_size
-
-    def _sweep_copies(self) -> None:
-        """Remove copies that were made for entries which were never written."""
-        record = self.folder / ADDING
-        with contextlib.suppress(OSError, ValueError):
-            names = read_regular(record).decode("utf-8").splitlines()
-            known = {entry.stored_name for entry in self.images if not entry.linked}
-            for name in names:
-                with contextlib.suppress(ProjectError, OSError):
-                    if name not in known:
-                        within(self.folder, IMAGES, name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            record.unlink(missing_ok=True)
-
-    def _sweep(self) -> None:
-        """Remove what a crash left half-written; runs are left to the engine that may still compute them."""
-        for pattern in _PARTS:
-            for path in self.folder.glob(pattern):
-                with contextlib.suppress(OSError):
-                    path.unlink()
-
-
-#: What is written under another name first, and what a lock was renamed to.
-_PARTS = (
-    *(".*.part", "annotations/*/.*.part", "images/.*.part", "thumbnails/.*.part", "trash/*/.*.part", ".lock-*"),
-    "runs/*/.run.json*.part",
+_SETTABLE = frozenset(
+    (
+        *("name", "shape", "axes", "dtype", "n_z", "n_t", "n_channels", "channel_names", "axes_guessed"),
+        *("axes_by_hand", "notes", "pixel_size_um", "pixel_size_by_hand", "display"),
+    )
 )
-_JOURNAL = re.compile(r"z([0-9]{3,6})_t([0-9]{3,6})\.journal")
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, nothing when it cannot be read."""
-    try:
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda one: one.name)
-    except OSError:
-        return []
-
-
-def _cannot(path: Path, error: OSError) -> str:
+def cannot_be_read(path: Path, error: OSError) -> str:
+    """Return a sentence on a file that cannot be read."""
     return f"{path.name} cannot be read: {error.strerror or error}."

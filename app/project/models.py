@@ -12,7 +12,6 @@ from app.base.errors import ProjectError
 from app.base.names import check_name, within
 from app.base.places import library_folder
 from app.project.files.fingerprint import copy_file
-from app.project.runs import ProjectRuns
 from app.project.trash import move_to_trash
 from cellseg1.errors import ModelFileError, OutputError
 from cellseg1.files import free_file
@@ -22,6 +21,7 @@ from cellseg1.masks import natural_key
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from app.project.store import ProjectStore
     from cellseg1.lora.card import Card
 
 SUFFIX = ".cs1"
@@ -99,14 +99,14 @@ def add_model(path: Path, folder: Path) -> Path:
     return target
 
 
-def folder_for_import(project: ProjectModels | None) -> Path:
+def folder_for_import(project: ProjectStore | None) -> Path:
     """Return where imported models go: the open project, or the library."""
     if project is not None and not project.read_only:
         return project.models_folder
     return library_folder()
 
 
-def import_cs1(path: Path, project: ProjectModels | None) -> Path:
+def import_cs1(path: Path, project: ProjectStore | None) -> Path:
     """Copy a ``.cs1`` file into the project or the library; raises CellSeg1Error."""
     return add_to(path, folder_for_import(project))
 
@@ -140,45 +140,43 @@ def rename_file(path: Path, name: str) -> Path:
     return target
 
 
-class ProjectModels(ProjectRuns):
+class ProjectModels:
     """The models of a project."""
 
-    @property
-    def models(self) -> list[ModelInfo]:
-        """Return the models in the project's folder."""
-        return models_in(self.models_folder)
+    def __init__(self, store: ProjectStore) -> None:
+        self._store = store
 
-    def library_models(self) -> list[ModelInfo]:
-        """Return the models of the library that all projects share."""
-        return library_models()
+    def all(self) -> list[ModelInfo]:
+        """Return the models that are in the project's folder now."""
+        return models_in(self._store.models_folder)
 
-    def import_model(self, path: Path) -> Path:
+    def add(self, path: Path) -> Path:
         """Copy a ``.cs1`` file into the project (a ``.pth`` is converted by an engine first); returns the copy."""
-        self.require_writable()
-        return add_model(path, self.models_folder)
+        self._store.require_writable()
+        return add_model(path, self._store.models_folder)
 
-    def rename_model(self, path: Path, name: str) -> Path:
+    def rename(self, path: Path, name: str) -> Path:
         """Give a model of the project or the library another name; returns its new path."""
-        if path.parent == self.models_folder:
-            self.require_writable()
+        if path.parent == self._store.models_folder:
+            self._store.require_writable()
         renamed = rename_file(path, name)
-        if path.parent == self.models_folder and self.settings.get("model") == path.name:
-            self.set_setting("model", renamed.name)
+        if path.parent == self._store.models_folder and self._store.settings.get("model") == path.name:
+            self._store.set_setting("model", renamed.name)
         return renamed
 
-    def remove_model(self, path: Path) -> Path | None:
+    def remove(self, path: Path) -> Path | None:
         """Move a model of the project to the project's trash, one of the library to the computer's trash.
 
         Returns
         -------
         Path | None
-            Where it is in the project's trash (see `restore_model`).
+            Where it is in the project's trash (see `restore`).
         """
-        if path.parent != self.models_folder:
+        if path.parent != self._store.models_folder:
             move_to_trash(path)
             return None
-        self.require_writable()
-        target = free_file(within(self.folder, "trash", path.name))
+        self._store.require_writable()
+        target = free_file(within(self._store.folder, "trash", path.name))
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(path, target)
@@ -186,11 +184,11 @@ class ProjectModels(ProjectRuns):
             raise ProjectError(f"The model could not be removed: {error.strerror or error}.") from error
         return target
 
-    def removed_models(self) -> list[Path]:
+    def removed(self) -> list[Path]:
         """Return the models in the project's trash."""
-        return sorted((self.folder / "trash").glob(f"*{SUFFIX}"))
+        return sorted((self._store.folder / "trash").glob(f"*{SUFFIX}"))
 
-    def restore_model(self, path: Path) -> Path:
+    def restore(self, path: Path) -> Path:
         """Bring a model back from the project's trash, under a free name; returns where it is.
 
         Raises
@@ -198,9 +196,9 @@ class ProjectModels(ProjectRuns):
         ProjectError
             When it is not there any more, or cannot be moved.
         """
-        self.require_writable()
-        path = within(self.folder, "trash", path.name)
-        target = free_file(within(self.folder, "models", path.name))
+        self._store.require_writable()
+        path = within(self._store.folder, "trash", path.name)
+        target = free_file(within(self._store.folder, "models", path.name))
         try:
             shutil.move(path, target)
         except OSError as error:

@@ -1,7 +1,7 @@
 """A project: one experiment in one folder ``NAME.cs1project``.
 
-What it is made of: `ProjectStore` (folder, lock, writing), `ProjectDrawings` (documents), `ProjectImages`,
-`ProjectTrash`, `ProjectRuns`, `ProjectModels`; here is what concerns the project as a whole.
+It is a `ProjectStore` (folder, lock, writing) with parts that stand on it; here is what concerns the project as a
+whole.
 """
 
 from __future__ import annotations
@@ -15,29 +15,48 @@ from typing import TYPE_CHECKING, Self
 from app.base.errors import ProjectError
 from app.base.foreign import read_regular
 from app.base.names import OPENER, SUFFIX, check_name, name_of, project_folder_of, within
-from app.project.archive import export_file, import_file
+from app.project.adding import ImageAdding, ImportReport, sweep_copies
 from app.project.content import FILE, Content, ProjectImage, now
 from app.project.copying import copy_project
+from app.project.drawings import ProjectDrawings
 from app.project.files import lock
 from app.project.files.leftovers import noted, part_of, sweep
 from app.project.files.lock import Lock
 from app.project.files.sealed import BACKUP, write_sealed
-from app.project.images import ImportReport
+from app.project.images import ProjectImages
 from app.project.models import ModelInfo, ProjectModels
-from app.project.runs import RunInfo
-from app.project.store import FOLDERS, identity_of
-from app.project.trash import RemovedImage, move_to_trash
+from app.project.runs import ProjectRuns, RunInfo
+from app.project.store import FOLDERS, ProjectStore, identity_of
+from app.project.trash import ProjectTrash, RemovedImage, move_to_trash
 from cellseg1.errors import OutputError
 from cellseg1.files import describe_os_error, flush_folder, write_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
 __all__ = ["ImportReport", "ModelInfo", "Project", "ProjectError", "ProjectImage", "RemovedImage", "RunInfo"]
 
 
-class Project(ProjectModels):
-    """An open project; to be closed.  Its methods are for one thread, unless they say otherwise."""
+class Project(ProjectStore):
+    """An open project; to be closed.  Its methods are for one thread, unless they say otherwise.
+
+    Attributes
+    ----------
+    images, drawings, trash, runs, models
+        Its parts: the list of images, the documents of their planes, what was removed, trainings and predictions, and
+        model files.
+    """
+
+    def __init__(
+        self, folder: Path, content: Content, lock: Lock | None, why_read_only: str, damage: list[str]
+    ) -> None:
+        super().__init__(folder, content, lock, why_read_only, damage)
+        self.images = ProjectImages(self)
+        self.drawings = ProjectDrawings(self, self.images)
+        self.trash = ProjectTrash(self, self.images, self.drawings)
+        self.runs = ProjectRuns(self, self.images)
+        self.models = ProjectModels(self)
 
     # ---- opening and closing
 
@@ -71,13 +90,8 @@ class Project(ProjectModels):
         return cls.open(folder)
 
     @classmethod
-    def open(cls, path: Path, *, take_over: bool = False) -> Project:
+    def open(cls, path: Path) -> Project:
         """Open a project by its folder or its ``project.json``; read-only when somebody else has it open.
-
-        Parameters
-        ----------
-        take_over
-            Ignore the lock of another computer, when the user knows that it is not open there any more.
 
         Raises
         ------
@@ -93,14 +107,7 @@ class Project(ProjectModels):
         damage: list[str] = []
         before = _stamp(folder)
         content = Content.read(folder, damage, repair=False)
-        taken_over = False
-        if take_over:
-            found = lock.holder_of(folder)
-            if found is not None and found.host != lock.Holder.me().host:
-                (folder / lock.NAME).unlink(missing_ok=True)
-                taken_over = True
         held, why, crashed = _lock(folder)
-        crashed = crashed or taken_over
         project = None
         try:
             # Whoever had it until now may have changed it in between; and what was not whole is mended.
@@ -115,16 +122,16 @@ class Project(ProjectModels):
             # What is the same as it was read is not written again.
             with contextlib.suppress(OSError):
                 project._written = read_regular(folder / FILE)
-        project._recount(crashed=crashed)
-        project._recount_predicted()
+        project.drawings.recount(crashed=crashed)
+        project.runs.recount()
         if held is not None:
             sweep()
-            project._sweep_copies()
+            sweep_copies(project)
             if crashed:
-                project._sweep()
-                project._sweep_runs()
-            project._sweep_trash()
-            project._changed(now=True)
+                _sweep_half_written(folder)
+                project.runs.sweep()
+            project.trash.sweep()
+            project.changed(now=True)
             _write_opener(folder)
         return project
 
@@ -132,10 +139,10 @@ class Project(ProjectModels):
         """Store all drawings, write everything, and let go of the folder; again: nothing happens."""
         if self._closed:
             return
-        self._close_documents()
+        self.drawings.close()
         if not self.read_only:
-            self._save_runs()
-            self._save()
+            self.runs.save()
+            self.save()
         self._release()
 
     def __enter__(self) -> Self:
@@ -152,6 +159,18 @@ class Project(ProjectModels):
     def name(self) -> str:
         """The folder's name without its suffix."""
         return name_of(self.folder)
+
+    def add_images(
+        self,
+        paths: Sequence[Path],
+        *,
+        copy: bool,
+        masks: Sequence[Path] = (),
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> ImportReport:
+        """Add image files and folders of them, with their masks (see `ImageAdding.add`)."""
+        adding = ImageAdding(self, self.images, self.drawings)
+        return adding.add(paths, copy=copy, masks=masks, progress=progress)
 
     # ---- the folder
 
@@ -184,7 +203,7 @@ class Project(ProjectModels):
         same_but_case = target.exists() and target.samefile(self.folder)
         if target.exists() and not same_but_case:
             raise ProjectError(f"There is a project {target.name} in {target.parent} already. Choose another name.")
-        if self.running_runs():
+        if self.runs.running():
             raise ProjectError(
                 "A training or prediction is running in this project. Wait for its end, or stop it first."
             )
@@ -193,7 +212,7 @@ class Project(ProjectModels):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if old.stat().st_dev == target.parent.stat().st_dev:
-                with self._files_closed():
+                with self.drawings.files_closed():
                     if self._lock is not None and os.name == "nt":
                         self._lock.pause()  # a folder with an open file cannot be renamed there
                     try:
@@ -238,11 +257,11 @@ class Project(ProjectModels):
         folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links keep their own name
         if identity_of(folder) != self._root:
             raise ProjectError(f"{folder} is not the project that is open.")
-        with self._files_closed():
+        with self.drawings.files_closed():
             self._at(folder)
         with self._problem_lock:
             self._problems.clear()
-        self._report(FILE, None)
+        self.report(FILE, None)
         self._links_moved()
 
     def _at(self, folder: Path) -> None:
@@ -250,8 +269,7 @@ class Project(ProjectModels):
         self._root = identity_of(folder)
         if self._lock is not None:
             self._lock.moved(folder)
-        for run in self._runs.values():
-            run.folder = self.runs_folder / run.id
+        self.runs.moved()
 
     def _links_moved(self) -> None:
         """Note where linked images are as seen from the new place."""
@@ -263,7 +281,7 @@ class Project(ProjectModels):
                     except ValueError:
                         entry.nearby = ""
                     self.content.touch(entry.id)
-        self._changed(now=True)
+        self.changed(now=True)
 
     def duplicate(self, parent: Path, name: str) -> Path:
         """Copy the project with everything in it; returns the copy's folder, which is not opened.
@@ -275,7 +293,7 @@ class Project(ProjectModels):
         """
         target = Path(os.path.abspath(parent)) / f"{check_name(name)}{SUFFIX}"  # noqa: PTH100 - links keep their name
         content = Content(uuid.uuid4().hex, now(), dict(self.settings), dict(self.content.images))
-        copy_project(self, target, content, None)
+        copy_project(self, self.drawings, target, content, None)
         return target
 
     def save_elsewhere(self, target: Path) -> list[str]:
@@ -307,18 +325,16 @@ class Project(ProjectModels):
         return problems
 
     def _go_on_in_copy(self, target: Path, problems: list[str] | None) -> None:
-        self._writer.wait_idle()
-        copy_project(self, target, self.content, problems)
+        self.writer.wait_idle()
+        copy_project(self, self.drawings, target, self.content, problems)
         held, why, _ = _lock(target)
         if held is None:
             raise ProjectError(why)
-        for key, plane in self._planes.items():
-            path = target / self.journal_path(*key).relative_to(self.folder)
-            try:
-                plane.move_to(path)
-            except OSError as error:
-                held.release()
-                raise ProjectError(f"{path} cannot be written: {describe_os_error(error)}.") from error
+        try:
+            self.drawings.go_on_in(target)
+        except ProjectError:
+            held.release()
+            raise
         before, self._lock = self._lock, held
         if before is not None:
             before.release()
@@ -327,39 +343,42 @@ class Project(ProjectModels):
         self._written = b""
         with self._problem_lock:
             self._problems.clear()
-        self._report(FILE, None)
-        with self.content.lock:
-            self._dirty_runs |= self._runs.keys()
+        self.report(FILE, None)
+        self.runs.write_all_again()
         self._write_due()
 
-    @staticmethod
-    def trash(folder: Path) -> None:
-        """Move a project that is not open to the computer's trash.
 
-        Raises
-        ------
-        ProjectError
-            When it is open somewhere, is no project, or the trash does not take it.
-        """
-        folder = project_folder_of(Path(folder))
-        if not (folder / FILE).exists():
-            raise ProjectError(f"{folder} is not a project.")
-        holder = lock.holder_of(folder)
-        if holder is not None:
-            raise ProjectError(f"The project {name_of(folder)} is open (since {holder.since}). Close it first.")
-        (folder / lock.NAME).unlink(missing_ok=True)
-        move_to_trash(folder)
+#: What is written under another name first, and what a lock was renamed to.
+_PARTS = (
+    *(".*.part", "annotations/*/.*.part", "images/.*.part", "thumbnails/.*.part", "trash/*/.*.part", ".lock-*"),
+    "runs/*/.run.json*.part",
+)
 
-    # ---- one file
 
-    def export_file(self, path: Path, *, pack_linked: bool = True) -> list[str]:
-        """Write the project as one file (see `app.project.archive`)."""
-        return export_file(self, path, pack_linked=pack_linked)
+def _sweep_half_written(folder: Path) -> None:
+    """Remove what a crash left half-written; runs are left to the engine that may still compute them."""
+    for pattern in _PARTS:
+        for path in folder.glob(pattern):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
-    @staticmethod
-    def import_file(path: Path, parent: Path) -> Path:
-        """Unpack a project that `export_file` wrote; returns its folder."""
-        return import_file(path, parent)
+
+def trash_project(folder: Path) -> None:
+    """Move a project that is not open to the computer's trash.
+
+    Raises
+    ------
+    ProjectError
+        When it is open somewhere, is no project, or the trash does not take it.
+    """
+    folder = project_folder_of(Path(folder))
+    if not (folder / FILE).exists():
+        raise ProjectError(f"{folder} is not a project.")
+    holder = lock.holder_of(folder)
+    if holder is not None:
+        raise ProjectError(f"The project {name_of(folder)} is open (since {holder.since}). Close it first.")
+    (folder / lock.NAME).unlink(missing_ok=True)
+    move_to_trash(folder)
 
 
 def _stamp(folder: Path) -> tuple[tuple[int, ...] | None, ...]:

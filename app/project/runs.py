@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,11 +18,14 @@ from app.base.run_files import read_status
 from app.project.content import now, usable_time
 from app.project.files.sealed import dump, read_sealed, seal, write_sealed
 from app.project.store import gone
-from app.project.trash import ProjectTrash
 from cellseg1.files import describe_os_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from app.project.images import ProjectImages
+    from app.project.store import ProjectStore
 
 _FILE = "run.json"
 _KIND = "cellseg1 studio run"
@@ -62,20 +66,38 @@ class RunInfo:
         return lives(known.get("pid"), known.get("pid_started"), known.get("pid_created"))
 
 
-class ProjectRuns(ProjectTrash):
+class ProjectRuns:
     """The runs of a project, the oldest first."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, store: ProjectStore, images: ProjectImages) -> None:
+        self._store = store
+        self._images = images
         self._runs: dict[str, RunInfo] = {}
-        self._read_runs()
+        self._dirty: set[str] = set()
+        self._save_lock = threading.Lock()
+        store.writes(self.save)
+        self._read_all()
 
-    @property
-    def runs(self) -> list[RunInfo]:
-        """Return all runs, the oldest first."""
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[RunInfo]:
+        """All of them, as they are at this moment."""
+        return iter(self._sorted())
+
+    def __reversed__(self) -> Iterator[RunInfo]:
+        """The newest first."""
+        return reversed(self._sorted())
+
+    def __getitem__(self, place: int) -> RunInfo:
+        """One by its place; -1 is the newest."""
+        return self._sorted()[place]
+
+    def _sorted(self) -> list[RunInfo]:
         return [self._runs[name] for name in sorted(self._runs, key=_number)]
 
-    def run(self, run_id: str) -> RunInfo:
+    def get(self, run_id: str) -> RunInfo:
         """Return a run.
 
         Raises
@@ -88,7 +110,7 @@ class ProjectRuns(ProjectTrash):
         except KeyError:
             raise ProjectError(f"The run {run_id} is not in the project any more.") from None
 
-    def new_run(self, kind: Literal["train", "predict"], **fields: Any) -> Path:
+    def new(self, kind: Literal["train", "predict"], **fields: Any) -> Path:
         """Begin a run; returns its new folder.
 
         Raises
@@ -96,11 +118,11 @@ class ProjectRuns(ProjectTrash):
         ProjectError
             When the project is read-only or the folder cannot be made.
         """
-        self.require_writable()
+        self._store.require_writable()
         number = max((_number(name) for name in self._run_names()), default=0) + 1
-        folder = self.runs_folder / f"{number:04d}-{kind}"
+        folder = self._store.runs_folder / f"{number:04d}-{kind}"
         try:
-            make_folder(self.folder, "runs")
+            make_folder(self._store.folder, "runs")
             folder.mkdir()
             info = RunInfo(folder.name, kind, folder, "running", now(), {"images": {}, **plain(fields)})
             write_sealed(folder / _FILE, _sealed(info))
@@ -115,69 +137,81 @@ class ProjectRuns(ProjectTrash):
         self._runs[folder.name] = info
         return folder
 
-    def update_run(self, run_id: str, **fields: Any) -> None:
+    def update(self, run_id: str, **fields: Any) -> None:
         """Change what is stored with a run; ``state`` and any JSON values."""
-        info = self.run(run_id)
-        with self.content.lock:
+        info = self.get(run_id)
+        with self._store.content.lock:
             state = fields.pop("state", None)
             if state is not None:
                 info.state = str(state)
             info.fields.update(plain(fields))
-        self._run_changed(info, now=state is not None)
+        self._changed(info, now=state is not None)
 
     def add_result(
         self, run_id: str, image_id: str, z: int, t: int, *, cells: int | None = None, error: str | None = None
     ) -> None:
         """Note that a plane was predicted, or why not."""
-        info = self.run(run_id)
-        with self.content.lock:
+        info = self.get(run_id)
+        with self._store.content.lock:
             planes = info.fields.setdefault("images", {}).setdefault(image_id, {})
             planes[f"{z},{t}"] = {"cells": cells, "error": error}
-        self._run_changed(info)
+        self._changed(info)
         if not error:
-            self._note_plane(image_id, z, t, {"predicted": True})
+            self._images.note_plane(image_id, z, t, {"predicted": True})
 
     def proposals_path(self, run_id: str, image_id: str, z: int, t: int) -> Path:
         """Return where the proposals of a plane are, or go."""
-        return within(self.folder, "runs", run_id, "proposals", f"{image_id}_z{z:03d}_t{t:03d}.npz")
+        return within(self._store.folder, "runs", run_id, "proposals", f"{image_id}_z{z:03d}_t{t:03d}.npz")
 
     def latest_prediction(self, image_id: str, z: int = 0, t: int = 0) -> RunInfo | None:
         """Return the newest run that has proposals of a plane."""
-        for info in reversed(self.runs):
+        for info in reversed(self):
             if info.kind == "predict" and self.proposals_path(info.id, image_id, z, t).is_file():
                 return info
         return None
 
-    def interrupted_runs(self) -> list[RunInfo]:
+    def interrupted(self) -> list[RunInfo]:
         """Return runs that neither ended nor run any more; one that was dealt with gets another state."""
-        for info in self.runs:
+        for info in self:
             if info.state == "running" and not info.alive():
                 self._settle(info)
-        return [info for info in self.runs if info.state == "interrupted"]
+        return [info for info in self if info.state == "interrupted"]
 
-    def running_runs(self) -> list[RunInfo]:
+    def running(self) -> list[RunInfo]:
         """Return runs whose process is alive."""
-        return [info for info in self.runs if info.state == "running" and info.alive()]
+        return [info for info in self if info.state == "running" and info.alive()]
 
     # ---- files
 
+    def moved(self) -> None:
+        """Follow the project's folder to where it is now."""
+        for info in self._runs.values():
+            info.folder = self._store.runs_folder / info.id
+
+    def write_all_again(self) -> None:
+        """Write every run the next time, whether it changed or not."""
+        with self._store.content.lock:
+            self._dirty |= self._runs.keys()
+
     def _run_names(self) -> list[str]:
         try:
-            return [path.name for path in self.runs_folder.iterdir() if is_run_id(path.name)]
+            return [path.name for path in self._store.runs_folder.iterdir() if is_run_id(path.name)]
         except OSError:
             return []
 
-    def _read_runs(self) -> None:
+    def _read_all(self) -> None:
         for name in self._run_names():
             with contextlib.suppress(ProjectError):
-                info = self._read_run(within(self.folder, "runs", name))
+                info = self._read_run(within(self._store.folder, "runs", name))
                 if info is not None:
                     self._runs[name] = info
 
     def _read_run(self, folder: Path) -> RunInfo | None:
         kind = folder.name.rsplit("-", 1)[1]
         try:
-            values = read_sealed(folder / _FILE, _KIND, _SCHEMA, {}, self.damage, repair=not self.read_only)
+            values = read_sealed(
+                folder / _FILE, _KIND, _SCHEMA, {}, self._store.damage, repair=not self._store.read_only
+            )
             with boundary(lambda why: ProjectError(f"{folder.name} is not understood ({why})."), folder):
                 fields = _usable_fields(dict(values["fields"]))
                 return RunInfo(folder.name, kind, folder, str(values["state"]), usable_time(values["created"]), fields)
@@ -187,24 +221,26 @@ class ProjectRuns(ProjectTrash):
             # Its results are still there.
             return RunInfo(folder.name, kind, folder, "running", "", {"images": {}})
 
-    def _recount_predicted(self) -> None:
+    def recount(self) -> None:
         """Bring the list up to date with results that were noted after it was written."""
-        for info in self.runs:
+        for info in self:
             for image_id, planes in info.fields["images"].items() if info.kind == "predict" else ():
                 for place, result in planes.items():
                     match = _PLACE.fullmatch(place)
                     if match is not None and isinstance(result, dict) and not result.get("error"):
-                        self._note_plane(image_id, int(match[1]), int(match[2]), {"predicted": True}, write=False)
+                        self._images.note_plane(
+                            image_id, int(match[1]), int(match[2]), {"predicted": True}, write=False
+                        )
 
-    def _sweep_runs(self) -> None:
+    def sweep(self) -> None:
         """Remove folders of runs that were never begun, and what dead engines left half-written."""
         for name in self._run_names():
             with contextlib.suppress(ProjectError, OSError):
-                folder = within(self.folder, "runs", name)
+                folder = within(self._store.folder, "runs", name)
                 if name not in self._runs:
                     folder.rmdir()  # an empty one
-        left: list[Path] = [] if self.running_runs() else list(self.models_folder.glob(".*.part"))
-        for info in self.runs:
+        left: list[Path] = [] if self.running() else list(self._store.models_folder.glob(".*.part"))
+        for info in self:
             # An engine that did not say anything yet may just be starting.
             status = read_status(info.folder)
             if status is not None and not status.alive():
@@ -223,37 +259,38 @@ class ProjectRuns(ProjectTrash):
         if info.kind == "predict":
             for path in sorted((info.folder / "proposals").glob("*.npz")):
                 match = _PROPOSALS.fullmatch(path.stem)
-                if match is not None and match[1] in self.content.images:
+                if match is not None and match[1] in self._store.content.images:
                     z, t = int(match[2]), int(match[3])
                     if f"{z},{t}" not in info.fields.get("images", {}).get(match[1], {}):
                         self.add_result(info.id, match[1], z, t)
-        self.update_run(info.id, state=state, **fields)
+        self.update(info.id, state=state, **fields)
 
-    def _run_changed(self, info: RunInfo, *, now: bool = False) -> None:
-        if self.read_only or self._closed:
+    def _changed(self, info: RunInfo, *, now: bool = False) -> None:
+        if self._store.read_only or self._store.closed:
             return
-        with self.content.lock:
-            self._dirty_runs.add(info.id)
-        if not now or not self._save_runs():
-            self._writer.wake()
+        with self._store.content.lock:
+            self._dirty.add(info.id)
+        if not now or not self.save():
+            self._store.writer.wake()
 
-    def _save_runs(self) -> bool:
+    def save(self) -> bool:
+        """Write what changed; False when that is not possible."""
         with self._save_lock:
-            with self.content.lock:
-                due = {run_id: _sealed(self._runs[run_id]) for run_id in self._dirty_runs}
-                self._dirty_runs.clear()
+            with self._store.content.lock:
+                due = {run_id: _sealed(self._runs[run_id]) for run_id in self._dirty}
+                self._dirty.clear()
             for run_id, data in due.items():
                 try:
-                    if not self.is_there():
-                        raise gone(self.folder)
-                    write_sealed(self.runs_folder / run_id / _FILE, data)
+                    if not self._store.is_there():
+                        raise gone(self._store.folder)
+                    write_sealed(self._store.runs_folder / run_id / _FILE, data)
                 except OSError as error:
-                    with self.content.lock:
-                        self._dirty_runs |= due.keys()
-                    self._report(_FILE, error)
+                    with self._store.content.lock:
+                        self._dirty |= due.keys()
+                    self._store.report(_FILE, error)
                     return False
         if due:
-            self._report(_FILE, None)
+            self._store.report(_FILE, None)
         return True
 
 

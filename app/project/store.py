@@ -1,4 +1,4 @@
-"""The ground of a project: its folder, its lock, what is in memory, and bringing it to disk."""
+"""The ground of a project: its folder, its lock, what ``project.json`` holds, and bringing all of it to disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.project.files.lock import Lock
-    from app.project.journal.open_plane import OpenPlane
 
 FOLDERS = ("images", "annotations", "models", "runs", "trash", "thumbnails")
 
@@ -44,7 +43,7 @@ def gone(folder: Path) -> FileNotFoundError:
 
 
 class ProjectStore:
-    """A project folder that is open.
+    """A project folder that is open; the parts of a project stand on it.
 
     Attributes
     ----------
@@ -76,10 +75,9 @@ class ProjectStore:
         self._save_wanted = False
         self._saved_at, self._save_seconds = 0.0, 0.0
         self._root = identity_of(folder)
-        self._dirty_runs: set[str] = set()
-        self._planes: dict[tuple[str, int, int], OpenPlane] = {}
-        self._planes_lock = threading.RLock()
-        self._writer = BackgroundWriter(self._write_due)
+        self._parts: list[Callable[[], bool]] = []
+        #: The thread that brings to disk what is due.
+        self.writer = BackgroundWriter(self._write_due)
 
     # ---- places
 
@@ -116,9 +114,26 @@ class ProjectStore:
                 self.content.settings.pop(key, None)
             else:
                 self.content.settings[key] = plain(value)
-        self._changed()
+        self.changed()
 
     # ---- writing
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is written any more, because the project was closed."""
+        return self._closed
+
+    @property
+    def written(self) -> bool:
+        """Whether ``project.json`` holds all that belongs in it."""
+        return not self._save_wanted
+
+    def writes(self, part: Callable[[], bool]) -> None:
+        """Call `part` whenever the project is brought to disk; it says whether it could write all it has.
+
+        It may be called from the background thread.
+        """
+        self._parts.append(part)
 
     def require_writable(self) -> None:
         """Raise ProjectError when nothing may be changed."""
@@ -129,17 +144,18 @@ class ProjectStore:
         if not self.is_there():
             raise ProjectError(self._sentence(gone(self.folder)))
 
-    def _changed(self, *, now: bool = False) -> None:
+    def changed(self, *, now: bool = False) -> None:
         """Write ``project.json`` soon, or now where a file on disk depends on it."""
         if self.read_only or self._closed:
             return
         self._save_wanted = True
         if now:
-            self._save()
+            self.save()
         if not now or self.storage_problem is not None:
-            self._writer.wake()
+            self.writer.wake()
 
-    def _save(self) -> bool:
+    def save(self) -> bool:
+        """Write ``project.json`` now; False, and `storage_problem` says why, when that is not possible."""
         start = time.monotonic()
         with self._save_lock:
             self._save_wanted = False
@@ -153,11 +169,11 @@ class ProjectStore:
             except OSError as error:
                 self._save_wanted = True
                 self._written = b""  # one of the two copies may be written
-                self._report(FILE, error)
+                self.report(FILE, error)
                 return False
             self._written = data
         self._saved_at, self._save_seconds = time.monotonic(), time.monotonic() - start
-        self._report(FILE, None)
+        self.report(FILE, None)
         return True
 
     def _save_if_wanted(self) -> bool:
@@ -166,20 +182,14 @@ class ProjectStore:
             return True
         if time.monotonic() - self._saved_at < _REST * self._save_seconds:
             # That of thousands of images is megabytes: it is not written all the time.
-            self._writer.wake()
+            self.writer.wake()
             return True
-        return self._save()
+        return self.save()
 
     def _write_due(self) -> bool:
         """Bring everything to disk; called by the background thread."""
-        with self._planes_lock:
-            planes = list(self._planes.values())
         # Every one is tried, also when another fails.
-        written = [plane.journal.sync() for plane in planes] + [self._save_runs(), self._save_if_wanted()]
-        return all(written)
-
-    def _save_runs(self) -> bool:
-        raise NotImplementedError
+        return all([*[write() for write in self._parts], self._save_if_wanted()])
 
     def flush(self) -> None:
         """Bring everything to disk now.
@@ -191,9 +201,9 @@ class ProjectStore:
         """
         if self.read_only or self._closed:
             return
-        if not all((self._write_due(), self._save())):
+        if not all((self._write_due(), self.save())):
             self._save_wanted = True
-            self._writer.wake()
+            self.writer.wake()
             raise ProjectError(self.storage_problem or "The project could not be written. Nothing was lost.")
 
     # ---- problems
@@ -211,7 +221,8 @@ class ProjectStore:
 
         return stop
 
-    def _report(self, what: str, error: OSError | None) -> None:
+    def report(self, what: str, error: OSError | None) -> None:
+        """Note that something cannot be written, or with None that it can again; from any thread."""
         with self._problem_lock:
             before = self.storage_problem
             if error is None:
@@ -240,7 +251,7 @@ class ProjectStore:
 
     def _release(self) -> None:
         """End the thread and give the lock back."""
-        self._writer.close()
+        self.writer.close()
         self._closed = True
         if self._lock is not None:
             with contextlib.suppress(OSError):

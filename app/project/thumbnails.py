@@ -38,7 +38,7 @@ def thumbnail(project: Project, image_id: str, size: int = 96) -> Path:
     CellSeg1Error
         When the image cannot be read, or the picture cannot be written anywhere.
     """
-    entry = project.image(image_id)
+    entry = project.images.get(image_id)
     z, t = _plane(entry.planes, entry.n_z)
     state = entry.planes.get(f"{z},{t}", {})
     content = (entry.fingerprint.get("ends"), entry.fingerprint.get("size"), entry.axes, z, t, size)
@@ -53,10 +53,10 @@ def thumbnail(project: Project, image_id: str, size: int = 96) -> Path:
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    image = project.read_image(image_id)
+    image = project.images.read(image_id)
     picture = picture_of(
         image.plane(min(z, image.n_z - 1), min(t, image.n_t - 1)),
-        project.labels_of(image_id, z, t),
+        project.drawings.labels_of(image_id, z, t),
         size,
         colour=image.is_colour,
     )

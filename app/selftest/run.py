@@ -283,7 +283,9 @@ class SelfTest(QObject):
         project = window.session.require_project()
         saved = {path.stem: int(np.unique(read_image(path).array).size) - 1 for path in sorted(target.iterdir())}
         drawn = {
-            Path(one.name).stem: project.cell_count(one.id) for one in project.images if project.cell_count(one.id)
+            Path(one.name).stem: project.images.get(one.id).cells
+            for one in project.images
+            if project.images.get(one.id).cells
         }
         if saved != drawn or len(saved) != count:
             raise SelfTestError(f"the saved masks hold {saved} cells, the project {drawn}")

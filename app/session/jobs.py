@@ -172,20 +172,20 @@ class Jobs(QObject):
         self._require_free("train")
         if project.read_only:
             raise CellSeg1Error(project.why_read_only)
-        if not project.training_images() and self._session.document is not None and len(self._session.document.cells):
+        if not project.images.training() and self._session.document is not None and len(self._session.document.cells):
             self._session.set_training(True)
         self._session._remember_plane()
         drawn = {
-            plane: int(project.image(plane[0]).planes[f"{plane[1]},{plane[2]}"].get("cells", 0))
-            for plane in project.training_images()
+            plane: int(project.images.get(plane[0]).planes[f"{plane[1]},{plane[2]}"].get("cells", 0))
+            for plane in project.images.training()
         }
         planes = [plane for plane, cells in drawn.items() if cells]
         if not planes:
             raise CellSeg1Error(
                 self.tr("No cells are drawn yet. Draw a few dozen cells on one image, then train on it.")
             )
-        entries = [project.image(image_id) for image_id, _z, _t in planes]
-        folder = project.new_run("train")
+        entries = [project.images.get(image_id) for image_id, _z, _t in planes]
+        folder = project.runs.new("train")
         run_id = folder.name
         request = TrainRequest(
             # Where they are is found out with the masks: a file server may be away.
@@ -204,7 +204,7 @@ class Jobs(QObject):
             start_model=start_model,
             preview=True,
         )
-        project.update_run(
+        project.runs.update(
             run_id,
             title=name,
             request=_plain_request(request, project.folder),
@@ -213,7 +213,7 @@ class Jobs(QObject):
         )
         job = self._launch_training(project, request, name, run_id, held=self.tr("Writing the masks"))
         # What is open may be edited while the masks are written, so a thread gets copies; the rest it reads itself.
-        drawings = {plane: project.drawing_of(*plane) for plane in planes}
+        drawings = {plane: project.drawings.drawing_of(*plane) for plane in planes}
         self._session.run(
             lambda: _prepare(project, request, planes, drawings),
             lambda prepared: self._prepared(job, prepared),
@@ -233,7 +233,7 @@ class Jobs(QObject):
         """Go on with an interrupted or stopped training."""
         project = self._session.require_project()
         self._require_free("train")
-        run = project.run(run_id)
+        run = project.runs.get(run_id)
         request = _request_from_plain(run.fields["request"], project.folder, project.runs_folder / run_id)
         request = dataclasses.replace(request, device=self._session.preferences.values.device)
         return self._launch_training(project, request, str(run.fields.get("title", run_id)), run_id).handle
@@ -288,16 +288,16 @@ class Jobs(QObject):
         if not planes:
             raise CellSeg1Error(self.tr("There is no image to predict; add images first."))
         self._session._remember_plane()
-        folder = project.new_run("predict")
+        folder = project.runs.new("predict")
         run_id = folder.name
         items = []
         for image_id, z, t in planes:
-            entry = project.image(image_id)
-            out = project.proposals_path(run_id, image_id, z, t)
+            entry = project.images.get(image_id)
+            out = project.runs.proposals_path(run_id, image_id, z, t)
             items.append(
                 PredictItem(
                     image_id=image_id,
-                    path=project.image_path(image_id),
+                    path=project.images.path(image_id),
                     z=z,
                     t=t,
                     axes=entry.axes if entry.axes_by_hand else None,
@@ -316,7 +316,7 @@ class Jobs(QObject):
         )
         count = len({item.image_id for item in items})
         title = self.tr("Predicting {n} images").format(n=count) if count > 1 else self.tr("Predicting")
-        project.update_run(
+        project.runs.update(
             run_id,
             title=title,
             model=None if model is None else model.name,
@@ -338,7 +338,9 @@ class Jobs(QObject):
     def _item_done(self, job: _Job, item: ItemDone) -> None:
         session, project = self._session, job.project
         try:
-            project.add_result(job.handle.run_id, item.image_id, item.z, item.t, cells=item.cells, error=item.error)
+            project.runs.add_result(
+                job.handle.run_id, item.image_id, item.z, item.t, cells=item.cells, error=item.error
+            )
         except CellSeg1Error as error:
             log.warning("%s in %s: %s", job.handle.run_id, project.folder, error)
         if project is not session.project or all(image.id != item.image_id for image in project.images):
@@ -372,12 +374,12 @@ class Jobs(QObject):
             return
         mine = {job.run_id for job in self.of(project)}
         running = {run.id for run in project.runs if run.state == "running"} - mine
-        project.interrupted_runs()
+        project.runs.interrupted()
         found = []
         for run in project.runs:
             # An engine that is left alone still says that it stopped: what was running then was interrupted.
             if run.id in running and run.state == "stopped":
-                project.update_run(run.id, resume_later=True)
+                project.runs.update(run.id, resume_later=True)
             later = run.state == "interrupted" or (run.state == "stopped" and run.fields.get("resume_later"))
             if run.kind == "train" and later and run.id not in mine:
                 found.append(run)
@@ -388,7 +390,7 @@ class Jobs(QObject):
 def _note(job: _Job, **fields: Any) -> None:
     """Write down in the job's own project what became of it; a run that is not there any more is let be."""
     try:
-        job.project.update_run(job.handle.run_id, **fields)
+        job.project.runs.update(job.handle.run_id, **fields)
     except CellSeg1Error as error:
         log.warning("%s in %s: %s", job.handle.run_id, job.project.folder, error)
 
@@ -405,12 +407,12 @@ def _prepare(
     try:
         for mask, plane in zip(request.masks, planes, strict=True):
             images.append(_file_of(project, plane[0]))
-            drawing = drawings[plane] or project.stored_drawing(*plane)
+            drawing = drawings[plane] or project.drawings.stored_drawing(*plane)
             if drawing is None:
                 return CellSeg1Error(
                     QCoreApplication.translate(
                         "Jobs", "The cells of {name} could not be read. Open the image first."
-                    ).format(name=project.image(plane[0]).name)
+                    ).format(name=project.images.get(plane[0]).name)
                 )
             labels, attributes = drawing
             write_label_image(mask, labels)
@@ -422,12 +424,12 @@ def _prepare(
 
 
 def _file_of(project: Project, image_id: str) -> Path:
-    path = project.image_path(image_id)
+    path = project.images.path(image_id)
     if not path.exists():
         words = QCoreApplication.translate(
             "Jobs", "The image {name} is missing from {folder}; find it again in the image list."
         )
-        raise CellSeg1Error(words.format(name=project.image(image_id).name, folder=path.parent))
+        raise CellSeg1Error(words.format(name=project.images.get(image_id).name, folder=path.parent))
     return path
 
 

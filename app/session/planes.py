@@ -37,7 +37,7 @@ def is_stack(entry: Any) -> bool:
 
 def plane_title(project: Any, plane: Plane) -> str:
     """Name a plane for people: the image, and for stacks where in it."""
-    entry = project.image(plane[0])
+    entry = project.images.get(plane[0])
     if not is_stack(entry):
         return str(entry.name)
     parts = [entry.name]
@@ -80,7 +80,7 @@ def predicted_planes(project: Any, run: Any) -> list[Plane]:
         plane
         for entry in project.images
         for plane in planes_of(entry)
-        if project.proposals_path(run.id, *plane).exists()
+        if project.runs.proposals_path(run.id, *plane).exists()
     ]
 
 

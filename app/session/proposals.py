@@ -75,12 +75,12 @@ class Proposals(QObject):
             return
         project = session.project
         if not isinstance(run_id, str):
-            run = project.latest_prediction(session.image_id, session.z, session.t)
+            run = project.runs.latest_prediction(session.image_id, session.z, session.t)
         else:
             run = next((one for one in project.runs if one.id == run_id), None)
         if run is None:
             return
-        path = project.proposals_path(run.id, session.image_id, session.z, session.t)
+        path = project.runs.proposals_path(run.id, session.image_id, session.z, session.t)
         if not path.exists():
             return
         self.run_id = run.id
@@ -294,7 +294,7 @@ class Proposals(QObject):
         """Use the present thresholds for every image of the run (for exports and for images opened later)."""
         project = self._session.project
         if project is not None and self.run_id is not None:
-            project.update_run(self.run_id, select=dataclasses.asdict(self.settings))
+            project.runs.update(self.run_id, select=dataclasses.asdict(self.settings))
             self._session.note.emit(self.tr("These thresholds now hold for all images of this prediction."))
 
 

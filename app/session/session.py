@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.base.names import project_folder_of
 from app.engine.jobs import Engines
 from app.project.display import Display, auto_display
+from app.project.models import library_models
 from app.project.project import Project, RemovedImage
 from app.session.errands import Errands
 from app.session.jobs import Jobs
@@ -236,7 +237,7 @@ class Session(QObject):
             project.on_storage_problem(lambda sentence: self._storage_problem_of(project, sentence))
         self.project = project
         model = project.settings.get("model")
-        known = [*project.models, *project.library_models()]
+        known = [*project.models.all(), *library_models()]
         self._model = next((one.path for one in known if model in (one.path.name, str(one.path))), None)
         plain = project.settings.get("plain_backbone")
         self._backbone = plain if plain in backbone_names() else DEFAULT_BACKBONE
@@ -361,14 +362,14 @@ class Session(QObject):
 
             def read() -> Image | None:
                 try:
-                    return project.read_image(image_id)
+                    return project.images.read(image_id)
                 except CellSeg1Error:
                     return None
 
             def looked(image: Image | None) -> None:
                 known = any(one.id == image_id for one in project.images)
                 if self.project is project and image is not None and known and not project.read_only:
-                    project.describe_image(image_id, image)
+                    project.images.describe(image_id, image)
                 next_one()
 
             self.run(read, looked, self.tr("Looking at the images"), by=self.reading)
@@ -385,7 +386,7 @@ class Session(QObject):
         if image_id == self.image_id:
             self._drop_image()
         self._images.pop(image_id, None)
-        removed = project.remove_image(image_id)
+        removed = project.trash.remove(image_id)
         self.images_changed.emit()
         if self.image_id is None and self._loading is None:
             if project.images:
@@ -405,12 +406,12 @@ class Session(QObject):
                 )
             )
         if isinstance(removed, RemovedImage):
-            image_id = project.restore_image(removed)
+            image_id = project.trash.restore(removed)
             self.images_changed.emit()
             if self.image_id is None and self._loading is None:
                 self.show_image(image_id)
             return image_id
-        path = project.restore_model(removed)
+        path = project.models.restore(removed)
         self.models_changed.emit()
         return path
 
@@ -420,7 +421,7 @@ class Session(QObject):
         """Load a plane in the background and show it; `image_changed` follows."""
         project = self.require_project()
         self._remember_plane()
-        entry = project.image(image_id)
+        entry = project.images.get(image_id)
         self._generation += 1
         generation = self._generation
         self._loading = image_id
@@ -433,7 +434,7 @@ class Session(QObject):
 
         def load() -> Image | CellSeg1Error:
             try:
-                return with_axes(read_image(project.image_path(image_id)), entry.axes if entry.axes_by_hand else None)
+                return with_axes(read_image(project.images.path(image_id)), entry.axes if entry.axes_by_hand else None)
             except CellSeg1Error as error:
                 return error
 
@@ -482,9 +483,9 @@ class Session(QObject):
         self.z, self.t = min(max(z, 0), image.n_z - 1), min(max(t, 0), image.n_t - 1)
         self.plane = image.plane(self.z, self.t)
         if not self.project.read_only:
-            self.project.describe_image(entry.id, image)
+            self.project.images.describe(entry.id, image)
         try:
-            self.document = self.project.document(entry.id, self.z, self.t)
+            self.document = self.project.drawings.document(entry.id, self.z, self.t)
         except CellSeg1Error as error:
             self.document = None
             self.problem.emit(str(error), "")
@@ -523,7 +524,7 @@ class Session(QObject):
 
     def set_axes(self, image_id: str, axes: str | None) -> None:
         """Read the image's axes as `axes` (None: as the file says or as guessed) from now on."""
-        self.require_project().set_image(image_id, axes=axes or "", axes_by_hand=axes is not None)
+        self.require_project().images.set(image_id, axes=axes or "", axes_by_hand=axes is not None)
         self._images.pop(image_id, None)
         if image_id == self.image_id:
             self.show_image(image_id)
@@ -532,7 +533,7 @@ class Session(QObject):
         """Set the pixel size (y, x) in micrometres of images by hand."""
         project = self.require_project()
         for image_id in image_ids:
-            project.set_image(image_id, pixel_size_um=size, pixel_size_by_hand=True)
+            project.images.set(image_id, pixel_size_um=size, pixel_size_by_hand=True)
         self.image_changed.emit()
 
     def set_display(self, display: Display) -> None:
@@ -545,13 +546,13 @@ class Session(QObject):
         """Return micrometres per pixel (y, x) of the shown image, None when unknown."""
         if self.project is None or self.image_id is None:
             return None
-        return self.project.image(self.image_id).pixel_size_um
+        return self.project.images.get(self.image_id).pixel_size_um
 
     def next_unchecked(self) -> bool:
         """Show the next image that is not checked; False when there is none."""
         if self.project is None:
             return False
-        found = self.project.next_unchecked(self.image_id)
+        found = self.project.images.next_unchecked(self.image_id)
         if found is not None:
             self.show_image(found)
         return found is not None
@@ -573,9 +574,9 @@ class Session(QObject):
         if self.project is None or self.image_id is None or self.project.read_only:
             return
         if self.display is not None:
-            self.project.set_image(self.image_id, display=self.display.to_dict())
+            self.project.images.set(self.image_id, display=self.display.to_dict())
         if self.document is not None:
-            self.project.update_plane(self.image_id, self.z, self.t, self.document)
+            self.project.drawings.update_plane(self.image_id, self.z, self.t, self.document)
             self.image_state_changed.emit(self.image_id)
 
     def edit_aside(
@@ -669,19 +670,19 @@ class Session(QObject):
         project.require_writable()
         self._remember_plane()
         first = (self.z, self.t) if image_id == self.image_id else (0, 0)
-        entry = project.image(image_id)
+        entry = project.images.get(image_id)
         if not entry.n_z:
             # Its planes are not known before it was read.
-            project.document(image_id, *first)
+            project.drawings.document(image_id, *first)
         noted = {(int(z), int(t)): note for key, note in entry.planes.items() for z, t in [key.split(",")]}
         telling = (flag,) if not value else ("cells",) if flag == "training" else ("cells", "predicted", "checked")
         planes = sorted(place for place, note in noted.items() if any(note.get(one) for one in telling))
         if not planes and value:
             planes = [first]
         for z, t in planes:
-            document = project.document(image_id, z, t)
+            document = project.drawings.document(image_id, z, t)
             document.set_attribute(_FLAG_EDITS[flag][0 if value else 1], flag, value)
-            project.update_plane(image_id, z, t, document)
+            project.drawings.update_plane(image_id, z, t, document)
         self.image_state_changed.emit(image_id)
         return len(planes)
 

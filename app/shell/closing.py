@@ -115,7 +115,7 @@ class Closing(QObject):
     def _stays_for_edits(self) -> bool:
         """Ask before leaving while edits are only in memory; True when the user wants to stay."""
         project = self._session.project
-        if project is None or not project.unsaved:
+        if project is None or not project.drawings.unsaved:
             return False
         if self._background.hidden:
             self._background.show_window()
@@ -128,7 +128,7 @@ class Closing(QObject):
         )
         if answer == QMessageBox.StandardButton.Save:
             self.save_elsewhere_wanted.emit()
-            return bool(project.unsaved)
+            return bool(project.drawings.unsaved)
         return answer != QMessageBox.StandardButton.Discard
 
     # ---- jobs
@@ -153,7 +153,7 @@ class Closing(QObject):
             self._host.frame,
             tray=QSystemTrayIcon.isSystemTrayAvailable(),
             leaving=leaving,
-            saved=project is None or not project.unsaved,
+            saved=project is None or not project.drawings.unsaved,
         )
         ask(dialog)
         return dialog.choice
@@ -177,7 +177,7 @@ class Closing(QObject):
         for job in list(jobs):
             project = self._session.jobs.project_of(job)
             if project is not None and job.kind == "train":
-                project.update_run(job.run_id, resume_later=True)
+                project.runs.update(job.run_id, resume_later=True)
             job.stop(_STOP_SECONDS)
         if any(job in self._session.jobs.running for job in jobs):
             limit.start(int(_STOP_SECONDS * 1000) + 1000)

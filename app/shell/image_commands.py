@@ -140,10 +140,10 @@ class ImageCommands(QObject):
             return
         if len(ids) == 1:
             file, _ = QFileDialog.getOpenFileName(
-                self._host.frame, self.tr("Where is {name} now?").format(name=project.image(ids[0]).name)
+                self._host.frame, self.tr("Where is {name} now?").format(name=project.images.get(ids[0]).name)
             )
             if file:
-                attempt(self._host.frame, lambda: project.relink(ids[0], Path(file)))
+                attempt(self._host.frame, lambda: project.images.relink(ids[0], Path(file)))
                 self._session.images_changed.emit()
         else:
             self.do_relink()
@@ -153,14 +153,14 @@ class ImageCommands(QObject):
         project = self._session.require_project()
         folder = QFileDialog.getExistingDirectory(self._host.frame, self.tr("Find missing images in this folder"))
         if folder:
-            found = attempt(self._host.frame, lambda: project.relink_folder(Path(folder)))
+            found = attempt(self._host.frame, lambda: project.images.relink_folder(Path(folder)))
             if found is not None:
                 self._host.say(self.tr("{n} images were found again.").format(n=found))
                 self._session.images_changed.emit()
 
     def reveal_image(self, image_id: str) -> None:
         """Show the folder of an image in the file manager."""
-        path = self._session.require_project().image_path(image_id)
+        path = self._session.require_project().images.path(image_id)
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
 
     # ---- saving

@@ -42,7 +42,7 @@ class Possible(QObject):
     def _missing(self, project: Project) -> dict[str, str]:
         """Return by step what is missing for it, as a sentence."""
         missing: dict[str, str] = {}
-        cells = any(project.cell_count(image.id) for image in project.images)
+        cells = any(project.images.get(image.id).cells for image in project.images)
         if not cells:
             missing["train"] = self.tr("No cells are drawn yet.")
         if not project.images:

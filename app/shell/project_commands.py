@@ -17,7 +17,7 @@ from app.pages.project.new_project import NewProjectDialog
 from app.project import recent
 from app.project.archive import export_file, import_file
 from app.project.models import import_cs1, library_models
-from app.project.project import Project
+from app.project.project import Project, trash_project
 from app.shell.attempt import attempt, succeeds
 from app.widgets.plain import MessageBox
 from app.widgets.showing import ask, leave_open
@@ -88,7 +88,7 @@ class ProjectCommands(QObject):
         """Put a model on the shelf of the open project, or of the library, unless it is there; and choose it."""
         session = self._session
         project = None if session.project is None or session.project.read_only else session.project
-        known = [*(project.models if project is not None else []), *library_models()]
+        known = [*(project.models.all() if project is not None else []), *library_models()]
         there = next((one.path for one in known if filecmp.cmp(one.path, path, shallow=False)), None)
         model = there or import_cs1(path, project)
         session.models_changed.emit()
@@ -150,10 +150,10 @@ class ProjectCommands(QObject):
         self._session.add_images(sorted((train / "images").iterdir()), copy=True, masks=[train / "masks"])
         project = self._session.require_project()
         for image in project.images:
-            document = project.document(image.id)
+            document = project.drawings.document(image.id)
             if len(document.cells):
                 document.set_attribute("Use for training", "training", True)
-                project.update_plane(image.id, 0, 0, document)
+                project.drawings.update_plane(image.id, 0, 0, document)
         self._session.add_images(sorted((test / "images").iterdir()), copy=True)
         # The truth of the others lies beside them, for the step Measure; it must not be in the way while painting.
         shutil.copytree(test / "masks", place / "truth")
@@ -292,7 +292,7 @@ class ProjectCommands(QObject):
             return
         folder = project.folder
         self._session.close_project()
-        if succeeds(self._host.frame, partial(Project.trash, folder)):
+        if succeeds(self._host.frame, partial(trash_project, folder)):
             self.forget(folder)
 
     def do_close_project(self) -> None:

@@ -18,6 +18,7 @@ from project_help import act, picture  # noqa: E402
 
 import cellseg1.files  # noqa: E402
 from app.project import copying  # noqa: E402
+from app.project.archive import export_file, import_file  # noqa: E402
 from app.project.files import writer  # noqa: E402
 from app.project.journal import journal as journals  # noqa: E402
 from app.project.project import Project  # noqa: E402
@@ -103,10 +104,10 @@ def writable(folder):
 def edit(folder, base):
     with writable(folder) as project:
         image_id = project.images[0].id
-        document = project.document(image_id)
+        document = project.drawings.document(image_id)
         for number in range(7, 10):
             act(document, number)
-            if not project.unsaved:
+            if not project.drawings.unsaved:
                 say("edit", number)
         project.flush()
         say("edit", 9)
@@ -130,24 +131,24 @@ def add(folder, base):
 def remove(folder, base):
     with writable(folder) as project:
         image_id = project.images[0].id
-        project.remove_image(image_id)
+        project.trash.remove(image_id)
         say("removed", image_id)
 
 
 def restore(folder, base):
     with writable(folder) as project:
-        image_id = project.restore_image(project.removed_images()[0])
+        image_id = project.trash.restore(project.trash.removed()[0])
         say("restored", image_id) if not project.storage_problem else None
 
 
 def export(folder, base):
     with writable(folder) as project:
-        project.export_file(base / "out" / "one.cs1zip")
+        export_file(project, base / "out" / "one.cs1zip")
         say("exported")
 
 
 def bring_in(folder, base):
-    Project.import_file(base / "one.cs1zip", base / "in")
+    import_file(base / "one.cs1zip", base / "in")
     say("imported")
 
 
@@ -164,7 +165,7 @@ def create(folder, base):
 
 def rename(folder, base):
     with writable(folder) as project:
-        act(project.document(project.images[0].id), 7)
+        act(project.drawings.document(project.images[0].id), 7)
         project.rename("Other")
         say("renamed")
 
@@ -185,10 +186,10 @@ def move(folder, base):
 
 def run(folder, base):
     with writable(folder) as project:
-        name = project.new_run("predict", title="x").name
+        name = project.runs.new("predict", title="x").name
         say("run", name)
-        project.add_result(name, project.images[0].id, 0, 0, cells=3)
-        project.update_run(name, state="finished")
+        project.runs.add_result(name, project.images[0].id, 0, 0, cells=3)
+        project.runs.update(name, state="finished")
         say("finished", name) if not project.storage_problem else None
 
 

@@ -18,8 +18,8 @@ def edit(folder, image_id):
     journals.SNAPSHOT_BYTES, journals.COMPACT_BYTES, writer.DELAY = 8_000, 30_000, 0.02
     project = Project.open(folder)
     assert not project.read_only, project.why_read_only
-    document = project.document(image_id)
-    number = project._planes[image_id, 0, 0].journal.last
+    document = project.drawings.document(image_id)
+    number = project.drawings._planes[image_id, 0, 0].journal.last
     os.write(1, b"open\n")
     while True:
         number += 1

@@ -63,44 +63,92 @@ class Entry:
     display: dict = dataclasses.field(default_factory=dict)
 
 
+class FakeImages(list):
+    """The part `images` of a project."""
+
+    def __init__(self, folder, entries):
+        super().__init__(entries)
+        self.folder = folder
+
+    def get(self, image_id):
+        return next(one for one in self if one.id == image_id)
+
+    def path(self, image_id):
+        return self.folder / self.get(image_id).name
+
+    def next_unchecked(self, after):
+        ids = [one.id for one in self]
+        start = ids.index(after) + 1 if after in ids else 0
+        for image_id in ids[start:] + ids[:start]:
+            if not self.get(image_id).planes.get("0,0", {}).get("checked"):
+                return image_id
+        return None
+
+
+class FakeRuns(list):
+    """The part `runs` of a project."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def update(self, run_id, **fields):
+        next(run for run in self if run.id == run_id).fields.update(fields)
+
+    def proposals_path(self, run_id, image_id, z, t):
+        return self.folder / run_id / f"{image_id}_z{z:03d}_t{t:03d}.npz"
+
+    def latest_prediction(self, image_id, z, t):
+        runs = [run for run in reversed(self) if self.proposals_path(run.id, image_id, z, t).exists()]
+        return runs[0] if runs else None
+
+
+class FakeModels(list):
+    """The part `models` of a project."""
+
+    def all(self):
+        return list(self)
+
+
+class FakeDrawings:
+    """The part `drawings` of a project."""
+
+    def __init__(self, images):
+        self.images = images
+        self.documents = {}
+
+    def document(self, image_id, z=0, t=0):
+        key = (image_id, z, t)
+        if key not in self.documents:
+            self.documents[key] = Document(self.images.get(image_id).plane_shape)
+        return self.documents[key]
+
+    def update_plane(self, image_id, z, t, document):
+        note = self.images.get(image_id).planes.setdefault(f"{z},{t}", {})
+        note.update(
+            cells=len(document.cells),
+            checked=bool(document.attributes.get("checked")),
+            training=bool(document.attributes.get("training")),
+        )
+
+
 class FakeProject:
     def __init__(self, folder: Path, names=("a1.tif", "a2.tif", "a3.tif")):
         self.folder = folder
         self.name = "Test"
         self.read_only = False
         self.why_read_only = ""
-        self.images = [Entry(f"i{n}", name) for n, name in enumerate(names)]
-        self.runs = []
-        self.models = []
-        self.library = []
+        self.images = FakeImages(folder, [Entry(f"i{n}", name) for n, name in enumerate(names)])
+        self.drawings = FakeDrawings(self.images)
+        self.runs = FakeRuns(folder)
+        self.models = FakeModels()
         self.settings = {}
-        self.documents = {}
-
-    def image(self, image_id):
-        return next(one for one in self.images if one.id == image_id)
-
-    def image_path(self, image_id):
-        return self.folder / self.image(image_id).name
-
-    def document(self, image_id, z=0, t=0):
-        key = (image_id, z, t)
-        if key not in self.documents:
-            self.documents[key] = Document(self.image(image_id).plane_shape)
-        return self.documents[key]
 
     def draw(self, image_id, labels, z=0, t=0, **attributes):
         document = Document(labels.shape, labels, attributes)
-        self.documents[image_id, z, t] = document
-        self.update_plane(image_id, z, t, document)
+        self.drawings.documents[image_id, z, t] = document
+        self.drawings.update_plane(image_id, z, t, document)
         return document
-
-    def update_plane(self, image_id, z, t, document):
-        note = self.image(image_id).planes.setdefault(f"{z},{t}", {})
-        note.update(
-            cells=len(document.cells),
-            checked=bool(document.attributes.get("checked")),
-            training=bool(document.attributes.get("training")),
-        )
 
     def add_run(self, image_ids, cells=CELLS, *, model="mine.cs1", select=None):
         run_id = f"{len(self.runs) + 1:04d}-predict"
@@ -115,34 +163,13 @@ class FakeProject:
             )
         )
         for image_id in image_ids:
-            entry = self.image(image_id)
+            entry = self.images.get(image_id)
             for z in range(entry.n_z):
-                path = self.proposals_path(run_id, image_id, z, 0)
+                path = self.runs.proposals_path(run_id, image_id, z, 0)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 candidates_of(cells, entry.plane_shape).save(path)
                 entry.planes.setdefault(f"{z},0", {})["predicted"] = True
         return self.runs[-1]
-
-    def update_run(self, run_id, **fields):
-        next(run for run in self.runs if run.id == run_id).fields.update(fields)
-
-    def proposals_path(self, run_id, image_id, z, t):
-        return self.folder / run_id / f"{image_id}_z{z:03d}_t{t:03d}.npz"
-
-    def latest_prediction(self, image_id, z, t):
-        runs = [run for run in reversed(self.runs) if self.proposals_path(run.id, image_id, z, t).exists()]
-        return runs[0] if runs else None
-
-    def library_models(self):
-        return self.library
-
-    def next_unchecked(self, after):
-        ids = [one.id for one in self.images]
-        start = ids.index(after) + 1 if after in ids else 0
-        for image_id in ids[start:] + ids[:start]:
-            if not self.image(image_id).planes.get("0,0", {}).get("checked"):
-                return image_id
-        return None
 
 
 class FakeJob(QObject):
@@ -250,23 +277,23 @@ class FakeSession(QObject):
         if self._unsubscribe is not None:
             self._unsubscribe()
         self.image_id, self.z, self.t = image_id, z, t
-        entry = self.project.image(image_id)
+        entry = self.project.images.get(image_id)
         rows, columns = np.indices(entry.plane_shape)
         self.plane = ((rows * 3 + columns * 2 + 40 * int(image_id[1:])) % 200).astype(np.uint16)
         self.display = auto_display(self.plane, False)
-        self.document = self.project.document(image_id, z, t)
+        self.document = self.project.drawings.document(image_id, z, t)
         self._unsubscribe = self.document.subscribe(self._edited)
         self.image_changed.emit()
 
     def _edited(self, change):
-        self.project.update_plane(self.image_id, self.z, self.t, self.document)
+        self.project.drawings.update_plane(self.image_id, self.z, self.t, self.document)
         if change.kind != "live":
             self.proposals.edited(change)
         if change.kind not in ("live", "cancel"):
             self.document_edited.emit()
 
     def pixel_size(self):
-        return self.project.image(self.image_id).pixel_size_um if self.image_id else None
+        return self.project.images.get(self.image_id).pixel_size_um if self.image_id else None
 
     def set_model(self, path):
         self.model = path
@@ -279,7 +306,7 @@ class FakeSession(QObject):
         self.document.set_attribute("train", "training", on)
 
     def next_unchecked(self):
-        found = self.project.next_unchecked(self.image_id)
+        found = self.project.images.next_unchecked(self.image_id)
         if found is not None:
             self.show_image(found)
         return found is not None

@@ -33,7 +33,7 @@ from app.pages.predict.choose_images import ChooseImagesDialog
 from app.pages.project.import_report import ImportReportDialog
 from app.pages.project.new_project import NewProjectDialog
 from app.preferences.dialog import PreferencesDialog
-from app.project.images import ImportReport
+from app.project.adding import ImportReport
 from app.shell.actions import shortcut_table
 from app.shell.closing_dialog import CloseDuringJobDialog
 from app.shell.step_bar import STEPS

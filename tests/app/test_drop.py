@@ -80,7 +80,7 @@ def test_images_dropped_anywhere_are_added_with_their_masks(window, tmp_path, co
     assert drop(window, places[where], [files(tmp_path / "in")])
     names = [image.name for image in window.session.project.images]
     assert names == ["im0.png", "im1.png"]
-    assert [window.session.project.cell_count(image.id) for image in window.session.project.images] == [0, 2]
+    assert [window.session.project.images.get(image.id).cells for image in window.session.project.images] == [0, 2]
     # What was not added, and why, is said.
     dialog = next(one for one in window.findChildren(ImportReportDialog))
     dialog.close()

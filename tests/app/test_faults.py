@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from project_help import act, is_after, new_project, paint_cell, picture
 
+from app.project.archive import export_file
 from app.project.project import Project
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -30,15 +31,15 @@ def source(tmp_path_factory):
     os.environ["CELLSEG1_STUDIO_HOME"] = str(folder / "home")
     project, ids = new_project(folder, 4, name="Cells")
     for number in range(1, 7):
-        act(project.document(ids[0]), number)
+        act(project.drawings.document(ids[0]), number)
     for number in (1, 2):
-        paint_cell(project.document(ids[number]))
-    paint_cell(project.document(ids[3]))
-    run = project.new_run("train").name
-    project.update_run(run, state="finished")
+        paint_cell(project.drawings.document(ids[number]))
+    paint_cell(project.drawings.document(ids[3]))
+    run = project.runs.new("train").name
+    project.runs.update(run, state="finished")
     project.set_setting("model", "old.cs1")
-    project.remove_image(ids[3])
-    project.export_file(folder / "one.cs1zip")
+    project.trash.remove(ids[3])
+    export_file(project, folder / "one.cs1zip")
     project.close()
     for number in range(3):
         picture(folder / "more" / f"more{number}.png", seed=20 + number)
@@ -112,7 +113,7 @@ def is_left(path):
 
 def check_project(project, ids, operation, said, where):
     listed = {image.id: image for image in project.images}
-    removed = project.removed_images()
+    removed = project.trash.removed()
     names = [one.name for one in removed]
     assert len(names) == len(set(names))
     # What is nowhere of the four is lost; what is in both is a ghost.
@@ -127,20 +128,23 @@ def check_project(project, ids, operation, said, where):
         words.setdefault(word, []).append(rest)
     check_words(project, ids, listed, words)
     for image in listed.values():
-        assert project.check_image(image.id) == "ok"
-        assert project.labels_of(image.id) is None or image.cells == len(np.unique(project.labels_of(image.id))) - 1
+        assert project.images.check(image.id) == "ok"
+        assert (
+            project.drawings.labels_of(image.id) is None
+            or image.cells == len(np.unique(project.drawings.labels_of(image.id))) - 1
+        )
     used = {image.stored_name for image in listed.values()}
     assert {path.name for path in (project.folder / "images").iterdir()} == used, "copies that nobody knows"
     for one in removed:
-        project.restore_image(one)
+        project.trash.restore(one)
     for image_id in ids[1:]:
         if image_id in project.content.images:
-            assert project.cell_count(image_id) == 1
-            assert project.check_image(image_id) == "ok"
-            assert len(project.document(image_id).cells) == 1
+            assert project.images.get(image_id).cells == 1
+            assert project.images.check(image_id) == "ok"
+            assert len(project.drawings.document(image_id).cells) == 1
     edits = [int(rest) for rest in words.get("edit", [])]
     least = max(edits, default=6)
-    document = project.document(ids[0])
+    document = project.drawings.document(ids[0])
     most = {"edit": 9, "compact": 9, "rename": 7}.get(operation, 6)
     fits = [number for number in range(least, most + 1) if is_after(document, number)]
     assert fits, f"edits are lost: {least} were acknowledged"
@@ -157,8 +161,8 @@ def check_words(project, ids, listed, words):
     for run in words.get("run", []):
         assert run in [one.id for one in project.runs]
     for run in words.get("finished", []):
-        assert project.run(run).state == "finished"
-        assert project.image(ids[0]).planes["0,0"]["predicted"]
+        assert project.runs.get(run).state == "finished"
+        assert project.images.get(ids[0]).planes["0,0"]["predicted"]
     for image_id in words.get("added", []) if "closed" in words else []:
         assert image_id in listed
 

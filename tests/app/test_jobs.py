@@ -22,7 +22,7 @@ def two_images(bench, monkeypatch):
         bench.session.set_training(True)
     bench.session.document.set_attribute("Region", "region", [3, 4, 80, 60])
     project = bench.session.project
-    project._close_documents(project.images[0].id)
+    project.drawings.close(project.images[0].id)
     bench.session._remember_plane()
 
 
@@ -76,7 +76,7 @@ def test_an_image_without_cells_is_left_out(bench, monkeypatch):
 def test_an_image_that_is_missing_ends_the_job_with_a_sentence(bench, monkeypatch):
     two_images(bench, monkeypatch)
     project = bench.session.project
-    project.image_path(project.images[0].id).unlink()
+    project.images.path(project.images[0].id).unlink()
     job = bench.session.jobs.start_training("One", backbone="tiny")
     bench.wait(lambda: bench.problems)
     assert "The image a.png is missing from" in bench.problems[0]

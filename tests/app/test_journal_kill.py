@@ -21,8 +21,8 @@ KILLS = 50
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_fifty_kills_lose_at_most_the_unfinished_edit(tmp_path):
     project, (image_id,) = new_project(tmp_path)
-    folder, path = project.folder, project.journal_path(image_id)
-    project.document(image_id)
+    folder, path = project.folder, project.drawings.journal_path(image_id)
+    project.drawings.document(image_id)
     project.close()
     child = Path(__file__).with_name("journal_child.py")
     chance, expected, number = random.Random(4), Document(SHAPE), 0
@@ -36,11 +36,11 @@ def test_fifty_kills_lose_at_most_the_unfinished_edit(tmp_path):
                 with Project.open(folder) as project:
                     assert not project.read_only, "the lock of a killed process is no obstacle"
                     assert project.damage == []
-                    document = project.document(image_id)
-                    found = project._planes[image_id, 0, 0].journal.last
+                    document = project.drawings.document(image_id)
+                    found = project.drawings._planes[image_id, 0, 0].journal.last
                     number = follow(expected, number, acknowledged, found)
                     assert same(document, expected)
-                    assert project.cell_count(image_id) == len(expected.cells)
+                    assert project.images.get(image_id).cells == len(expected.cells)
             else:
                 plane = open_plane(path, read_only=True)
                 number = follow(expected, number, acknowledged, plane.journal.last)
@@ -51,7 +51,7 @@ def test_fifty_kills_lose_at_most_the_unfinished_edit(tmp_path):
     assert number > KILLS
     with Project.open(folder) as project:
         assert project.damage == []
-        document = project.document(image_id)
+        document = project.drawings.document(image_id)
         assert same(document, expected)
         look_back(document, expected, steps=60)
 

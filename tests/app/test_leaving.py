@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QMessageBox
 from window_help import main_window
 
 from app.project import recent
+from app.project.archive import export_file
 from app.project.project import Project
 from app.shell.closing_dialog import CloseChoice
 from app.widgets.errors import ErrorDialog
@@ -45,7 +46,7 @@ def two(window, tmp_path, qtbot):
     """Projects A (shown) and B, and a one-file project of B."""
     other = make(window, tmp_path, "B")
     packed = tmp_path / "packed.cs1zip"
-    window.session.project.export_file(packed)
+    export_file(window.session.project, packed)
     recent.add(other, "B")
     mine = make(window, tmp_path, "A")
     qtbot.waitUntil(lambda: window.session.document is not None)
@@ -138,10 +139,11 @@ def test_edits_that_are_only_in_memory_are_not_left_without_a_question(window, t
     paint_cell(document, (10, 10))
     with pytest.raises(Exception, match="full"):
         project.flush()
-    assert project.unsaved
+    assert project.drawings.unsaved
     # There is room elsewhere; what is in memory stays there.
     disk.full = False
-    monkeypatch.setattr(type(project), "unsaved", property(lambda self: self is project))
+    drawings = project.drawings
+    monkeypatch.setattr(type(drawings), "unsaved", property(lambda self: self is drawings))
     for way in WAYS:
         replies = [QMessageBox.StandardButton.Cancel]
         if way == "trash":
@@ -153,7 +155,7 @@ def test_edits_that_are_only_in_memory_are_not_left_without_a_question(window, t
         assert window.session.project is project, way
         assert window.isVisible(), way
         assert len(window.session.document.cells) == 1, way
-    monkeypatch.setattr(type(project), "unsaved", property(lambda _self: False))
+    monkeypatch.setattr(type(drawings), "unsaved", property(lambda _self: False))
     project.flush()
 
 
@@ -319,4 +321,4 @@ def test_a_project_whose_folder_was_renamed_says_so_is_not_made_again_and_goes_o
     image_id = window.session.image_id
     window.session.close_project()
     with Project.open(moved) as again:
-        assert again.cell_count(image_id) == 1
+        assert again.images.get(image_id).cells == 1

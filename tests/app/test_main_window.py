@@ -146,10 +146,10 @@ def test_strokes_are_cells_with_undo_that_survive_another_image_and_another_wind
     window.session.close_project()
     assert window.stack.currentWidget() is window.start_page
     with Project.open(folder) as again:
-        document = again.document(first)
+        document = again.drawings.document(first)
         assert np.array_equal(document.labels, labels)
         assert document.undo_count == 2
-        assert [again.cell_count(image.id) for image in again.images] == [2, 2, 0]
+        assert [again.images.get(image.id).cells for image in again.images] == [2, 2, 0]
 
 
 def test_steps_show_their_panel_and_keep_image_and_zoom(window, project):
@@ -183,8 +183,8 @@ def test_tools_answer_their_keys_wherever_the_focus_is_but_not_while_one_types(w
 def test_flags_of_other_images_change_the_list(window, project, qtbot):
     ids = [image.id for image in project.images]
     window.flags.set([ids[0], ids[1]], "training", True)
-    qtbot.waitUntil(lambda: bool(project.training_images()))
-    assert project.training_images() == [(ids[1], 0, 0)] or {one[0] for one in project.training_images()} >= {ids[1]}
+    qtbot.waitUntil(lambda: bool(project.images.training()))
+    assert project.images.training() == [(ids[1], 0, 0)] or {one[0] for one in project.images.training()} >= {ids[1]}
     assert window.area.images.model.row_of(ids[1]).state == "training"
     window.flags.set([ids[2]], "checked", True)
     qtbot.waitUntil(lambda: window.area.images.model.row_of(ids[2]).state == "checked")
@@ -220,7 +220,7 @@ def test_a_missing_image_is_said_and_the_others_can_be_shown(window, project, qt
     told = []
     monkeypatch.setattr("app.shell.wiring.show_error", lambda _parent, sentence, _details="": told.append(sentence))
     ids = [image.id for image in project.images]
-    project.image_path(ids[2]).unlink()
+    project.images.path(ids[2]).unlink()
     window.session._images.clear()
     window.session.show_image(ids[2])
     qtbot.waitUntil(lambda: bool(told))
@@ -276,8 +276,8 @@ def test_the_sample_opens_with_cells_for_training_and_is_made_once(window, qtbot
     qtbot.waitUntil(lambda: window.session.document is not None)
     project = window.session.project
     assert [image.name for image in project.images] == [f"nuclei_{letter}.png" for letter in "abcd"]
-    assert project.cell_count(project.images[0].id) == 35
-    assert len(project.training_images()) == 1
+    assert project.images.get(project.images[0].id).cells == 35
+    assert len(project.images.training()) == 1
     assert (project.folder / "truth" / "nuclei_b.png").exists()
     window.session.close_project()
     window.projects.do_try_sample()

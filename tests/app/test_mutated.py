@@ -25,6 +25,7 @@ from app.base.foreign import boundary, open_regular, parse_json
 from app.preferences.store import PreferencesStore
 from app.project import content, recent, runs, trash
 from app.project.archive import export_file, import_file
+from app.project.files.fingerprint import full_hash
 from app.project.files.sealed import DamagedError, seal, unseal
 from app.project.journal import records
 from app.project.journal.records import HEAD, MAGIC, STATE, STEP, State, pack
@@ -273,9 +274,9 @@ def test_a_boundary_knows_every_error(caplog):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_pipes_and_devices_are_not_waited_for(tmp_path):
     project, ids = new_project(tmp_path, 3, copy=False)
-    act(project.document(ids[2]), 1)
+    act(project.drawings.document(ids[2]), 1)
     project.close()
-    journal = project.journal_path(ids[2])
+    journal = project.drawings.journal_path(ids[2])
     for path in (tmp_path / "pictures" / "p0.png", journal, project.folder / "project.json.bak"):
         path.unlink()
         os.mkfifo(path)
@@ -287,17 +288,17 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path):
             Project.open(project.folder)
         (project.folder / "project.json.bak").unlink()
         with Project.open(project.folder) as again:
-            assert again.check_image(ids[0]) in ("missing", "changed")
+            assert again.images.check(ids[0]) in ("missing", "changed")
             with pytest.raises(CellSeg1Error):
-                again.document(ids[2])
+                again.drawings.document(ids[2])
             reseal_file(again, ids[1], "/dev/zero")
-            assert again.check_image(ids[1]) in ("missing", "changed")
+            assert again.images.check(ids[1]) in ("missing", "changed")
             with pytest.raises(OSError, match="ordinary"):
-                again.hash_image(ids[1])
+                full_hash(again.images.path(ids[1]))
 
 
 def reseal_file(project, image_id, file):
-    project.image(image_id).file, project.image(image_id).nearby = file, ""
+    project.images.get(image_id).file, project.images.get(image_id).nearby = file, ""
 
 
 @pytest.mark.parametrize(
@@ -362,7 +363,7 @@ def test_one_bad_model_takes_no_other_with_it(tmp_path, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(models, "load_card", broken)
-    assert [bool(one.problem) for one in project.models] == [True, True]
+    assert [bool(one.problem) for one in project.models.all()] == [True, True]
     project.close()
 
 
@@ -391,19 +392,19 @@ def test_a_record_that_was_being_written_is_no_damage(tmp_path):
 def test_edits_that_were_told_to_be_there_and_are_not_are_said(tmp_path):
     project, (image_id,) = new_project(tmp_path)
     for number in range(1, 6):
-        act(project.document(image_id), number)
+        act(project.drawings.document(image_id), number)
     project.flush()
-    path = project.journal_path(image_id)
+    path = project.drawings.journal_path(image_id)
     data = path.read_bytes()
     project.close()
     path.with_suffix(".snapshot").unlink()
     path.write_bytes(data[:-3])
     with Project.open(project.folder) as project:
-        assert is_after(project.document(image_id), 4)
+        assert is_after(project.drawings.document(image_id), 4)
         assert len(project.damage) == 1
         assert "last edits of p0.png are missing" in project.damage[0]
     with Project.open(project.folder) as project:
-        project.document(image_id)
+        project.drawings.document(image_id)
         assert project.damage == []
 
 
@@ -454,18 +455,18 @@ def whole(tmp_path_factory):
     os.environ["CELLSEG1_STUDIO_HOME"] = str(folder / "home")
     project, ids = new_project(folder, 3)
     for number in range(1, 7):
-        act(project.document(ids[0]), number)
-    paint_cell(project.document(ids[1]))
-    run = project.new_run("predict", title="x", request={"images": ["a"]})
-    project.add_result(run.name, ids[0], 0, 0, cells=1)
-    project.update_run(run.name, state="finished")
-    removed = project.remove_image(ids[1])
+        act(project.drawings.document(ids[0]), number)
+    paint_cell(project.drawings.document(ids[1]))
+    run = project.runs.new("predict", title="x", request={"images": ["a"]})
+    project.runs.add_result(run.name, ids[0], 0, 0, cells=1)
+    project.runs.update(run.name, state="finished")
+    removed = project.trash.remove(ids[1])
     project.set_setting("shown", {"image": ids[0], "z": 0, "t": 0})
     project.close()
     with Project.open(project.folder) as project:
         for number in range(7, 12):
-            act(project.document(ids[0]), number)
-        project.export_file(folder / "one.cs1zip")
+            act(project.drawings.document(ids[0]), number)
+        export_file(project, folder / "one.cs1zip")
         project.flush()
         shutil.copytree(project.folder, folder / "killed", ignore=shutil.ignore_patterns(".lock"))
     return folder / "killed", ids[0], removed.folder.name
@@ -476,23 +477,27 @@ def use(folder, image_id, place):
     with contextlib.suppress(CellSeg1Error), Project.open(folder) as project:
         for entry in project.images:
             assert entry.state in ("new", "annotated", "training", "predicted", "checked")
-            project.check_image(entry.id)
-            for work in (project.labels_of, project.document, lambda one, p=project: thumbnail(p, one)):
+            project.images.check(entry.id)
+            for work in (
+                project.drawings.labels_of,
+                project.drawings.document,
+                lambda one, p=project: thumbnail(p, one),
+            ):
                 with contextlib.suppress(CellSeg1Error):
                     work(entry.id)
             with contextlib.suppress(CellSeg1Error):
-                document = project.document(entry.id)
+                document = project.drawings.document(entry.id)
                 while document.can_undo:
                     document.undo()
                 paint_cell(document, at=(20, 30))
-        project.training_images()
+        project.images.training()
         for run in project.runs:
-            project.latest_prediction(image_id)
+            project.runs.latest_prediction(image_id)
             assert run.alive() in (True, False)
-        project.interrupted_runs()
-        for removed in project.removed_images():
+        project.runs.interrupted()
+        for removed in project.trash.removed():
             with contextlib.suppress(CellSeg1Error):
-                project.restore_image(removed)
+                project.trash.restore(removed)
         project.flush()
     beside = {path.name for path in place.iterdir()}
     assert beside == {folder.name}, "nothing outside of it was made"

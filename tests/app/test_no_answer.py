@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from window_help import main_window
 
-from app.project.project import Project
+from app.project.images import ProjectImages
 from app.session import errands as errands_module
 from app.session import session as session_module
 from app.session.errands import Crew, Errands
@@ -17,21 +17,21 @@ from app.session.errands import Crew, Errands
 def away(monkeypatch):
     """What is called so is on a server that is away; the event brings it back."""
     back = threading.Event()
-    read, check = session_module.read_image, Project.check_image
+    read, check = session_module.read_image, ProjectImages.check
 
     def reading(path, *arguments):
         if "away" in path.name:
             back.wait()
         return read(path, *arguments)
 
-    def checking(project, image_id):
-        if "away" in project.image(image_id).name:
+    def checking(images, image_id):
+        if "away" in images.get(image_id).name:
             back.wait()
-        return check(project, image_id)
+        return check(images, image_id)
 
     monkeypatch.setattr(session_module, "read_image", reading)
-    monkeypatch.setattr("app.project.drawings.read_image", reading)
-    monkeypatch.setattr(Project, "check_image", checking)
+    monkeypatch.setattr("app.project.images.read_image", reading)
+    monkeypatch.setattr(ProjectImages, "check", checking)
     monkeypatch.setattr(errands_module, "PATIENCE", 0.05)
     monkeypatch.setattr(session_module, "_READ_MS", 100)
     monkeypatch.setattr(session_module, "_LAST_READ_SECONDS", 0.05)
@@ -55,7 +55,7 @@ def window(away, tmp_path, monkeypatch, qtbot):
 
 def shown(window):
     session = window.session
-    return session.project.image(session.image_id).name if session.image is not None else None
+    return session.project.images.get(session.image_id).name if session.image is not None else None
 
 
 def test_other_images_open_and_it_is_said_and_shown_when_it_answers(window, away, qtbot):
@@ -105,17 +105,17 @@ def test_a_missing_file_is_marked_without_holding_up_the_window(window, away, tm
 def test_an_image_that_is_removed_while_its_thumbnail_is_made_is_nothing_to_be_told(window, away, qtbot, monkeypatch):
     session = window.session
     here, go = threading.Event(), threading.Event()
-    real = Project.image
+    real = ProjectImages.get
 
-    def late(project, image_id):
+    def late(images, image_id):
         if threading.current_thread() is not threading.main_thread() and image_id == removed:
             here.set()
             go.wait()
-        return real(project, image_id)
+        return real(images, image_id)
 
     removed, told = session.project.images[1].id, []
     session.problem.connect(lambda sentence, _details: told.append(sentence))
-    monkeypatch.setattr(Project, "image", late)
+    monkeypatch.setattr(ProjectImages, "get", late)
     window.files.make_thumbnail(removed)
     qtbot.waitUntil(here.is_set)
     session.remove_image(removed)

@@ -97,12 +97,12 @@ def test_a_model_goes_into_the_open_project_and_is_chosen(window, home, errors):
     for _ in range(2):
         window.projects.add_paths([model])
         assert window.session.model == window.session.project.models_folder / "nuclei.cs1"
-    assert len(window.session.project.models) == 1
+    assert len(window.session.project.models.all()) == 1
     # One of the library is used where it is.
     shared = write_model(library_folder(), "shared", recipe="paper")
     window.projects.open_path(shared)
     assert window.session.model == shared
-    assert len(window.session.project.models) == 1
+    assert len(window.session.project.models.all()) == 1
     assert not errors
 
 

@@ -331,7 +331,7 @@ def test_contrast_acts_at_once_and_is_kept_with_the_image(bench, view):
     view.histogram.auto_button.click()
     assert bench.session.display.channels[1].high > 3900
     bench.session.save_now()
-    entry = bench.session.project.image(bench.session.image_id)
+    entry = bench.session.project.images.get(bench.session.image_id)
     assert Display.from_dict(entry.display) == bench.session.display
 
 

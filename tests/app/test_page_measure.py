@@ -68,7 +68,7 @@ def test_rows_and_cells_choose_each_other(stage):
 
 def test_the_table_follows_edits_and_the_image(stage):
     stage.project.draw("i0", labels_of(CELLS))
-    stage.project.image("i0").pixel_size_um = (0.5, 0.5)
+    stage.project.images.get("i0").pixel_size_um = (0.5, 0.5)
     panel = panel_of(stage, tab=1)
     stage.show()
     cells = panel.cells

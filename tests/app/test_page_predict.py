@@ -57,7 +57,7 @@ def test_starts_with_the_planes_of_the_chosen_scope(stage):
 
 
 def test_a_stack_is_predicted_plane_by_plane_and_only_where_it_is_wanted(stage):
-    entry = stage.project.image("i2")
+    entry = stage.project.images.get("i2")
     entry.n_z, entry.n_t = 2, 2
     stage.project.draw("i2", labels_of(CELLS), z=1, t=0)
     panel = panel_of(stage)
@@ -109,7 +109,7 @@ def test_failures_are_listed_with_reasons_and_lead_to_the_image(stage):
     assert panel.failures.list.count() == 1
     assert panel.failures.list.item(0).text() == "a2.tif: The file is damaged."
     assert panel.failures.list.isVisible()
-    told = f"{stage.project.image_path('i2')} is empty (0 bytes). Copy it again."
+    told = f"{stage.project.images.path('i2')} is empty (0 bytes). Copy it again."
     job.item_done.emit(SimpleNamespace(image_id="i2", z=0, t=0, error=told, cells=0))
     assert panel.failures.list.item(1).text() == "a3.tif is empty (0 bytes). Copy it again."
     bottom = panel.failures.list.visualItemRect(panel.failures.list.item(1)).bottom()
@@ -206,11 +206,12 @@ def test_what_to_do_next_is_said_where_there_is_no_result(stage):
     assert panel.result_hint.isHidden()
 
 
-def test_models_of_project_and_library_are_offered(stage, tmp_path):
+def test_models_of_project_and_library_are_offered(stage, tmp_path, monkeypatch):
     path = tmp_path / "mine.cs1"
     path.write_bytes(b"x")
-    stage.project.models = [SimpleNamespace(path=path, name="mine", problem="")]
-    stage.project.library = [SimpleNamespace(path=tmp_path / "other.cs1", name="other", problem="")]
+    stage.project.models.append(SimpleNamespace(path=path, name="mine", problem=""))
+    other = SimpleNamespace(path=tmp_path / "other.cs1", name="other", problem="")
+    monkeypatch.setattr("app.pages.predict.choice.library_models", lambda: [other])
     panel = panel_of(stage)
     stage.show()
     texts = [panel.model.box.itemText(row) for row in range(panel.model.box.count())]
@@ -299,7 +300,7 @@ def test_the_card_gives_the_line_the_defaults_and_the_scale(stage, tmp_path):
         settings=make_settings(overrides={"tile_size": 256, "crop_scale": (0.4, 0.9)}).to_dict(),
     )
     assert facts_of(path).scale == 3.0
-    stage.project.models = [SimpleNamespace(path=path, name="mine", problem="")]
+    stage.project.models.append(SimpleNamespace(path=path, name="mine", problem=""))
     stage.project.draw("i0", labels_of(CELLS))
     stage.session.model = path
     panel = panel_of(stage)
@@ -338,7 +339,7 @@ def test_planes_of_stacks_that_were_never_opened_are_found_before_all_are_predic
     (pictures / "damaged.tif").write_bytes(b"II*\0 no more")
     bench.session.add_images([pictures], copy=False)
     damaged, stack = (one.id for one in bench.session.project.images[1:])
-    assert bench.session.project.image(stack).n_z == 0
+    assert bench.session.project.images.get(stack).n_z == 0
     panel = bench.show(PredictPanel(bench.session, bench.canvas))
     choose_scope(panel, "all")
     panel.press()

@@ -150,7 +150,7 @@ def test_images_are_taken_out_also_those_that_are_not_shown(bench, ready):
     assert first != other
     ready.images._rows[0].remove.click()
     bench.wait(lambda: [one.plane[0] for one in ready.images.facts] == [other])
-    assert bench.session.project.document(first).attributes.get("training") is False
+    assert bench.session.project.drawings.document(first).attributes.get("training") is False
     ready.images._rows[0].remove.click()
     bench.wait(lambda: ready.empty.isVisible())
     assert bench.session.document.attributes.get("training") is False
@@ -363,7 +363,7 @@ def interrupted(bench, state, share=0.4):
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(b"checkpoint")
     (run.folder / "status.json").write_text(json.dumps({"state": "running", "kind": "train", "share": share}))
-    bench.session.project.update_run(run.id, state=state)
+    bench.session.project.runs.update(run.id, state=state)
     return run
 
 

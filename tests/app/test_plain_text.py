@@ -19,7 +19,7 @@ from app.pages.predict.choose_images import ChooseImagesDialog
 from app.pages.project.import_report import ImportReportDialog
 from app.pages.project.new_project import NewProjectDialog
 from app.pages.train.images import ElidedButton
-from app.project.images import ImportReport
+from app.project.adding import ImportReport
 from app.shell.closing_dialog import CloseDuringJobDialog
 from app.shell.image_list.list import ImageList
 from app.shell.image_list.rows import ImageRow

@@ -100,7 +100,7 @@ def stack(folder):
     with Project.create(folder, "Stacked") as project:
         project.add_images([place], copy=True)
         for image in project.images:
-            project.describe_image(image.id, project.read_image(image.id))
+            project.images.describe(image.id, project.images.read(image.id))
         predicted(project, z=1)
         return project.folder
 
@@ -108,20 +108,20 @@ def stack(folder):
 def predicted(project, z=0):
     from cellseg1.images import read_image
 
-    run = project.new_run("predict", model="", select={"pred_iou_thresh": 0.5, "stability_score_thresh": 0.5})
+    run = project.runs.new("predict", model="", select={"pred_iou_thresh": 0.5, "stability_score_thresh": 0.5})
     for image in project.images[:2]:
-        path = project.proposals_path(run.name, image.id, z, 0)
+        path = project.runs.proposals_path(run.name, image.id, z, 0)
         path.parent.mkdir(parents=True, exist_ok=True)
-        shape = read_image(project.image_path(image.id)).plane(z, 0).shape[:2]
+        shape = read_image(project.images.path(image.id)).plane(z, 0).shape[:2]
         candidates = candidates_of([(20, 20, 9, 0.95), (60, 25, 8, 0.9), (100, 60, 10, 0.6)], shape)
         candidates.save(path)
-        project.add_result(run.name, image.id, z, 0, cells=len(candidates))
-        document = project.document(image.id, z, 0)
+        project.runs.add_result(run.name, image.id, z, 0, cells=len(candidates))
+        document = project.drawings.document(image.id, z, 0)
         labels = np.zeros(shape, np.int32)
         labels[10:30, 10:30], labels[50:70, 90:112] = 1, 2
         document.apply("Paint", lambda edit, labels=labels: edit.paint(((0, 0, *labels.shape), labels == 2), 1000))
-        project.update_plane(image.id, z, 0, document)
-    project.update_run(run.name, state="finished")
+        project.drawings.update_plane(image.id, z, 0, document)
+    project.runs.update(run.name, state="finished")
 
 
 class Player:

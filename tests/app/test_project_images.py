@@ -46,14 +46,14 @@ def test_files_and_folders_in_natural_order(project, tmp_path):
     for image in project.images:
         assert not image.linked
         assert (project.folder / image.file).is_file()
-        assert project.check_image(image.id) == "ok"
+        assert project.images.check(image.id) == "ok"
 
 
 def test_copies_of_the_same_name_stay_apart(project, tmp_path):
     first, second = picture(tmp_path / "a" / "x.png", seed=1), picture(tmp_path / "b" / "x.png", seed=2)
     project.add_images([first, second], copy=True)
     assert names(project) == ["x.png", "x.png"]
-    paths = [project.image_path(image.id) for image in project.images]
+    paths = [project.images.path(image.id) for image in project.images]
     assert [path.read_bytes() for path in paths] == [first.read_bytes(), second.read_bytes()]
 
 
@@ -104,8 +104,7 @@ def test_two_thousand_links_decode_nothing(project, tmp_path, monkeypatch):
     data = picture(tmp_path / "one.png").read_bytes()
     for number in range(2000):
         (folder / f"img_{number}.png").write_bytes(data + b"%d" % number)
-    for module in (images, drawings):
-        monkeypatch.setattr(module, "read_image", lambda path: pytest.fail(f"decoded {path}"))
+    monkeypatch.setattr(images, "read_image", lambda path: pytest.fail(f"decoded {path}"))
     report = project.add_images([folder], copy=False)
     assert len(report.added) == 2000
     assert names(project)[:3] == ["img_0.png", "img_1.png", "img_2.png"]
@@ -114,10 +113,10 @@ def test_two_thousand_links_decode_nothing(project, tmp_path, monkeypatch):
     assert sum(file.stat().st_size for file in project.folder.rglob("*") if file.is_file()) < 3_000_000
     with Project.open(project.folder) as again:
         assert len(again.images) == 2000
-        assert {again.check_image(image.id) for image in again.images} == {"ok"}
-        assert {again.image_state(image.id) for image in again.images} == {"new"}
-        assert sum(again.cell_count(image.id) for image in again.images) == 0
-        assert again.next_unchecked(again.images[-1].id) == again.images[0].id
+        assert {again.images.check(image.id) for image in again.images} == {"ok"}
+        assert {again.images.get(image.id).state for image in again.images} == {"new"}
+        assert sum(again.images.get(image.id).cells for image in again.images) == 0
+        assert again.images.next_unchecked(again.images[-1].id) == again.images[0].id
 
 
 def test_progress_is_told(project, tmp_path):
@@ -147,15 +146,15 @@ def test_masks_are_paired_by_name_with_a_report(project, tmp_path):
     assert "No image was found for the mask other.tif" in text
     assert "c3_mask.png: The mask has only two values" in text
     for image_id in report.added:
-        document = project.document(image_id)
+        document = project.drawings.document(image_id)
         assert np.array_equal(document.labels > 0, labels > 0)
         assert len(document.cells) == 3
-        assert project.cell_count(image_id) == 3
-        assert project.image_state(image_id) == "annotated"
+        assert project.images.get(image_id).cells == 3
+        assert project.images.get(image_id).state == "annotated"
         # An import is an edit like any other.
         document.undo()
         assert not len(document.cells)
-        assert project.cell_count(image_id) == 0
+        assert project.images.get(image_id).cells == 0
 
 
 def test_a_mask_that_does_not_fit_is_reported_and_its_image_added(project, tmp_path):
@@ -169,7 +168,7 @@ def test_a_mask_that_does_not_fit_is_reported_and_its_image_added(project, tmp_p
     masks[1].write_bytes(masks[1].read_bytes()[:90])
     report = project.add_images(paths, copy=True, masks=masks)
     assert names(project) == ["a.png", "b.png", "c.png", "d.png"]
-    assert [project.cell_count(image_id) for image_id in report.added] == [0, 0, 0, 3]
+    assert [project.images.get(image_id).cells for image_id in report.added] == [0, 0, 0, 3]
     assert "a.tif has 40 x 30 pixels, but its image has 47 x 30" in report.sentences[0]
     assert "a.png was added without it" in report.sentences[0]
     assert any("b.png" in one for one in report.sentences)
@@ -218,7 +217,7 @@ def test_masks_of_single_planes_find_their_stack(project, tmp_path, name, first,
     (image_id,) = report.added
     assert report.sentences == []
     assert report.cells == {image_id: 9}
-    assert [len(project.document(image_id, z).cells) for z in range(3)] == [2, 3, 4]
+    assert [len(project.drawings.document(image_id, z).cells) for z in range(3)] == [2, 3, 4]
 
 
 def test_masks_of_planes_that_do_not_fit_are_named(project, tmp_path):
@@ -251,19 +250,12 @@ def test_a_stack_of_masks_for_a_stack_of_images(project, tmp_path):
     tifffile.imwrite(tmp_path / "m" / "s.tif", labels.astype(np.uint16), imagej=True, metadata={"axes": "ZYX"})
     report = project.add_images([tmp_path / "s.tif"], copy=True, masks=[tmp_path / "m"])
     (image_id,) = report.added
-    assert project.image(image_id).n_z == 3
+    assert project.images.get(image_id).n_z == 3
     for z in range(3):
-        assert len(project.document(image_id, z).cells) == z
-    assert project.cell_count(image_id) == 3
+        assert len(project.drawings.document(image_id, z).cells) == z
+    assert project.images.get(image_id).cells == 3
     with pytest.raises(ProjectError, match="no plane"):
-        project.document(image_id, 3)
-
-
-def test_masks_can_come_later(project, tmp_path):
-    project.add_images([picture(tmp_path / "a.png"), picture(tmp_path / "b.png", seed=1)], copy=True)
-    report = project.import_masks([mask(tmp_path / "b_mask.tif")])
-    assert [project.cell_count(image.id) for image in project.images] == [0, 3]
-    assert list(report.cells.values()) == [3]
+        project.drawings.document(image_id, 3)
 
 
 # ---- documents
@@ -271,85 +263,85 @@ def test_masks_can_come_later(project, tmp_path):
 
 def test_a_document_is_one_as_long_as_somebody_has_it(tmp_path):
     project, ids = new_project(tmp_path, 20)
-    kept = project.document(ids[0])
+    kept = project.drawings.document(ids[0])
     act(kept, 1)
     for image_id in ids[1:]:
-        act(project.document(image_id), 1)
-    open_files = [plane for plane in project._planes.values() if plane.document() is not None]
+        act(project.drawings.document(image_id), 1)
+    open_files = [plane for plane in project.drawings._planes.values() if plane.document() is not None]
     assert len(open_files) == drawings.KEPT_DOCUMENTS + 1
-    assert project.document(ids[0]) is kept
+    assert project.drawings.document(ids[0]) is kept
     act(kept, 2)
     del kept
     for image_id in ids[1:]:
-        assert is_after(project.document(image_id), 1)
-    assert is_after(project.document(ids[0]), 2)
+        assert is_after(project.drawings.document(image_id), 1)
+    assert is_after(project.drawings.document(ids[0]), 2)
     project.close()
 
 
 def test_the_image_is_described_when_its_document_is_opened_first(project, tmp_path):
     tifffile.imwrite(tmp_path / "s.tif", np.zeros((4, 20, 33), np.uint16), imagej=True, metadata={"axes": "ZYX"})
     (image_id,) = project.add_images([tmp_path / "s.tif"], copy=False).added
-    entry = project.image(image_id)
+    entry = project.images.get(image_id)
     assert entry.shape == ()
-    assert project.document(image_id, 2).shape == (20, 33)
+    assert project.drawings.document(image_id, 2).shape == (20, 33)
     assert (entry.shape, entry.axes, entry.dtype, entry.n_z, entry.n_t) == ((4, 20, 33), "ZYX", "uint16", 4, 1)
-    project.set_image(image_id, pixel_size_um=(1.0, 2.0), pixel_size_by_hand=True)
-    project.describe_image(image_id, project.read_image(image_id))
+    project.images.set(image_id, pixel_size_um=(1.0, 2.0), pixel_size_by_hand=True)
+    project.images.describe(image_id, project.images.read(image_id))
     assert entry.pixel_size_um == (1.0, 2.0)
     with pytest.raises(TypeError):
-        project.set_image(image_id, id="other")
+        project.images.set(image_id, id="other")
 
 
 def test_axes_by_hand(project, tmp_path):
     tifffile.imwrite(tmp_path / "s.tif", np.zeros((4, 20, 33), np.uint8), photometric="minisblack")
     (image_id,) = project.add_images([tmp_path / "s.tif"], copy=False).added
-    project.set_image(image_id, axes="TYX", axes_by_hand=True)
-    image = project.read_image(image_id)
-    project.describe_image(image_id, image)
-    entry = project.image(image_id)
+    project.images.set(image_id, axes="TYX", axes_by_hand=True)
+    image = project.images.read(image_id)
+    project.images.describe(image_id, image)
+    entry = project.images.get(image_id)
     assert (entry.axes, entry.n_t, entry.n_z, entry.axes_guessed) == ("TYX", 4, 1, False)
-    project.document(image_id, 0, 3)
+    project.drawings.document(image_id, 0, 3)
 
 
 def test_states_and_the_next_unchecked(tmp_path):
     project, ids = new_project(tmp_path, 4)
-    assert [project.image_state(one) for one in ids] == ["new"] * 4
-    documents = [project.document(one) for one in ids]
+    assert [project.images.get(one).state for one in ids] == ["new"] * 4
+    documents = [project.drawings.document(one) for one in ids]
     paint_cell(documents[0])
-    assert project.image_state(ids[0]) == "annotated"
+    assert project.images.get(ids[0]).state == "annotated"
     documents[0].set_attribute("Use", "training", True)
-    assert project.image_state(ids[0]) == "training"
-    assert project.training_images() == [(ids[0], 0, 0)]
+    assert project.images.get(ids[0]).state == "training"
+    assert project.images.training() == [(ids[0], 0, 0)]
     documents[0].undo()
-    assert project.training_images() == []
-    run = project.new_run("predict")
-    project.add_result(run.name, ids[1], 0, 0, cells=3)
-    assert project.image_state(ids[1]) == "predicted"
+    assert project.images.training() == []
+    run = project.runs.new("predict")
+    project.runs.add_result(run.name, ids[1], 0, 0, cells=3)
+    assert project.images.get(ids[1]).state == "predicted"
     documents[1].set_attribute("Check", "checked", True)
-    assert project.image_state(ids[1]) == "checked"
-    assert project.next_unchecked(ids[0]) == ids[2]
-    assert project.next_unchecked(ids[3]) == ids[0]
-    assert project.next_unchecked(None) == ids[0]
+    assert project.images.get(ids[1]).state == "checked"
+    assert project.images.next_unchecked(ids[0]) == ids[2]
+    assert project.images.next_unchecked(ids[3]) == ids[0]
+    assert project.images.next_unchecked(None) == ids[0]
     for document in documents:
         if not document.attributes.get("checked"):
             document.set_attribute("Check", "checked", True)
-    assert project.next_unchecked(ids[0]) is None
+    assert project.images.next_unchecked(ids[0]) is None
     project.close()
     with Project.open(project.folder) as again:
-        assert [again.image_state(one) for one in ids] == ["checked"] * 4
-        assert [again.cell_count(one) for one in ids] == [1, 0, 0, 0]
+        assert [again.images.get(one).state for one in ids] == ["checked"] * 4
+        assert [again.images.get(one).cells for one in ids] == [1, 0, 0, 0]
 
 
 def test_a_stack_is_checked_when_all_that_was_worked_on_is(project, tmp_path):
     tifffile.imwrite(tmp_path / "s.tif", np.zeros((4, *SHAPE), np.uint8), imagej=True, metadata={"axes": "ZYX"})
     (image_id,) = project.add_images([tmp_path / "s.tif"], copy=True).added
-    first, second = project.document(image_id, 0), project.document(image_id, 2)
+    first, second = project.drawings.document(image_id, 0), project.drawings.document(image_id, 2)
     paint_cell(first)
     paint_cell(second)
     first.set_attribute("Check", "checked", True)
-    assert project.image_state(image_id) == "annotated"
+    assert project.images.get(image_id).state == "annotated"
     second.set_attribute("Check", "checked", True)
-    assert project.image_state(image_id) == "checked"
+    assert project.images.get(image_id).state == "checked"
 
 
 # ---- missing and changed
@@ -358,43 +350,43 @@ def test_a_stack_is_checked_when_all_that_was_worked_on_is(project, tmp_path):
 def test_missing_and_changed_links_are_found_and_linked_again(tmp_path):
     project, ids = new_project(tmp_path, 3, copy=False)
     for image_id in ids:
-        paint_cell(project.document(image_id))
+        paint_cell(project.drawings.document(image_id))
     old = tmp_path / "pictures"
     new = tmp_path / "archive" / "2024"
     new.parent.mkdir()
     old.rename(new)
     (new / "p1.png").rename(new / "renamed.png")
-    assert [project.check_image(one) for one in ids] == ["missing"] * 3
+    assert [project.images.check(one) for one in ids] == ["missing"] * 3
     with pytest.raises(ImageError):
-        project.read_image(ids[0])
+        project.images.read(ids[0])
     # Cells are there without their image.
-    assert len(project.document(ids[0]).cells) == 1
-    assert project.relink_folder(tmp_path / "archive") == 3
-    assert [project.check_image(one) for one in ids] == ["ok"] * 3
-    assert project.image_path(ids[1]) == new / "renamed.png"
+    assert len(project.drawings.document(ids[0]).cells) == 1
+    assert project.images.relink_folder(tmp_path / "archive") == 3
+    assert [project.images.check(one) for one in ids] == ["ok"] * 3
+    assert project.images.path(ids[1]) == new / "renamed.png"
     assert names(project) == ["p0.png", "p1.png", "p2.png"]
     picture(new / "p0.png", seed=77)
     (new / "p2.png").write_bytes((new / "p2.png").read_bytes())
     os.utime(new / "p2.png", (5, 5))
-    assert [project.check_image(one) for one in ids] == ["changed", "ok", "ok"]
-    assert project.relink_folder(tmp_path / "archive") == 0
+    assert [project.images.check(one) for one in ids] == ["changed", "ok", "ok"]
+    assert project.images.relink_folder(tmp_path / "archive") == 0
     project.close()
 
 
 def test_links_by_hand(tmp_path):
     project, (image_id,) = new_project(tmp_path, copy=False)
-    document = project.document(image_id)
+    document = project.drawings.document(image_id)
     paint_cell(document)
     (tmp_path / "pictures" / "p0.png").unlink()
     with pytest.raises(ProjectError, match=r"40 x 20 pixels, but the cells of p0\.png were drawn on 47 x 30"):
-        project.relink(image_id, picture(tmp_path / "small.png", (20, 40)))
+        project.images.relink(image_id, picture(tmp_path / "small.png", (20, 40)))
     (tmp_path / "no.png").write_text("no image")
     with pytest.raises(ImageError):
-        project.relink(image_id, tmp_path / "no.png")
-    assert project.check_image(image_id) == "missing"
-    project.relink(image_id, picture(tmp_path / "other.png", seed=8))
-    assert project.check_image(image_id) == "ok"
-    assert project.document(image_id) is document
+        project.images.relink(image_id, tmp_path / "no.png")
+    assert project.images.check(image_id) == "missing"
+    project.images.relink(image_id, picture(tmp_path / "other.png", seed=8))
+    assert project.images.check(image_id) == "ok"
+    assert project.drawings.document(image_id) is document
     project.close()
 
 
@@ -404,28 +396,17 @@ def test_project_and_images_moved_together_need_no_help(tmp_path):
     project.close()
     (tmp_path / "a").rename(tmp_path / "b")
     with Project.open(tmp_path / "b" / "Cells.cs1project") as project:
-        assert project.check_image(image_id) == "ok"
-        assert project.image_path(image_id) == tmp_path / "b" / "pictures" / "p0.png"
-
-
-def test_the_whole_hash_is_made_when_asked_for(tmp_path):
-    project, (image_id,) = new_project(tmp_path, copy=False)
-    assert "sha256" not in project.image(image_id).fingerprint
-    import hashlib
-
-    wanted = hashlib.sha256((tmp_path / "pictures" / "p0.png").read_bytes()).hexdigest()
-    assert project.hash_image(image_id) == wanted
-    assert project.image(image_id).fingerprint["sha256"] == wanted
-    project.close()
+        assert project.images.check(image_id) == "ok"
+        assert project.images.path(image_id) == tmp_path / "b" / "pictures" / "p0.png"
 
 
 def test_an_entry_that_points_out_of_the_project_is_not_followed(tmp_path):
     project, (image_id,) = new_project(tmp_path)
     for file in ("../../etc/passwd", "/etc/passwd", "images/../../x.png", "C:/x.png", "images\\..\\x"):
-        project.image(image_id).file = file
+        project.images.get(image_id).file = file
         with pytest.raises(ProjectError, match="points out of the project"):
-            project.image_path(image_id)
-        assert project.check_image(image_id) == "missing"
+            project.images.path(image_id)
+        assert project.images.check(image_id) == "missing"
     project.close()
 
 
@@ -435,54 +416,54 @@ def test_an_entry_that_points_out_of_the_project_is_not_followed(tmp_path):
 @pytest.mark.parametrize("copy", [True, False])
 def test_a_removed_image_can_be_brought_back(tmp_path, copy):
     project, ids = new_project(tmp_path, 3, copy=copy)
-    document = project.document(ids[1])
+    document = project.drawings.document(ids[1])
     for number in range(1, 9):
         act(document, number)
-    cells = project.cell_count(ids[1])
-    removed = project.remove_image(ids[1])
+    cells = project.images.get(ids[1]).cells
+    removed = project.trash.remove(ids[1])
     assert names(project) == ["p0.png", "p2.png"]
     assert (removed.name, removed.cells) == ("p1.png", cells)
     assert not (project.folder / "annotations" / ids[1]).exists()
     assert (tmp_path / "pictures" / "p1.png").exists()
     with pytest.raises(ProjectError, match="not in the project any more"):
-        project.document(ids[1])
+        project.drawings.document(ids[1])
     project.close()
     with Project.open(project.folder) as project:
-        (found,) = project.removed_images()
+        (found,) = project.trash.removed()
         assert found == removed
-        assert project.restore_image(found) == ids[1]
+        assert project.trash.restore(found) == ids[1]
         assert names(project) == ["p0.png", "p2.png", "p1.png"]
-        assert is_after(project.document(ids[1]), 8)
-        assert project.document(ids[1]).undo_count
-        assert project.check_image(ids[1]) == "ok"
-        assert project.removed_images() == []
+        assert is_after(project.drawings.document(ids[1]), 8)
+        assert project.drawings.document(ids[1]).undo_count
+        assert project.images.check(ids[1]) == "ok"
+        assert project.trash.removed() == []
 
 
 def test_a_crash_while_removing_leaves_the_image_whole_somewhere(tmp_path, monkeypatch):
     from app.project import trash
 
     project, (image_id,) = new_project(tmp_path)
-    act(project.document(image_id), 1)
+    act(project.drawings.document(image_id), 1)
     monkeypatch.setattr(trash, "_move", lambda *_: None)
-    project.remove_image(image_id)
+    project.trash.remove(image_id)
     monkeypatch.undo()
     monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(tmp_path / "home"))
     project.close()
     with Project.open(project.folder) as project:
-        assert project.images == []
-        project.restore_image(project.removed_images()[0])
-        assert is_after(project.document(image_id), 1)
-        assert project.check_image(image_id) == "ok"
+        assert not project.images
+        project.trash.restore(project.trash.removed()[0])
+        assert is_after(project.drawings.document(image_id), 1)
+        assert project.images.check(image_id) == "ok"
 
 
 def test_restoring_beside_a_new_image_of_the_same_name(tmp_path):
     project, (image_id,) = new_project(tmp_path)
-    before = project.image_path(image_id).read_bytes()
-    removed = project.remove_image(image_id)
+    before = project.images.path(image_id).read_bytes()
+    removed = project.trash.remove(image_id)
     project.add_images([picture(tmp_path / "again" / "p0.png", seed=3)], copy=True)
-    project.restore_image(removed)
-    assert project.image_path(image_id).read_bytes() == before
-    assert len({project.image_path(image.id) for image in project.images}) == 2
+    project.trash.restore(removed)
+    assert project.images.path(image_id).read_bytes() == before
+    assert len({project.images.path(image.id) for image in project.images}) == 2
     project.close()
 
 
@@ -496,7 +477,7 @@ def test_thumbnails_show_the_cells_and_are_made_once(tmp_path, monkeypatch):
         assert (picture_.size, picture_.mode) == ((47, 30), "RGB")
         pixels = np.asarray(picture_)
         assert np.array_equal(pixels[..., 0], pixels[..., 1]), "grey without cells"
-    document = project.document(image_id)
+    document = project.drawings.document(image_id)
     paint_cell(document)
     second = thumbnail(project, image_id)
     assert second != first
@@ -506,7 +487,7 @@ def test_thumbnails_show_the_cells_and_are_made_once(tmp_path, monkeypatch):
         inside = pixels[3:7, 4:9].astype(int)
         assert (inside.max(axis=2) > inside.min(axis=2)).all(), "the cell is coloured"
         assert np.array_equal(pixels[10:, :, 0], pixels[10:, :, 1])
-    monkeypatch.setattr(drawings, "read_image", lambda _: pytest.fail("made again"))
+    monkeypatch.setattr(images, "read_image", lambda _: pytest.fail("made again"))
     assert thumbnail(project, image_id) == second
     project.close()
     with Project.open(project.folder) as again:
@@ -515,7 +496,7 @@ def test_thumbnails_show_the_cells_and_are_made_once(tmp_path, monkeypatch):
 
 def test_thumbnails_do_not_open_documents_and_work_read_only(tmp_path):
     project, (image_id,) = new_project(tmp_path)
-    operations.import_labels(project.document(image_id), squares())
+    operations.import_labels(project.drawings.document(image_id), squares())
     project.flush()
     with Project.open(project.folder) as second:
         assert second.read_only
@@ -524,7 +505,7 @@ def test_thumbnails_do_not_open_documents_and_work_read_only(tmp_path):
             assert picture_.size == (20, 13)
             pixels = np.asarray(picture_).astype(int)
             assert (pixels.max(axis=2) - pixels.min(axis=2)).max() > 20
-        assert second._planes == {}
+        assert second.drawings._planes == {}
         shutil.rmtree(project.folder / "thumbnails")
         (project.folder / "thumbnails").write_text("cannot be a folder")
         assert (tmp_path / "home") in thumbnail(second, image_id, 20).parents

@@ -11,6 +11,7 @@ from project_help import FullDisk, act, copy_folder, is_after, new_project, pain
 
 from app.base.errors import ProjectError
 from app.project.archive import export_file, import_file
+from app.project.drawings import ProjectDrawings
 from app.project.project import Project
 from app.project.thumbnails import thumbnail
 from cellseg1.errors import CellSeg1Error
@@ -27,45 +28,45 @@ def home(tmp_path, monkeypatch):
 
 def test_an_image_with_unwritten_edits_is_not_removed(tmp_path, monkeypatch):
     project, ids = new_project(tmp_path, 2)
-    document = project.document(ids[0])
+    document = project.drawings.document(ids[0])
     act(document, 1)
     disk = FullDisk(monkeypatch)
     disk.full = True
     for number in range(2, 12):
         act(document, number)
     with pytest.raises(ProjectError, match="disk is full"):
-        project.remove_image(ids[0])
+        project.trash.remove(ids[0])
     assert [image.id for image in project.images] == ids
-    assert project.document(ids[0]) is document
+    assert project.drawings.document(ids[0]) is document
     assert is_after(document, 11)
     disk.full = False
     project.flush()
     assert project.storage_problem is None
-    removed = project.remove_image(ids[0])
-    project.restore_image(removed)
-    assert is_after(project.document(ids[0]), 11)
+    removed = project.trash.remove(ids[0])
+    project.trash.restore(removed)
+    assert is_after(project.drawings.document(ids[0]), 11)
     project.close()
 
 
 def test_a_removal_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
     project, ids = new_project(tmp_path, 3)
-    document = project.document(ids[1])
+    document = project.drawings.document(ids[1])
     act(document, 1)
     project.flush()
     disk = FullDisk(monkeypatch)
     disk.full = True
-    name = project.image(ids[1]).name
+    name = project.images.get(ids[1]).name
     with pytest.raises(CellSeg1Error, match=f"^{name} was not removed: the disk is full"):
-        project.remove_image(ids[1])
+        project.trash.remove(ids[1])
     assert [image.id for image in project.images] == ids
     disk.full = False
     project.flush()
-    assert project.removed_images() == []
+    assert project.trash.removed() == []
     act(document, 2)
     assert project.storage_problem is None
     project.close()
     with Project.open(project.folder) as project:
-        assert is_after(project.document(ids[1]), 2)
+        assert is_after(project.drawings.document(ids[1]), 2)
 
 
 # ---- names
@@ -91,18 +92,18 @@ def test_names_that_other_systems_cannot_hold(tmp_path, copy):
     ids = project.add_images(paths, copy=copy).added
     assert [image.name for image in project.images] == names
     for image_id in ids:
-        assert project.check_image(image_id) == "ok"
-        paint_cell(project.document(image_id))
-    removed = project.remove_image(ids[0])
-    assert project.restore_image(removed) == ids[0]
+        assert project.images.check(image_id) == "ok"
+        paint_cell(project.drawings.document(image_id))
+    removed = project.trash.remove(ids[0])
+    assert project.trash.restore(removed) == ids[0]
     assert export_file(project, tmp_path / "odd.cs1zip") == []
     project.close()
     with Project.open(import_file(tmp_path / "odd.cs1zip", tmp_path / "in")) as again:
         assert {image.name for image in again.images} == set(names)
         for image_id in ids:
-            assert again.check_image(image_id) == "ok"
-            assert again.cell_count(image_id) == 1
-            assert again.image_path(image_id).is_file()
+            assert again.images.check(image_id) == "ok"
+            assert again.images.get(image_id).cells == 1
+            assert again.images.path(image_id).is_file()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="two names are one file there")
@@ -124,13 +125,13 @@ def test_a_project_that_holds_such_names_already(tmp_path):
         (folder / name).write_bytes(seal(content.KIND, 1, json.dumps(values)[1:]))
     with Project.open(folder) as project:
         assert project.damage == []
-        assert [project.check_image(one) for one in ids] == ["ok"] * 3
-        paint_cell(project.document(ids[0]))
-        project.restore_image(project.remove_image(ids[0]))
+        assert [project.images.check(one) for one in ids] == ["ok"] * 3
+        paint_cell(project.drawings.document(ids[0]))
+        project.trash.restore(project.trash.remove(ids[0]))
         export_file(project, tmp_path / "one.cs1zip")
     with Project.open(import_file(tmp_path / "one.cs1zip", tmp_path / "in")) as again:
-        assert [again.check_image(one) for one in ids] == ["ok"] * 3
-        assert again.cell_count(ids[0]) == 1
+        assert [again.images.check(one) for one in ids] == ["ok"] * 3
+        assert again.images.get(ids[0]).cells == 1
 
 
 # ---- a folder that is gone or was renamed
@@ -139,9 +140,9 @@ def test_a_project_that_holds_such_names_already(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="an open folder cannot be renamed there")
 def test_a_renamed_project_is_not_made_again(tmp_path):
     project, ids = new_project(tmp_path, 2)
-    document = project.document(ids[0])
+    document = project.drawings.document(ids[0])
     act(document, 1)
-    run = project.new_run("train").name
+    run = project.runs.new("train").name
     project.flush()
     old, new = project.folder, tmp_path / "Renamed.cs1project"
     old.rename(new)
@@ -153,12 +154,12 @@ def test_a_renamed_project_is_not_made_again(tmp_path):
     assert "Move it back" in project.storage_problem
     assert "space" not in project.storage_problem
     for change in (
-        lambda: project.new_run("train"),
-        lambda: project.remove_image(ids[1]),
+        lambda: project.runs.new("train"),
+        lambda: project.trash.remove(ids[1]),
         lambda: project.add_images([picture(tmp_path / "more.png", seed=7)], copy=True),
-        lambda: act(project.document(ids[1]), 1),
+        lambda: act(project.drawings.document(ids[1]), 1),
         lambda: thumbnail(project, ids[0]),
-        lambda: project.update_run(run, state="failed"),
+        lambda: project.runs.update(run, state="failed"),
         lambda: project.flush(),
     ):
         with contextlib.suppress(CellSeg1Error):
@@ -167,7 +168,7 @@ def test_a_renamed_project_is_not_made_again(tmp_path):
     # What was drawn meanwhile is in the folder under its new name already.
     killed = copy_folder(new, tmp_path / "killed.cs1project")
     with Project.open(killed) as again:
-        assert is_after(again.document(ids[0]), 2)
+        assert is_after(again.drawings.document(ids[0]), 2)
     # Another folder of that name is another project's.
     old.mkdir()
     act(document, 3)
@@ -184,13 +185,13 @@ def test_a_renamed_project_is_not_made_again(tmp_path):
     project.close()
     assert list(old.iterdir()) == []
     with Project.open(new) as again:
-        assert is_after(again.document(ids[0]), 4)
+        assert is_after(again.drawings.document(ids[0]), 4)
         assert again.settings["a"] == 1
 
 
 def test_a_deleted_project_is_not_made_again_but_can_be_saved_elsewhere(tmp_path):
     project, (image_id,) = new_project(tmp_path, copy=False)
-    document = project.document(image_id)
+    document = project.drawings.document(image_id)
     act(document, 1)
     project.flush()
     shutil.rmtree(project.folder)
@@ -201,7 +202,7 @@ def test_a_deleted_project_is_not_made_again_but_can_be_saved_elsewhere(tmp_path
     project.save_elsewhere(tmp_path / "elsewhere")
     project.close()
     with Project.open(tmp_path / "elsewhere" / "Cells.cs1project") as again:
-        assert is_after(again.document(image_id), 2)
+        assert is_after(again.drawings.document(image_id), 2)
 
 
 # ---- a journal that another program replaces
@@ -211,8 +212,8 @@ def test_a_deleted_project_is_not_made_again_but_can_be_saved_elsewhere(tmp_path
 @pytest.mark.parametrize("how", ["replaced", "older", "deleted", "folder"])
 def test_edits_are_safe_after_a_journal_was_replaced(tmp_path, how):
     project, (image_id,) = new_project(tmp_path)
-    document = project.document(image_id)
-    path = project.journal_path(image_id)
+    document = project.drawings.document(image_id)
+    path = project.drawings.journal_path(image_id)
     act(document, 1)
     older = path.read_bytes()
     for number in range(2, 5):
@@ -231,7 +232,7 @@ def test_edits_are_safe_after_a_journal_was_replaced(tmp_path, how):
         act(document, number)
         killed = copy_folder(project.folder, tmp_path / f"killed{number}.cs1project")
         with Project.open(killed) as again:
-            assert is_after(again.document(image_id), number)
+            assert is_after(again.drawings.document(image_id), number)
     project.flush()
     assert project.storage_problem is None
     assert len(project.damage) == 1
@@ -247,21 +248,21 @@ def test_edits_are_safe_after_a_journal_was_replaced(tmp_path, how):
 @pytest.mark.parametrize("hours", [-5, 0, 5])
 def test_the_list_is_right_after_a_crash_whatever_the_clock_says(tmp_path, hours):
     project, ids = new_project(tmp_path, 2)
-    paint_cell(project.document(ids[0]))
+    paint_cell(project.drawings.document(ids[0]))
     project.flush()
-    paint_cell(project.document(ids[0]), at=(12, 20))
-    project.document(ids[0]).set_attribute("Use", "training", True)
-    paint_cell(project.document(ids[1]))
+    paint_cell(project.drawings.document(ids[0]), at=(12, 20))
+    project.drawings.document(ids[0]).set_attribute("Use", "training", True)
+    paint_cell(project.drawings.document(ids[1]))
     folder = copy_folder(project.folder, tmp_path / "killed.cs1project")
     project.close()
     for path in folder.rglob("*.journal"):
         when = path.stat().st_mtime + 3600 * hours
         os.utime(path, (when, when))
     with Project.open(folder) as again:
-        assert [again.cell_count(one) for one in ids] == [2, 1]
-        assert again.training_images() == [(ids[0], 0, 0)]
+        assert [again.images.get(one).cells for one in ids] == [2, 1]
+        assert again.images.training() == [(ids[0], 0, 0)]
     with Project.open(folder) as again:
-        assert [again.cell_count(one) for one in ids] == [2, 1]
+        assert [again.images.get(one).cells for one in ids] == [2, 1]
 
 
 def test_a_finished_edit_writes_its_journal_only(tmp_path, monkeypatch):
@@ -269,7 +270,7 @@ def test_a_finished_edit_writes_its_journal_only(tmp_path, monkeypatch):
 
     monkeypatch.setattr(writer, "DELAY", 0.01)
     project, (image_id,) = new_project(tmp_path)
-    document = project.document(image_id)
+    document = project.drawings.document(image_id)
     act(document, 1)
     project.flush()
     file = project.folder / "project.json"
@@ -302,21 +303,19 @@ def test_a_project_of_thousands_is_not_read_or_written_twice(tmp_path, monkeypat
 
 
 def test_a_file_that_goes_while_it_is_packed_is_no_obstacle(tmp_path, monkeypatch):
-    from app.project import archive
-
     project, (image_id,) = new_project(tmp_path)
     (project.folder / "models" / "m.cs1").write_bytes(b"model")
-    real = archive.write_file
+    real = ProjectDrawings.copy
 
-    def gone(project, source, out):
+    def gone(drawings, source, out):
         if source.suffix == ".cs1":
             raise FileNotFoundError(2, "No such file")
-        real(project, source, out)
+        real(drawings, source, out)
 
-    monkeypatch.setattr(archive, "write_file", gone)
+    monkeypatch.setattr(ProjectDrawings, "copy", gone)
     export_file(project, tmp_path / "one.cs1zip")
     project.close()
     with Project.open(import_file(tmp_path / "one.cs1zip", tmp_path / "in")) as again:
-        assert again.check_image(image_id) == "ok"
+        assert again.images.check(image_id) == "ok"
     with zipfile.ZipFile(tmp_path / "one.cs1zip") as packed:
         assert packed.testzip() is None

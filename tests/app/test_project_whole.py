@@ -19,9 +19,10 @@ from app.base.errors import ProjectError
 from app.base.names import inside
 from app.project import archive, recent
 from app.project.archive import export_file, import_file
+from app.project.drawings import ProjectDrawings
 from app.project.files.lock import NAME
 from app.project.models import library_models
-from app.project.project import Project
+from app.project.project import Project, trash_project
 from app.project.runs import RunInfo
 from cellseg1.errors import CellSeg1Error, ModelFileError
 
@@ -34,7 +35,7 @@ def home(tmp_path, monkeypatch):
 def worked_on(tmp_path, **options):
     project, ids = new_project(tmp_path, 2, **options)
     for number in range(1, 9):
-        act(project.document(ids[0]), number)
+        act(project.drawings.document(ids[0]), number)
     return project, ids
 
 
@@ -53,7 +54,7 @@ def tree(folder):
 
 def test_rename_and_move_while_open(tmp_path):
     project, ids = worked_on(tmp_path)
-    document = project.document(ids[0])
+    document = project.drawings.document(ids[0])
     project.rename("Näxt one")
     assert project.folder == tmp_path / "Näxt one.cs1project"
     assert not (tmp_path / "Cells.cs1project").exists()
@@ -63,12 +64,12 @@ def test_rename_and_move_while_open(tmp_path):
     act(document, 10)
     document.undo()
     document.redo()
-    assert project.document(ids[0]) is document
+    assert project.drawings.document(ids[0]) is document
     assert (project.folder / NAME).exists()
     project.close()
     with Project.open(project.folder) as project:
-        assert is_after(project.document(ids[0]), 10)
-        assert project.check_image(ids[1]) == "ok"
+        assert is_after(project.drawings.document(ids[0]), 10)
+        assert project.images.check(ids[1]) == "ok"
         assert project.damage == []
 
 
@@ -87,7 +88,7 @@ def other_disk(monkeypatch):
 
 def test_moving_to_another_disk(tmp_path, monkeypatch):
     project, ids = worked_on(tmp_path)
-    document, old = project.document(ids[0]), project.folder
+    document, old = project.drawings.document(ids[0]), project.folder
     project.flush()
     before = tree(old)
     (tmp_path / "usb").mkdir()
@@ -100,7 +101,7 @@ def test_moving_to_another_disk(tmp_path, monkeypatch):
     act(document, 9)
     project.close()
     with Project.open(tmp_path / "usb" / "Cells.cs1project") as project:
-        assert is_after(project.document(ids[0]), 9)
+        assert is_after(project.drawings.document(ids[0]), 9)
 
 
 def test_an_old_folder_that_cannot_be_removed_is_told_and_whole(tmp_path, monkeypatch):
@@ -119,17 +120,17 @@ def test_an_old_folder_that_cannot_be_removed_is_told_and_whole(tmp_path, monkey
     assert project.folder == tmp_path / "usb" / "Cells.cs1project"
     assert f"its old folder {old} could not be removed" in project.damage[0]
     assert tree(old) == before
-    act(project.document(ids[0]), 9)
+    act(project.drawings.document(ids[0]), 9)
     project.close()
     with Project.open(tmp_path / "usb" / "Cells.cs1project") as project:
-        assert is_after(project.document(ids[0]), 9)
+        assert is_after(project.drawings.document(ids[0]), 9)
 
 
 def test_a_trash_that_was_left_out_when_the_project_was_packed(tmp_path):
     project, _ = worked_on(tmp_path)
     shutil.rmtree(project.folder / "trash", ignore_errors=True)
-    assert project.removed_images() == []
-    project.empty_trash()
+    assert project.trash.removed() == []
+    project.trash.empty()
     project.close()
 
 
@@ -148,14 +149,14 @@ def test_taken_names_and_running_jobs_are_refused(tmp_path):
     ):
         with pytest.raises(ProjectError):
             change()
-    run = project.new_run("train", pid=os.getpid())
+    run = project.runs.new("train", pid=os.getpid())
     with pytest.raises(ProjectError, match="is running"):
         project.rename("Other")
-    project.update_run(run.name, state="finished")
+    project.runs.update(run.name, state="finished")
     assert project.folder == tmp_path / "Cells.cs1project"
-    assert is_after(project.document(ids[0]), 8)
+    assert is_after(project.drawings.document(ids[0]), 8)
     project.rename("Other")
-    assert project.run(run.name).folder == project.folder / "runs" / run.name
+    assert project.runs.get(run.name).folder == project.folder / "runs" / run.name
     project.close()
 
 
@@ -163,16 +164,16 @@ def test_a_duplicate_is_complete_and_independent(tmp_path):
     project, ids = worked_on(tmp_path)
     folder = project.duplicate(tmp_path / "copies", "Second")
     assert folder == tmp_path / "copies" / "Second.cs1project"
-    act(project.document(ids[0]), 9)
+    act(project.drawings.document(ids[0]), 9)
     with Project.open(folder) as second:
         assert not second.read_only
         assert second.name == "Second"
         assert second.content.uid != project.content.uid
-        assert is_after(second.document(ids[0]), 8)
-        while second.document(ids[0]).can_undo:
-            second.document(ids[0]).undo()
-        assert second.image_path(ids[1]).parent == folder / "images"
-    assert is_after(project.document(ids[0]), 9)
+        assert is_after(second.drawings.document(ids[0]), 8)
+        while second.drawings.document(ids[0]).can_undo:
+            second.drawings.document(ids[0]).undo()
+        assert second.images.path(ids[1]).parent == folder / "images"
+    assert is_after(project.drawings.document(ids[0]), 9)
     project.close()
 
 
@@ -184,7 +185,7 @@ def test_nothing_half_copied_stays(tmp_path, monkeypatch):
     with pytest.raises(ProjectError, match="the disk is full"):
         project.duplicate(tmp_path / "copies", "Second")
     assert list((tmp_path / "copies").iterdir()) == []
-    act(project.document(ids[0]), 9)
+    act(project.drawings.document(ids[0]), 9)
     project.close()
 
 
@@ -195,19 +196,19 @@ def test_to_the_trash_and_back(tmp_path):
     """In a process of its own: where the trash is, is found out once."""
     project, ids = worked_on(tmp_path)
     with pytest.raises(ProjectError, match="is open"):
-        Project.trash(project.folder)
+        trash_project(project.folder)
     project.close()
     before = tree(project.folder)
     if sys.platform != "linux":
         pytest.skip("looks into the trash of freedesktop systems")
     environment = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
-    code = f"from app.project.project import Project; Project.trash({str(project.folder)!r})"
+    code = f"from app.project.project import trash_project; trash_project({str(project.folder)!r})"
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=Path(__file__).parents[2], check=True)
     assert not project.folder.exists()
     found = tmp_path / "data" / "Trash" / "files" / "Cells.cs1project"
     assert tree(found) == before
     with Project.open(found) as project:
-        assert is_after(project.document(ids[0]), 8)
+        assert is_after(project.drawings.document(ids[0]), 8)
 
 
 def test_a_trash_that_refuses(tmp_path, monkeypatch):
@@ -220,10 +221,10 @@ def test_a_trash_that_refuses(tmp_path, monkeypatch):
     project, _ = new_project(tmp_path)
     project.close()
     with pytest.raises(ProjectError, match="could not be moved to the trash"):
-        Project.trash(project.folder)
+        trash_project(project.folder)
     assert project.folder.exists()
     with pytest.raises(ProjectError, match="not a project"):
-        Project.trash(tmp_path)
+        trash_project(tmp_path)
 
 
 # ---- one file
@@ -231,35 +232,35 @@ def test_a_trash_that_refuses(tmp_path, monkeypatch):
 
 def test_there_and_back_again(tmp_path):
     project, ids = worked_on(tmp_path)
-    run = project.new_run("predict", title="Ä")
-    proposals = project.proposals_path(run.name, ids[0], 0, 0)
+    run = project.runs.new("predict", title="Ä")
+    proposals = project.runs.proposals_path(run.name, ids[0], 0, 0)
     proposals.parent.mkdir()
     proposals.write_bytes(b"proposals")
-    project.add_result(run.name, ids[0], 0, 0, cells=1)
-    project.update_run(run.name, state="finished")
+    project.runs.add_result(run.name, ids[0], 0, 0, cells=1)
+    project.runs.update(run.name, state="finished")
     project.set_setting("model", "x.cs1")
     project.models_folder.joinpath("x.cs1").write_bytes(b"model")
     project.flush()
     path = tmp_path / "out" / "one.cs1zip"
-    assert project.export_file(path) == []
-    act(project.document(ids[0]), 9)
-    folder = Project.import_file(path, tmp_path / "in")
+    assert export_file(project, path) == []
+    act(project.drawings.document(ids[0]), 9)
+    folder = import_file(path, tmp_path / "in")
     assert folder == tmp_path / "in" / "Cells.cs1project"
     assert [file.name for file in (tmp_path / "in").iterdir()] == ["Cells.cs1project"]
     with Project.open(folder) as again:
         assert again.damage == []
-        assert is_after(again.document(ids[0]), 8)
-        assert again.document(ids[0]).undo_count
+        assert is_after(again.drawings.document(ids[0]), 8)
+        assert again.drawings.document(ids[0]).undo_count
         mine, theirs = (
             [dataclasses.asdict(image) | {"fingerprint": image.fingerprint["sha256"]} for image in one.images]
             for one in (project, again)
         )
         mine[0]["planes"] = theirs[0]["planes"]
         assert theirs == mine
-        assert [again.check_image(one) for one in ids] == ["ok", "ok"]
+        assert [again.images.check(one) for one in ids] == ["ok", "ok"]
         assert again.settings == project.settings
-        assert again.run(run.name).fields == project.run(run.name).fields
-        assert again.latest_prediction(ids[0]).id == run.name
+        assert again.runs.get(run.name).fields == project.runs.get(run.name).fields
+        assert again.runs.latest_prediction(ids[0]).id == run.name
         assert (folder / "models" / "x.cs1").read_bytes() == b"model"
     assert import_file(path, tmp_path / "in") == tmp_path / "in" / "Cells 2.cs1project"
     project.close()
@@ -269,8 +270,8 @@ def test_linked_images_are_packed(tmp_path):
     project, ids = new_project(tmp_path, 2, copy=False)
     other = picture(tmp_path / "other" / "p0.png", seed=9)
     (third,) = project.add_images([other], copy=False).added
-    paint_cell(project.document(ids[0]))
-    run = project.new_run("train", request={"images": [str(tmp_path / "pictures" / "p0.png")], "out": "models/a.cs1"})
+    paint_cell(project.drawings.document(ids[0]))
+    run = project.runs.new("train", request={"images": [str(tmp_path / "pictures" / "p0.png")], "out": "models/a.cs1"})
     (run / "status.json").write_text(json.dumps({"state": "finished", "result": {"model": str(tmp_path / "m.cs1")}}))
     path = tmp_path / "one.cs1zip"
     assert export_file(project, path) == []
@@ -281,17 +282,17 @@ def test_linked_images_are_packed(tmp_path):
     folder = import_file(path, tmp_path / "in")
     with Project.open(folder) as again:
         assert [image.linked for image in again.images] == [False] * 3
-        assert [again.check_image(one) for one in (*ids, third)] == ["ok"] * 3
-        assert again.image_path(ids[0]).read_bytes() == contents["p0.png"]
-        assert again.image_path(third).read_bytes() == other.read_bytes()
-        assert len(again.document(ids[0]).cells) == 1
-        assert again.run(run.name).fields["request"] == {"images": ["images/p0.png"], "out": "models/a.cs1"}
+        assert [again.images.check(one) for one in (*ids, third)] == ["ok"] * 3
+        assert again.images.path(ids[0]).read_bytes() == contents["p0.png"]
+        assert again.images.path(third).read_bytes() == other.read_bytes()
+        assert len(again.drawings.document(ids[0]).cells) == 1
+        assert again.runs.get(run.name).fields["request"] == {"images": ["images/p0.png"], "out": "models/a.cs1"}
     assert str(tmp_path).encode() not in b"".join(path.read_bytes() for path in folder.rglob("*.json*"))
 
 
 def test_linked_images_may_stay_behind(tmp_path):
     project, ids = new_project(tmp_path, 2, copy=False)
-    paint_cell(project.document(ids[0]))
+    paint_cell(project.drawings.document(ids[0]))
     path = tmp_path / "one.cs1zip"
     export_file(project, path, pack_linked=False)
     (tmp_path / "pictures" / "p1.png").unlink()
@@ -303,10 +304,10 @@ def test_linked_images_may_stay_behind(tmp_path):
         assert str(tmp_path).encode() not in packed.read("project.json")
         assert not [name for name in packed.namelist() if name.startswith("images/")]
     with Project.open(folder) as again:
-        assert [again.check_image(one) for one in ids] == ["missing", "missing"]
-        assert again.relink_folder(tmp_path / "pictures") == 1
-        assert again.check_image(ids[0]) == "ok"
-        assert len(again.document(ids[0]).cells) == 1
+        assert [again.images.check(one) for one in ids] == ["missing", "missing"]
+        assert again.images.relink_folder(tmp_path / "pictures") == 1
+        assert again.images.check(ids[0]) == "ok"
+        assert len(again.drawings.document(ids[0]).cells) == 1
 
 
 def rewrite(path, target, change):
@@ -344,7 +345,7 @@ def listed(entries, name, data=b"x"):
 )
 def test_names_that_lead_out_are_refused(tmp_path, name):
     project, _ = new_project(tmp_path)
-    project.export_file(tmp_path / "one.cs1zip")
+    export_file(project, tmp_path / "one.cs1zip")
     project.close()
     evil = rewrite(tmp_path / "one.cs1zip", tmp_path / "evil.cs1zip", lambda entries: listed(entries, "images/XXXX"))
     # Written by hand, because the zip module itself mends some names.
@@ -363,7 +364,7 @@ def test_names_that_lead_out_are_refused(tmp_path, name):
 
 def test_links_and_strangers_in_the_file_are_refused(tmp_path):
     project, _ = new_project(tmp_path)
-    project.export_file(tmp_path / "one.cs1zip")
+    export_file(project, tmp_path / "one.cs1zip")
     project.close()
     link = zipfile.ZipInfo("images/link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -397,7 +398,7 @@ def test_links_and_strangers_in_the_file_are_refused(tmp_path):
 
 def test_a_damaged_file_is_never_half_imported(tmp_path):
     project, ids = worked_on(tmp_path)
-    project.export_file(tmp_path / "one.cs1zip")
+    export_file(project, tmp_path / "one.cs1zip")
     project.close()
     data = (tmp_path / "one.cs1zip").read_bytes()
     bad = tmp_path / "bad.cs1zip"
@@ -412,13 +413,13 @@ def test_a_damaged_file_is_never_half_imported(tmp_path):
             continue
         # A flipped time stamp changes nothing.
         with Project.open(folder) as again:
-            assert is_after(again.document(ids[0]), 8)
+            assert is_after(again.drawings.document(ids[0]), 8)
         shutil.rmtree(folder)
 
 
 def test_no_room_is_said_before_anything_is_unpacked(tmp_path, monkeypatch):
     project, _ = new_project(tmp_path)
-    project.export_file(tmp_path / "one.cs1zip")
+    export_file(project, tmp_path / "one.cs1zip")
     project.close()
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: usage._replace(free=10))
@@ -433,9 +434,9 @@ def test_an_export_that_fails_leaves_no_file(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archive, "write_file", fail)
+    monkeypatch.setattr(ProjectDrawings, "copy", fail)
     with pytest.raises(CellSeg1Error, match="the disk is full"):
-        project.export_file(tmp_path / "one.cs1zip")
+        export_file(project, tmp_path / "one.cs1zip")
     assert (tmp_path / "one.cs1zip").read_bytes() == b"an older one"
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
     project.close()
@@ -453,11 +454,11 @@ def test_inside(path, good):
 
 def test_runs_are_numbered_and_remembered(tmp_path):
     project, ids = new_project(tmp_path)
-    first, second = project.new_run("train", title="One"), project.new_run("predict")
+    first, second = project.runs.new("train", title="One"), project.runs.new("predict")
     assert [path.name for path in (first, second)] == ["0001-train", "0002-predict"]
-    project.update_run(first.name, state="finished", result={"ap": np.float32(0.5)}, images={ids[0]: {"z": 0, "t": 0}})
-    project.add_result(second.name, ids[0], 0, 0, cells=4)
-    project.add_result(second.name, ids[0], 1, 0, error="too dark")
+    project.runs.update(first.name, state="finished", result={"ap": np.float32(0.5)}, images={ids[0]: {"z": 0, "t": 0}})
+    project.runs.add_result(second.name, ids[0], 0, 0, cells=4)
+    project.runs.add_result(second.name, ids[0], 1, 0, error="too dark")
     project.close()
     with Project.open(project.folder) as project:
         one, two = project.runs
@@ -466,56 +467,56 @@ def test_runs_are_numbered_and_remembered(tmp_path):
         assert two.fields["images"] == {
             ids[0]: {"0,0": {"cells": 4, "error": None}, "1,0": {"cells": None, "error": "too dark"}}
         }
-        assert project.image_state(ids[0]) == "predicted"
-        assert project.new_run("train").name == "0003-train"
+        assert project.images.get(ids[0]).state == "predicted"
+        assert project.runs.new("train").name == "0003-train"
         with pytest.raises(ProjectError):
-            project.update_run("0009-train", state="finished")
+            project.runs.update("0009-train", state="finished")
 
 
 def test_the_newest_prediction_of_a_plane(tmp_path):
     project, ids = new_project(tmp_path, 2)
-    runs = [project.new_run("predict").name for _ in range(3)]
+    runs = [project.runs.new("predict").name for _ in range(3)]
     for run in runs[:2]:
-        path = project.proposals_path(run, ids[0], 0, 0)
+        path = project.runs.proposals_path(run, ids[0], 0, 0)
         assert path == project.folder / "runs" / run / "proposals" / f"{ids[0]}_z000_t000.npz"
         path.parent.mkdir()
         path.write_bytes(b"x")
-    assert project.latest_prediction(ids[0], 0, 0).id == runs[1]
-    assert project.latest_prediction(ids[0], 1, 0) is None
-    assert project.latest_prediction(ids[1]) is None
+    assert project.runs.latest_prediction(ids[0], 0, 0).id == runs[1]
+    assert project.runs.latest_prediction(ids[0], 1, 0) is None
+    assert project.runs.latest_prediction(ids[1]) is None
     project.close()
 
 
 def test_interrupted_runs_are_found(tmp_path):
     project, ids = new_project(tmp_path, 2)
-    names = [project.new_run(kind).name for kind in ("train", "train", "train", "predict", "train", "train")]
+    names = [project.runs.new(kind).name for kind in ("train", "train", "train", "predict", "train", "train")]
     dead = {"pid": 2**22 + 3, "pid_created": 1.0}
-    project.update_run(names[0], **dead)
-    project.update_run(names[1], pid=os.getpid(), pid_created=None)
-    project.update_run(names[2], state="finished", **dead)
-    proposals = project.proposals_path(names[3], ids[1], 0, 0)
+    project.runs.update(names[0], **dead)
+    project.runs.update(names[1], pid=os.getpid(), pid_created=None)
+    project.runs.update(names[2], state="finished", **dead)
+    proposals = project.runs.proposals_path(names[3], ids[1], 0, 0)
     proposals.parent.mkdir()
     proposals.write_bytes(b"x")
     status = {"state": "finished", "kind": "train", "result": {"model": "m.cs1"}, "pid": 2**22 + 3, "pid_created": 1.0}
     (project.runs_folder / names[4] / "status.json").write_text(json.dumps(status))
-    project.update_run(names[5], pid=os.getpid(), pid_created=1.0)
+    project.runs.update(names[5], pid=os.getpid(), pid_created=1.0)
     project.close()
     with Project.open(project.folder) as project:
-        assert [run.id for run in project.interrupted_runs()] == [names[0], names[3], names[5]]
+        assert [run.id for run in project.runs.interrupted()] == [names[0], names[3], names[5]]
         states = [run.state for run in project.runs]
         assert states == ["interrupted", "running", "finished", "interrupted", "finished", "interrupted"]
-        assert project.run(names[4]).fields["result"] == {"model": "m.cs1"}
-        assert project.image_state(ids[1]) == "predicted"
-        project.update_run(names[0], state="stopped")
-        project.update_run(names[1], state="stopped")
+        assert project.runs.get(names[4]).fields["result"] == {"model": "m.cs1"}
+        assert project.images.get(ids[1]).state == "predicted"
+        project.runs.update(names[0], state="stopped")
+        project.runs.update(names[1], state="stopped")
     with Project.open(project.folder) as project:
-        assert [run.id for run in project.interrupted_runs()] == [names[3], names[5]]
+        assert [run.id for run in project.runs.interrupted()] == [names[3], names[5]]
         assert isinstance(project.runs[0], RunInfo)
 
 
 def test_a_run_whose_file_is_lost_is_still_listed(tmp_path):
     project, _ = new_project(tmp_path)
-    run = project.new_run("predict")
+    run = project.runs.new("predict")
     (run / "log.txt").write_text("log")
     project.close()
     for name in ("run.json", "run.json.bak"):
@@ -546,32 +547,31 @@ def model(tmp_path):
 
 def test_models_come_and_go(tmp_path, model):
     project, _ = new_project(tmp_path)
-    assert project.models == []
-    first, second = project.import_model(model), project.import_model(model)
+    assert project.models.all() == []
+    first, second = project.models.add(model), project.models.add(model)
     assert [path.name for path in (first, second)] == ["good.cs1", "good_2.cs1"]
     (project.models_folder / "broken.cs1").write_bytes(b"nothing")
-    found = {one.name: one for one in project.models}
+    found = {one.name: one for one in project.models.all()}
     assert list(found) == ["broken", "good", "good_2"]
     assert found["good"].card.notes == "mine"
     assert found["broken"].card is None
     assert "broken.cs1" in found["broken"].problem
     project.set_setting("model", "good.cs1")
-    renamed = project.rename_model(first, "better")
+    renamed = project.models.rename(first, "better")
     assert renamed.name == "better.cs1"
     assert project.settings["model"] == "better.cs1"
     with pytest.raises(ProjectError, match="already"):
-        project.rename_model(renamed, "good_2")
+        project.models.rename(renamed, "good_2")
     with pytest.raises(ProjectError):
-        project.rename_model(renamed, "../x")
-    project.remove_model(renamed)
-    assert [one.name for one in project.models] == ["broken", "good_2"]
+        project.models.rename(renamed, "../x")
+    project.models.remove(renamed)
+    assert [one.name for one in project.models.all()] == ["broken", "good_2"]
     assert (project.folder / "trash" / "better.cs1").read_bytes() == model.read_bytes()
     with pytest.raises(ModelFileError):
-        project.import_model(project.models_folder / "broken.cs1")
+        project.models.add(project.models_folder / "broken.cs1")
     places.library_folder().mkdir(parents=True)
     shutil.copy2(second, places.library_folder())
     assert [one.name for one in library_models()] == ["good_2"]
-    assert [one.name for one in project.library_models()] == ["good_2"]
     project.close()
 
 

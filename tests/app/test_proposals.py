@@ -46,11 +46,11 @@ class Session(QObject):
         super().__init__()
         self.project = FakeProject(folder, ["one.tif"])
         self.image_id, self.z, self.t = "i0", 0, 0
-        self.project.image("i0").plane_shape = shape
+        self.project.images.get("i0").plane_shape = shape
         run = self.project.add_run(
             [], select={"pred_iou_thresh": 0.5, "stability_score_thresh": 0.5, "crop_nms_thresh": 0.6}
         )
-        path = self.project.proposals_path(run.id, "i0", 0, 0)
+        path = self.project.runs.proposals_path(run.id, "i0", 0, 0)
         path.parent.mkdir(parents=True)
         make_candidates(predicted_shape, seed).save(path)
         self.candidates = Candidates.load(path)

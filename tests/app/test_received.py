@@ -71,7 +71,7 @@ EVIL_IDS = [
 @pytest.mark.parametrize("evil", EVIL_IDS)
 def test_an_id_that_is_none_is_left_out_and_said(tmp_path, victim, evil):
     project, ids = new_project(tmp_path, 2)
-    act(project.document(ids[1]), 1)
+    act(project.drawings.document(ids[1]), 1)
     project.close()
     before = outside(victim)
     reseal(
@@ -86,9 +86,9 @@ def test_an_id_that_is_none_is_left_out_and_said(tmp_path, victim, evil):
         kept = re.search(r"kept as (\S+)\.$", project.damage[0])[1]
         assert b"bad.png" in (project.folder / kept).read_bytes()
         thumbnail(project, ids[1])
-        act(project.document(ids[1]), 2)
-        assert is_after(project.document(ids[1]), 2)
-        project.remove_image(ids[1])
+        act(project.drawings.document(ids[1]), 2)
+        assert is_after(project.drawings.document(ids[1]), 2)
+        project.trash.remove(ids[1])
     assert outside(victim) == before
     with Project.open(project.folder) as project:
         assert project.damage == []
@@ -133,8 +133,8 @@ def test_a_copy_that_lies_elsewhere_is_left_out(tmp_path, victim, evil):
 @pytest.mark.parametrize("packed", [False, True])
 def test_restoring_writes_into_the_project_only(tmp_path, victim, change, packed):
     project, ids = new_project(tmp_path, 2)
-    paint_cell(project.document(ids[0]))
-    removed = project.remove_image(ids[0])
+    paint_cell(project.drawings.document(ids[0]))
+    removed = project.trash.remove(ids[0])
     stored = next(path for path in removed.folder.iterdir() if path.suffix == ".png")
     reseal(removed.folder / "removed.json", trash._KIND, lambda values: values["image"].update(change))
     shutil.copy(stored, removed.folder / "new.png")
@@ -150,9 +150,9 @@ def test_restoring_writes_into_the_project_only(tmp_path, victim, change, packed
         return
     before = outside(victim)
     with Project.open(folder) as project:
-        assert project.removed_images() == []
+        assert project.trash.removed() == []
         with pytest.raises(ProjectError):
-            project.restore_image(removed)
+            project.trash.restore(removed)
     assert outside(victim) == before
     assert not (tmp_path / "autostart.desktop").exists()
     with Project.open(folder) as project:
@@ -188,7 +188,7 @@ def test_folders_that_are_links_to_elsewhere_are_refused(tmp_path, victim, name)
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_links_deeper_in_are_not_followed(tmp_path, victim):
     project, ids = new_project(tmp_path, 3)
-    act(project.document(ids[2]), 1)
+    act(project.drawings.document(ids[2]), 1)
     project.close()
     folder = project.folder
     text = victim / "thesis" / "text.txt"
@@ -209,16 +209,16 @@ def test_links_deeper_in_are_not_followed(tmp_path, victim):
     with Project.open(folder) as project:
         for image_id in ids[:2]:
             with pytest.raises(ProjectError, match="points out of the project"):
-                project.document(image_id)
-        assert project.check_image(ids[1]) == "missing"
+                project.drawings.document(image_id)
+        assert project.images.check(ids[1]) == "missing"
         # A damaged journal is written anew, but not through a link.
-        act(project.document(ids[2]), 2)
+        act(project.drawings.document(ids[2]), 2)
         project.flush()
-        assert project.runs == []
-        assert project.removed_images() == []
-        project.new_run("train")
+        assert not project.runs
+        assert project.trash.removed() == []
+        project.runs.new("train")
         with pytest.raises(ProjectError, match="points out of the project"):
-            project.remove_image(ids[0])
+            project.trash.remove(ids[0])
         export_file(project, tmp_path / "one.cs1zip")
     with zipfile.ZipFile(tmp_path / "one.cs1zip") as archive:
         packed = b"".join(archive.read(name) for name in archive.namelist())
@@ -241,7 +241,11 @@ def test_only_images_are_packed_of_what_is_linked(tmp_path):
 
     reseal(project.folder / "project.json", content.KIND, change)
     with Project.open(project.folder) as project:
-        assert [project.check_image(one) for one in ids] == ["changed", "changed" if pipe.exists() else "missing", "ok"]
+        assert [project.images.check(one) for one in ids] == [
+            "changed",
+            "changed" if pipe.exists() else "missing",
+            "ok",
+        ]
         problems = export_file(project, tmp_path / "one.cs1zip")
     assert ["is no image" in one or "is missing" in one for one in problems] == [True, True]
     with zipfile.ZipFile(tmp_path / "one.cs1zip") as archive:
@@ -260,8 +264,8 @@ def test_a_one_file_project_links_nothing_on_this_computer(tmp_path, victim):
     )
     _pack(project.folder, tmp_path / "gift.cs1zip")
     with Project.open(import_file(tmp_path / "gift.cs1zip", tmp_path / "in")) as project:
-        assert project.image(image_id).file == "figure.png"
-        assert project.check_image(image_id) == "missing"
+        assert project.images.get(image_id).file == "figure.png"
+        assert project.images.check(image_id) == "missing"
 
 
 @pytest.mark.parametrize("uid", ["../../../victim", "", 7, "A" * 32])
@@ -295,11 +299,11 @@ def test_odd_values_are_as_if_they_were_not_there(tmp_path, name, value):
     reseal(project.folder / "project.json", content.KIND, lambda values: values["images"][0].update({name: value}))
     with Project.open(project.folder) as project:
         assert project.damage == []
-        assert project.image_state(image_id) == "new"
-        assert project.training_images() == []
+        assert project.images.get(image_id).state == "new"
+        assert project.images.training() == []
         thumbnail(project, image_id)
-        act(project.document(image_id), 1)
-        assert project.image(image_id).plane_shape == (30, 47)
+        act(project.drawings.document(image_id), 1)
+        assert project.images.get(image_id).plane_shape == (30, 47)
 
 
 def test_names_that_some_system_cannot_hold_are_made_safe():
@@ -342,8 +346,8 @@ def test_paths_that_cannot_be_are_missing(tmp_path):
 
     reseal(project.folder / "project.json", content.KIND, change)
     with Project.open(project.folder) as project:
-        assert [project.check_image(one) for one in ids] == ["missing", "missing", "ok"]
+        assert [project.images.check(one) for one in ids] == ["missing", "missing", "ok"]
         for image_id in ids[:2]:
             with pytest.raises(CellSeg1Error):
-                project.read_image(image_id)
+                project.images.read(image_id)
         assert len(export_file(project, tmp_path / "one.cs1zip")) == 2

@@ -79,7 +79,7 @@ def test_later_they_are_in_a_list(window, qtbot):
     model = project.models_folder / "one.cs1"
     model.parent.mkdir(exist_ok=True)
     model.write_bytes(b"model")
-    project.remove_model(model)
+    project.models.remove(model)
     dialog = RemovedDialog(window.session, window)
     qtbot.addWidget(dialog)
     texts = [dialog.list.item(row).text() for row in range(dialog.list.count())]

@@ -26,9 +26,9 @@ def stack(tmp_path, monkeypatch, qtbot):
         project = window.session.project
         image_id = project.images[0].id
         for z in (1, 3):
-            document = project.document(image_id, z, 0)
+            document = project.drawings.document(image_id, z, 0)
             paint_cell(document, (10, 10))
-            project.update_plane(image_id, z, 0, document)
+            project.drawings.update_plane(image_id, z, 0, document)
         window.session.show_image(image_id, 2, 0)
         qtbot.waitUntil(lambda: window.session.z == 2)
         yield window, image_id
@@ -38,24 +38,28 @@ def test_using_a_stack_for_training_means_the_planes_with_cells(stack):
     window, image_id = stack
     project = window.session.project
     window.area.images.training_wanted.emit([image_id], True)
-    assert project.training_images() == training_planes(project) == [(image_id, 1, 0), (image_id, 3, 0)]
+    assert project.images.training() == training_planes(project) == [(image_id, 1, 0), (image_id, 3, 0)]
     assert window.area.images.model.row_of(image_id).state == "training"
     window.show_step("train")
     assert window.area.train.images.cells == 2
     assert not window.area.train._why_not()
     window.area.images.training_wanted.emit([image_id], False)
-    assert project.training_images() == []
+    assert project.images.training() == []
 
 
 def test_a_stack_can_be_marked_as_checked(stack):
     window, image_id = stack
     project = window.session.project
-    project.add_result(project.new_run("predict").name, image_id, 4, 0, cells=3)
+    project.runs.add_result(project.runs.new("predict").name, image_id, 4, 0, cells=3)
     window.area.images.checked_wanted.emit([image_id], True)
-    assert {key for key, note in project.image(image_id).planes.items() if note.get("checked")} == {"1,0", "3,0", "4,0"}
-    assert project.image_state(image_id) == "checked"
+    assert {key for key, note in project.images.get(image_id).planes.items() if note.get("checked")} == {
+        "1,0",
+        "3,0",
+        "4,0",
+    }
+    assert project.images.get(image_id).state == "checked"
     window.area.images.checked_wanted.emit([image_id], False)
-    assert project.image_state(image_id) != "checked"
+    assert project.images.get(image_id).state != "checked"
 
 
 def test_where_nothing_is_drawn_the_shown_plane_is_meant_and_undo_takes_it_back(stack, qtbot):
@@ -64,13 +68,13 @@ def test_where_nothing_is_drawn_the_shown_plane_is_meant_and_undo_takes_it_back(
     other = project.images[1].id
     # Of the shown stack all cells go.
     for z in (1, 3):
-        document = project.document(image_id, z, 0)
+        document = project.drawings.document(image_id, z, 0)
         document.undo()
-        project.update_plane(image_id, z, 0, document)
+        project.drawings.update_plane(image_id, z, 0, document)
     window.area.images.checked_wanted.emit([image_id, other], True)
-    assert [key for key, note in project.image(image_id).planes.items() if note.get("checked")] == ["2,0"]
+    assert [key for key, note in project.images.get(image_id).planes.items() if note.get("checked")] == ["2,0"]
     # One that was never opened is read first.
-    qtbot.waitUntil(lambda: bool(project.image(other).planes))
-    assert [key for key, note in project.image(other).planes.items() if note.get("checked")] == ["0,0"]
+    qtbot.waitUntil(lambda: bool(project.images.get(other).planes))
+    assert [key for key, note in project.images.get(other).planes.items() if note.get("checked")] == ["0,0"]
     window.session.undo()
-    assert not project.image(image_id).planes["2,0"].get("checked")
+    assert not project.images.get(image_id).planes["2,0"].get("checked")

@@ -176,7 +176,7 @@ def test_a_job_whose_project_was_deleted_under_it_harms_nothing(two):
     job.end("finished", {})
     assert session.jobs.running == []
     assert session.project.folder == folders["B"]
-    assert session.project.runs == []
+    assert not session.project.runs
 
 
 def test_an_image_that_was_removed_meanwhile_is_passed_over(two):

@@ -133,7 +133,7 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     wait(lambda: window.session.jobs.training is not None)
     wait(lambda: window.session.jobs.training is None)
     assert problems == []
-    (model,) = window.session.project.models
+    (model,) = window.session.project.models.all()
     assert (model.card.backbone, model.card.image_size) == ("vit_b", 128)
 
     # Its model is exported in the published format, and that file is imported like a stranger's.
@@ -153,9 +153,9 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
 
     QTimer.singleShot(300, answer)
     panel.import_file(published)
-    wait(lambda: len(window.session.project.models) == 2 and not panel.working.isVisible())
+    wait(lambda: len(window.session.project.models.all()) == 2 and not panel.working.isVisible())
     assert problems == []
-    imported = next(one for one in window.session.project.models if one.path != model.path)
+    imported = next(one for one in window.session.project.models.all() if one.path != model.path)
     assert (imported.name, imported.card.backbone, imported.card.image_size) == (
         "lora_vit_b_4_128_20260101-000000",
         "vit_b",
@@ -176,7 +176,7 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     assert problems == []
     run = window.session.project.runs[-1]
     assert run.state == "finished"
-    path = window.session.project.proposals_path(run.id, window.session.image_id, 0, 0)
+    path = window.session.project.runs.proposals_path(run.id, window.session.image_id, 0, 0)
     assert path.exists()
     index = predict.model.box.findText("vit_b, not trained")
     predict.model.box.setCurrentIndex(index)

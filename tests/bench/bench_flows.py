@@ -150,12 +150,12 @@ def sliding(window: Any, counter: Calls, *, files: bool) -> None:
 
     session = window.session
     height, width = session.plane.shape[:2]
-    folder = session.project.new_run("predict")
-    session.project.update_run(folder.name, title="", state="finished", select={}, model=None)
-    path = session.project.proposals_path(folder.name, session.image_id, session.z, session.t)
+    folder = session.project.runs.new("predict")
+    session.project.runs.update(folder.name, title="", state="finished", select={}, model=None)
+    path = session.project.runs.proposals_path(folder.name, session.image_id, session.z, session.t)
     path.parent.mkdir(parents=True, exist_ok=True)
     make_candidates(min(height, width), 60).save(path)
-    session.project.add_result(folder.name, session.image_id, session.z, session.t, cells=60)
+    session.project.runs.add_result(folder.name, session.image_id, session.z, session.t, cells=60)
     window.show_step("predict")
     window.show_step("review")
     window.show_step("predict")

@@ -63,7 +63,9 @@ def many_links(folder: Path) -> None:
     say(f"add {len(report.added):,} linked images", spent, "(limit 2,000)")
 
     def rows(project: Project) -> list[Any]:
-        return [(image.name, project.image_state(image.id), project.check_image(image.id)) for image in project.images]
+        return [
+            (image.name, project.images.get(image.id).state, project.images.check(image.id)) for image in project.images
+        ]
 
     say("state of every row, its file looked at", timed(lambda: rows(project))[0])
     project.set_setting("shown", 1)
@@ -85,9 +87,9 @@ def large_image(folder: Path) -> None:
     tifffile.imwrite(folder / "large.tif", np.zeros((SIZE, SIZE), np.uint8))
     project = Project.create(folder, "Large")
     (image_id,) = project.add_images([folder / "large.tif"], copy=False).added
-    document = project.document(image_id)
+    document = project.drawings.document(image_id)
     spent, _ = timed(lambda: operations.import_labels(document, labels))
-    journal = project.journal_path(image_id)
+    journal = project.drawings.journal_path(image_id)
     say(f"import {CELLS:,} cells at {SIZE} x {SIZE}", spent, f"journal {journal.stat().st_size / 1e6:.2f} MB")
     rng, strokes = np.random.default_rng(1), []
     for _ in range(STROKES):
@@ -105,7 +107,7 @@ def large_image(folder: Path) -> None:
     for name, place in (("open again after closing", project.folder), ("open again after a crash", crashed)):
         start = time.perf_counter()
         with Project.open(place) as again:
-            document = again.document(image_id)
+            document = again.drawings.document(image_id)
             spent = (time.perf_counter() - start) * 1000
             assert len(document.cells) > CELLS
             note = f"snapshot {snapshot.stat().st_size / 1e6:.2f} MB" if place == project.folder else ""

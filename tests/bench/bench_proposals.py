@@ -75,7 +75,7 @@ class Bench:
         entry.plane_shape = side, side
         entry.planes["0,0"] = {}
         run = self.project.add_run([], select={"pred_iou_thresh": 0.8, "crop_nms_thresh": 0.3})
-        path = self.project.proposals_path(run.id, entry.id, 0, 0)
+        path = self.project.runs.proposals_path(run.id, entry.id, 0, 0)
         path.parent.mkdir(parents=True, exist_ok=True)
         make_candidates(side, cells).save(path)
         self.session = session = FakeSession(self.project)

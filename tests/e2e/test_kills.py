@@ -46,8 +46,8 @@ def read(folder, image_id):
     with Project.open(folder) as project:
         assert not project.read_only, project.why_read_only
         assert project.damage == []
-        plane = project.document(image_id)
-        assert project.cell_count(image_id) == len(plane.cells)
+        plane = project.drawings.document(image_id)
+        assert project.images.get(image_id).cells == len(plane.cells)
         checksums = {plane.undo_count: zlib.crc32(plane.labels.tobytes())}
         cells, undo, undone = len(plane.cells), plane.undo_count, 0
         while plane.can_undo:

@@ -102,9 +102,9 @@ def stored(folder):
         assert project.damage == []
         found = {}
         for image in project.images:
-            plane = project.document(image.id)
+            plane = project.drawings.document(image.id)
             found[image.id] = (len(plane.cells), zlib.crc32(plane.labels.tobytes()), plane.labels.copy())
-            assert project.cell_count(image.id) == len(plane.cells)
+            assert project.images.get(image.id).cells == len(plane.cells)
         return found
 
 

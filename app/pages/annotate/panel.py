@@ -110,7 +110,11 @@ class AnnotatePanel(Page):
     def _entry(self) -> ProjectImage | None:
         """The shown image as the project knows it, None when there is none."""
         session = self._session
-        return None if session.project is None or session.image_id is None else session.project.image(session.image_id)
+        return (
+            None
+            if session.project is None or session.image_id is None
+            else session.project.images.get(session.image_id)
+        )
 
     def refresh(self) -> None:
         """Show the present state."""

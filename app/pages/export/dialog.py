@@ -201,7 +201,7 @@ class ExportMasksDialog(Dialog):
 
             def prepare(plane: Plane) -> Any:
                 # A copy, so that the user can go on drawing.
-                return np.array(project.document(*plane).labels)
+                return np.array(project.drawings.document(*plane).labels)
 
             def labels_of(prepared: Any) -> Any:
                 return prepared
@@ -211,13 +211,13 @@ class ExportMasksDialog(Dialog):
             settings = settings_of(self._session, run)
 
             def prepare(plane: Plane) -> Any:
-                return project.proposals_path(run.id, *plane), shape_of(project.image(plane[0]))
+                return project.runs.proposals_path(run.id, *plane), shape_of(project.images.get(plane[0]))
 
             def labels_of(prepared: Any) -> Any:
                 return choose(prepared[0], settings, prepared[1])
 
         stems = {plane: _stem(project, plane) for plane in planes}
-        sizes = {plane: project.image(plane[0]).pixel_size_um for plane in planes}
+        sizes = {plane: project.images.get(plane[0]).pixel_size_um for plane in planes}
         self.failures.clear()
         self.failures.hide()
         self.open_button.hide()
@@ -305,5 +305,5 @@ class ExportMasksDialog(Dialog):
 
 
 def _stem(project: Project, plane: Plane) -> str:
-    entry = project.image(plane[0])
+    entry = project.images.get(plane[0])
     return file_stem(entry.name, plane[1], plane[2], several=is_stack(entry))

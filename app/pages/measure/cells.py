@@ -247,7 +247,7 @@ class CellsTab(QWidget):
         project, session = self._session.project, self._session
         if project is None or session.image_id is None or self.rows is None:
             return
-        entry = project.image(session.image_id)
+        entry = project.images.get(session.image_id)
         stem = file_stem(entry.name, session.z, session.t, several=is_stack(entry))
         start = session.preferences.values.last_folder or str(Path.home())
         name, _filter = QFileDialog.getSaveFileName(
@@ -261,7 +261,7 @@ class CellsTab(QWidget):
         session, rows = self._session, self.rows
         if rows is None or session.project is None or session.image_id is None:
             return
-        image, z, t = session.project.image(session.image_id).name, session.z, session.t
+        image, z, t = session.project.images.get(session.image_id).name, session.z, session.t
         session.preferences.set("last_folder", str(path.parent))
 
         def write() -> str:

@@ -455,12 +455,12 @@ def _picture_of(session: Session, plane: Plane | None) -> tuple[Callable[[], Pic
     project = session.project
     if plane is None or project is None:
         return (lambda: (None, None)), None
-    entry = project.image(plane[0])
+    entry = project.images.get(plane[0])
     size = entry.pixel_size_um
     if plane == (session.image_id, session.z, session.t) and session.plane is not None:
         shown = session.plane, session.display
         return (lambda: shown), size
-    path, axes = project.image_path(plane[0]), entry.axes if entry.axes_by_hand else None
+    path, axes = project.images.path(plane[0]), entry.axes if entry.axes_by_hand else None
     stored = Display.from_dict(entry.display) if entry.display else None
 
     def read() -> Picture:

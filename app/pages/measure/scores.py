@@ -130,9 +130,9 @@ def _drawn_and_run(project: Project, truth: Side, prediction: Side) -> Pairs:
             plane_title(project, plane),
             plane,
             None,
-            project.proposals_path(run.id, *plane),
+            project.runs.proposals_path(run.id, *plane),
             prediction.settings,
-            shape_of(project.image(plane[0])),
+            shape_of(project.images.get(plane[0])),
         )
         for plane in both
     ]
@@ -188,7 +188,7 @@ def _folder_and_run(project: Project, folder: Path, prediction: Side) -> Pairs:
         if plane not in predicted or is_stack(entry):
             missing += 1
             continue
-        path = project.proposals_path(run.id, *plane)
+        path = project.runs.proposals_path(run.id, *plane)
         pairs.append(Pair(entry.name, plane, mask, path, prediction.settings, shape_of(entry)))
     if not pairs:
         raise PairingError(
@@ -249,7 +249,7 @@ def take_drawn(project: Project | None, pair: Pair) -> Drawn:
     """Copy the drawn cells of a pair, where they are its truth; in the window's thread."""
     if project is None or pair.truth is not None or pair.plane is None:
         return Drawn()
-    document = project.document(*pair.plane)
+    document = project.drawings.document(*pair.plane)
     region = document.attributes.get("region")
     span = None
     if region and len(region) == 4:

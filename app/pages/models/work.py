@@ -42,7 +42,7 @@ def shelves(project: Project | None) -> list[Shelf]:
     """Return the models of the project, if one is open, and of the library."""
     found = []
     if project is not None:
-        found.append(Shelf("project", _translate("Models", "This project"), tuple(project.models)))
+        found.append(Shelf("project", _translate("Models", "This project"), tuple(project.models.all())))
     found.append(Shelf("library", _translate("Models", "Library (all projects)"), tuple(library_models())))
     return found
 
@@ -54,7 +54,7 @@ def copy_to_library(path: Path) -> Path:
 
 def copy_to_project(path: Path, project: Project) -> Path:
     """Copy a model into the project; raises CellSeg1Error."""
-    return project.import_model(path)
+    return project.models.add(path)
 
 
 def export_copy(path: Path, target: Path) -> Path:
@@ -76,7 +76,7 @@ def export_copy(path: Path, target: Path) -> Path:
 def rename(path: Path, name: str, project: Project | None) -> Path:
     """Give a model another name; raises CellSeg1Error."""
     if project is not None:
-        return project.rename_model(path, name)
+        return project.models.rename(path, name)
     return rename_file(path, name)
 
 
@@ -86,7 +86,7 @@ def remove(path: Path, project: Project | None) -> Path | None:
     Returns where it is in the project's trash.
     """
     if project is not None:
-        return project.remove_model(path)
+        return project.models.remove(path)
     move_to_trash(path)
     return None
 

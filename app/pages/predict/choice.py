@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, 
 
 from app.pages.predict.choose_images import ChooseImagesDialog
 from app.pages.predict.scale import ModelFacts, facts_of
+from app.project.models import library_models
 from app.session.planes import Plane, flags, planes_of
 from app.theme import GAP, TIGHT, heading
 from app.translation import counted
@@ -102,8 +103,8 @@ class ModelChoice(_Choice):
         for name in backbone_names():
             if name != DEFAULT_BACKBONE and locate(name) is not None:
                 self.box.addItem(self.tr("{name}, not trained").format(name=name), f"{_PLAIN}{name}")
-        own = list(project.models) if project is not None else []
-        library = [one for one in project.library_models() if not one.problem] if project is not None else []
+        own = list(project.models.all()) if project is not None else []
+        library = [one for one in library_models() if not one.problem] if project is not None else []
         for model in own:
             if not model.problem:
                 self.box.addItem(model.name, str(model.path))
@@ -274,7 +275,7 @@ class ImageChoice(_Choice):
         except CellSeg1Error as error:
             show_error(self, str(error))
             return
-        places = {one.id: project.image_path(one.id) for one in project.images}
+        places = {one.id: project.images.path(one.id) for one in project.images}
         present = set(report.present.values())
         self._chosen = [one for one, path in places.items() if folder in path.parents or one in present]
         self._show_chosen()

@@ -170,7 +170,7 @@ class PredictPanel(Page):
         least, most = min(one.ratio for one in found), max(one.ratio for one in found)
         factor = f"{least:.1f}" if f"{least:.1f}" == f"{most:.1f}" else f"{least:.1f} to {most:.1f}"
         if len(found) == 1:
-            name = self._session.require_project().image(found[0].image_id).name
+            name = self._session.require_project().images.get(found[0].image_id).name
             text = self.tr("In {name} cells are {factor} times as large as those the model was made for.")
             text = text.format(name=name, factor=factor)
         else:
@@ -304,7 +304,7 @@ class PredictPanel(Page):
         project = session.project
         if wanted is None or project is None or session.image_id is None or session.proposals.run_id == wanted:
             return
-        if project.proposals_path(wanted, session.image_id, session.z, session.t).exists():
+        if project.runs.proposals_path(wanted, session.image_id, session.z, session.t).exists():
             session.proposals.reload(wanted)
 
     def _show_result(self) -> None:

@@ -138,7 +138,7 @@ class Failures(QWidget):
         """Say which image failed and why; where its file lies is not of interest here."""
         project = self._session.require_project()
         name = plane_title(project, plane)
-        told = shown(error).replace(str(project.image_path(plane[0])), name)
+        told = shown(error).replace(str(project.images.path(plane[0])), name)
         return told if told.startswith(name) else f"{name}: {told}"
 
     def _fit(self) -> None:

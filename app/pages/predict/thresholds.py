@@ -141,7 +141,7 @@ class Thresholds(QWidget):
         found = []
         if project is not None and session.image_id is not None:
             plane = (session.image_id, session.z, session.t)
-            found = [run for run in predictions(project) if project.proposals_path(run.id, *plane).exists()]
+            found = [run for run in predictions(project) if project.runs.proposals_path(run.id, *plane).exists()]
         self.runs.blockSignals(True)
         self.runs.clear()
         for run in found:

@@ -44,12 +44,12 @@ class RemovedDialog(Dialog):
         """Look what there is."""
         project = self._session.require_project()
         self.list.clear()
-        for image in project.removed_images():
+        for image in project.trash.removed():
             text = self.tr("{name}, {cells}, removed {when}").format(
                 name=image.name, cells=words.cells(image.cells), when=when(image.removed)
             )
             self._add(text, "image", image)
-        for path in project.removed_models():
+        for path in project.models.removed():
             self._add(self.tr("{name} (model)").format(name=path.stem), "model", path)
         count = self.list.count()
         self.list.setVisible(count > 0)
@@ -89,7 +89,7 @@ class RemovedDialog(Dialog):
     def empty(self) -> None:
         """Move everything to the computer's trash."""
         try:
-            self._session.require_project().empty_trash()
+            self._session.require_project().trash.empty()
         except CellSeg1Error as error:
             show_error(self, shown(str(error)))
         self.refresh()

@@ -69,7 +69,7 @@ class ChannelChoice(QWidget):
     def refresh(self, image_ids: list[str]) -> None:
         """Show the channels of the first of these images that has several."""
         project = self._session.project
-        entries = [] if project is None else [project.image(one) for one in image_ids]
+        entries = [] if project is None else [project.images.get(one) for one in image_ids]
         several = [one for one in entries if one.n_channels > 1 and "C" in (one.axes or "")]
         names = () if not several else channel_names(several[0])
         if names != self._names:

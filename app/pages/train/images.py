@@ -117,7 +117,7 @@ class TrainingImages(QWidget):
             self._next.start()
 
     def _fresh(self, plane: Plane, known: PlaneFacts | None) -> PlaneFacts:
-        entry = self._session.require_project().image(plane[0])
+        entry = self._session.require_project().images.get(plane[0])
         note = flags(entry, plane)
         name = entry.name
         if is_stack(entry):
@@ -153,7 +153,7 @@ class TrainingImages(QWidget):
             return
         try:
             # Documents belong to this thread; a thread of its own gets a copy to look at.
-            document = project.document(*todo.plane)
+            document = project.drawings.document(*todo.plane)
         except CellSeg1Error as error:
             self._know(todo, replace(todo, warnings=(str(error),), looked=True))
             return
@@ -253,9 +253,9 @@ class TrainingImages(QWidget):
                 session.set_training(False)
             else:
                 project = session.require_project()
-                document = project.document(*plane)
+                document = project.drawings.document(*plane)
                 document.set_attribute("Do not use for training", "training", False)
-                project.update_plane(*plane, document)
+                project.drawings.update_plane(*plane, document)
             session.image_state_changed.emit(plane[0])
         except CellSeg1Error as error:
             session.problem.emit(str(error), "")
@@ -375,7 +375,7 @@ class ElidedButton(QToolButton):
 
 def training_planes(project: Project | None) -> list[Plane]:
     """Return the planes that are used for training."""
-    return [] if project is None else [(str(one), int(z), int(t)) for one, z, t in project.training_images()]
+    return [] if project is None else [(str(one), int(z), int(t)) for one, z, t in project.images.training()]
 
 
 def _few() -> int:

@@ -212,7 +212,7 @@ class TrainPanel(Page):
         if project is not None:
             run = next((one for one in project.runs if one.id == run_id), None)
             fields = {"state": "stopped"} if run is not None and run.state in ("running", "interrupted") else {}
-            self._try(lambda: project.update_run(run_id, discarded=True, **fields))
+            self._try(lambda: project.runs.update(run_id, discarded=True, **fields))
         self.refresh()
 
     def _try(self, call: Callable[[], object]) -> None:

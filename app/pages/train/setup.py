@@ -21,6 +21,7 @@ from app.pages.train.plan import (
     plan_text,
     training_plan,
 )
+from app.project.models import library_models
 from app.theme import GAP, TIGHT, heading
 from app.widgets.fold import FoldSection
 from app.widgets.plain import Label, plain_tip
@@ -211,15 +212,15 @@ class TrainingSetup(QWidget):
 
     def _names(self) -> list[str]:
         project = self._session.project
-        return [] if project is None else [model.name for model in project.models]
+        return [] if project is None else [model.name for model in project.models.all()]
 
     def _fill_start(self) -> None:
         project = self._session.project
         kept = self.start.currentData()
         self.start.clear()
         self.start.addItem(self.tr("The network as it comes"), None)
-        models = [] if project is None else [one for one in project.models if one.card is not None]
-        library = [] if project is None else [one for one in project.library_models() if one.card is not None]
+        models = [] if project is None else [one for one in project.models.all() if one.card is not None]
+        library = [] if project is None else [one for one in library_models() if one.card is not None]
         for model in models:
             self.start.addItem(model.name, str(model.path))
         for model in library:
@@ -233,7 +234,7 @@ class TrainingSetup(QWidget):
         project = self._session.project
         if path is None or project is None:
             return None
-        every = [*project.models, *project.library_models()]
+        every = [*project.models.all(), *library_models()]
         return next((one.card for one in every if one.path == path), None)
 
     def _start_chosen(self) -> None:

@@ -25,7 +25,7 @@ def _states_of(project: Project, image_ids: list[str]) -> dict[str, str]:
     states: dict[str, str] = {}
     for image_id in image_ids:
         with contextlib.suppress(CellSeg1Error):
-            states[image_id] = project.check_image(image_id)
+            states[image_id] = project.images.check(image_id)
     return states
 
 
@@ -66,15 +66,15 @@ class ImageFiles(QObject):
 
     def _row(self, image_id: str) -> ImageRow:
         project = self._session.require_project()
-        entry = project.image(image_id)
+        entry = project.images.get(image_id)
         problem = {"missing": self.tr("missing"), "changed": self.tr("changed")}.get(self._states.get(image_id, ""), "")
         if not problem and image_id in self._unreadable:
             problem = self.tr("damaged")
         return ImageRow(
             id=image_id,
             name=entry.name,
-            state=project.image_state(image_id),
-            cells=project.cell_count(image_id),
+            state=project.images.get(image_id).state,
+            cells=project.images.get(image_id).cells,
             thumbnail=None,
             problem=problem,
         )

@@ -28,7 +28,7 @@ class ImageFlags(QObject):
         self._host.canvas.settle()
         there = {image.id for image in project.images}
         ids = [one for one in ids if one in there]
-        unknown = [one for one in ids if not project.image(one).n_z]
+        unknown = [one for one in ids if not project.images.get(one).n_z]
         self._set_now([one for one in ids if one not in unknown], flag, value)
         if unknown:
             # They are read first, which may take a while, to know their planes.
