@@ -6,7 +6,7 @@ import filecmp
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
@@ -204,7 +204,7 @@ class ProjectCommands(QObject):
         self._session.jobs.require_none(project)
         return project
 
-    def _away(self, call: Callable[[], Any]) -> None:
+    def _away(self, call: Callable[[], object]) -> None:
         """Do something that changes the project's folder, then show the project from its new place."""
         session = self._session
         project = session.require_project()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QDate, QDateTime, QEvent, QLocale, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -35,21 +35,10 @@ from app.widgets.plain import plain_tip
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from app.project.recent import RecentProject
+
 _ROUND = 8
 _THUMB = 64
-
-
-class Recent(Protocol):
-    """What the page needs to know of a project one worked on; `app.project.recent.RecentProject` is one."""
-
-    @property
-    def path(self) -> Path: ...  # noqa: D102
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def opened(self) -> Any: ...  # noqa: D102
-    @property
-    def thumbnail(self) -> Path | None: ...  # noqa: D102
 
 
 class _Card(QAbstractButton):
@@ -152,18 +141,13 @@ class ChoiceCard(_Card):
         painter.drawText(box, int(Qt.TextFlag.TextWordWrap), self._note)
 
 
-def when(opened: Any) -> str:
-    """Return when a project was opened in short: the time today, else the date; empty when it is not known."""
-    if isinstance(opened, (int, float)):
-        opened = datetime.fromtimestamp(opened, UTC)
-    elif isinstance(opened, str):
-        try:
-            opened = datetime.fromisoformat(opened)
-        except ValueError:
-            return ""
-    if not isinstance(opened, datetime):
+def when(opened: str) -> str:
+    """Return when (ISO 8601) a project was opened in short: the time today, else the date; empty if not known."""
+    try:
+        moment = datetime.fromisoformat(opened)
+    except ValueError:
         return ""
-    local = QDateTime.fromSecsSinceEpoch(int(opened.timestamp()))
+    local = QDateTime.fromSecsSinceEpoch(int(moment.timestamp()))
     short = QLocale.FormatType.ShortFormat
     if local.date() == QDate.currentDate():
         return QCoreApplication.translate("RecentCard", "today, {time}").format(
@@ -185,7 +169,7 @@ class RecentCard(_Card):
 
     forgotten = Signal()
 
-    def __init__(self, recent: Recent, *, missing: bool) -> None:
+    def __init__(self, recent: RecentProject, *, missing: bool) -> None:
         super().__init__()
         self.path, self.missing = Path(recent.path), missing
         self._picture = self._load(recent.thumbnail)
@@ -367,9 +351,3 @@ class Columns(QWidget):
             self._grid.addWidget(filler, 0, place)
         for column in range(self._most):
             self._grid.setColumnStretch(column, 1 if column < columns else 0)
-
-
-def is_missing(recent: Recent) -> bool:
-    """Return whether a project's folder is gone, as it says itself or as the disk says."""
-    known = getattr(recent, "missing", None)
-    return bool(known) if known is not None else not Path(recent.path).exists()

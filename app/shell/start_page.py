@@ -14,13 +14,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shell.start_cards import ChoiceCard, Columns, Recent, RecentCard, is_missing
+from app.shell.start_cards import ChoiceCard, Columns, RecentCard
 from app.theme import BIG_ICON, GAP, MARGIN, WIDE, app_icon, heading
 from app.widgets.file_drop import FileDrop
 from app.widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from app.project.recent import RecentProject
 
 _PROJECT_SUFFIX = ".cs1project"
 _ONE_FILE_SUFFIX = ".cs1zip"
@@ -133,11 +135,11 @@ class StartPage(QWidget):
         row.addWidget(self.import_button)
         return row
 
-    def set_recent(self, projects: Sequence[Recent]) -> None:
+    def set_recent(self, projects: Sequence[RecentProject]) -> None:
         """Show the projects one worked on, the last first; those whose folder is gone are marked."""
         cards = []
         for recent in projects:
-            card = RecentCard(recent, missing=is_missing(recent))
+            card = RecentCard(recent, missing=not recent.path.exists())
             card.forgotten.connect(lambda card=card: self._forget(card))
             if not card.missing:
                 card.clicked.connect(lambda _on=False, path=card.path: self.open_project.emit(path))

@@ -322,6 +322,53 @@ def test_remarks_do_not_push_out_what_lasts(window, project):
     assert notes.read_only.label.text() == "Open for reading only."
 
 
+def test_messages_of_both_places_stand_below_each_other_and_go_with_their_project(window, project, home):
+    notes = window.area.notes
+    window.storage.tell("The disk is full.")
+    window.session.waiting_changed.emit("Cleaning up...")
+    window.say("A remark.")
+    QApplication.processEvents()
+    places = [one.geometry() for one in (notes.storage, notes.waiting, notes.passing()[0])]
+    assert [place.top() for place in places[1:]] == [place.bottom() + 5 for place in places[:-1]]
+    assert not notes.waiting.close_button.isVisible()
+    window.session.waiting_changed.emit("")
+    window.session.create_project(home, "Another")
+    assert notes.storage.isHidden()
+    assert notes.waiting.isHidden()
+    assert notes.passing() == []
+
+
+def test_a_training_is_offered_in_every_step_only_if_it_ended_with_the_program(window, project):
+    run = project.new_run("train").name
+    out = project.models_folder / "Cells.cs1.checkpoint"
+    out.parent.mkdir(exist_ok=True)
+    out.write_bytes(b"checkpoint")
+    offer = window.area.notes.offer
+
+    def offered():
+        window.area.train.refresh()
+        return [step for step in STEPS if window.show_step(step) or offer.isVisible()]
+
+    request = {"out": "models/Cells.cs1"}
+    project.update_run(run, state="interrupted", request=request, title="Cells")
+    assert offered() == list(STEPS)
+    assert "ended unexpectedly during the training of Cells" in offer.label.text()
+    project.update_run(run, state="failed")
+    assert offered() == ["train"]
+    project.update_run(run, state="stopped")
+    assert offered() == ["train"]
+    project.update_run(run, resume_later=True)
+    assert offered() == list(STEPS)
+    resumed = []
+    window.session.jobs.resume_training = resumed.append
+    window.show_step("measure")
+    offer.resume.click()
+    assert resumed == [run]
+    assert window.step() == "train"
+    offer.discard.click()
+    assert offered() == []
+
+
 def test_damaged_preferences_and_those_that_cannot_be_saved_are_told(home, monkeypatch, qtbot):
     path = home / "home" / "config" / "preferences.json"
     path.parent.mkdir(parents=True)

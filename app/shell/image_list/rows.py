@@ -12,6 +12,7 @@ from PySide6.QtCore import (
     QCoreApplication,
     QLocale,
     QModelIndex,
+    QObject,
     QPersistentModelIndex,
     QPointF,
     QRect,
@@ -103,7 +104,7 @@ class ImageModel(QAbstractListModel):
     comes into view.
     """
 
-    def __init__(self, parent: Any = None) -> None:
+    def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._rows: dict[str, ImageRow] = {}
         self._shown: list[str] = []
