@@ -339,7 +339,7 @@ def test_messages_of_both_places_stand_below_each_other_and_go_with_their_projec
 
 
 def test_a_training_is_offered_in_every_step_only_if_it_ended_with_the_program(window, project):
-    run = project.new_run("train").name
+    run = project.runs.new("train").name
     out = project.models_folder / "Cells.cs1.checkpoint"
     out.parent.mkdir(exist_ok=True)
     out.write_bytes(b"checkpoint")
@@ -350,14 +350,14 @@ def test_a_training_is_offered_in_every_step_only_if_it_ended_with_the_program(w
         return [step for step in STEPS if window.show_step(step) or offer.isVisible()]
 
     request = {"out": "models/Cells.cs1"}
-    project.update_run(run, state="interrupted", request=request, title="Cells")
+    project.runs.update(run, state="interrupted", request=request, title="Cells")
     assert offered() == list(STEPS)
     assert "ended unexpectedly during the training of Cells" in offer.label.text()
-    project.update_run(run, state="failed")
+    project.runs.update(run, state="failed")
     assert offered() == ["train"]
-    project.update_run(run, state="stopped")
+    project.runs.update(run, state="stopped")
     assert offered() == ["train"]
-    project.update_run(run, resume_later=True)
+    project.runs.update(run, resume_later=True)
     assert offered() == list(STEPS)
     resumed = []
     window.session.jobs.resume_training = resumed.append
