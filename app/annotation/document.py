@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from app.annotation.cells import HIGHEST_ID, CellTable
-from app.annotation.edit import Edit
+from app.annotation.edit import Edit, Ends, clipped
 from app.annotation.history import Entry, History
 from app.annotation.steps import Change, Content, HistoryError, Step, StepLog, StepRef, plain
 from cellseg1.errors import CellSeg1Error, MaskError
@@ -71,7 +71,7 @@ class Document:
         self._history = History(memory_limit)
         self._edit: Edit | None = None
         self._revision = 0
-        self._listeners: list[Callable[[Change], None]] = []
+        self._listeners: list[tuple[Callable[[Change], None], bool]] = []
         self.log = log
 
     # ---- what is there
@@ -106,9 +106,7 @@ class Document:
 
     def clip(self, box: Box) -> Box:
         """Cut a box off at the edges of the image; one that lies outside becomes empty."""
-        height, width = self._shape
-        top, left = min(max(0, int(box[0])), height), min(max(0, int(box[1])), width)
-        return top, left, max(top, min(int(box[2]), height)), max(left, min(int(box[3]), width))
+        return clipped(box, self._shape)
 
     def read(self, box: Box) -> NDArray[np.int32]:
         """Return a copy of the label image in a box, cut off at the edges of the image."""
@@ -133,7 +131,9 @@ class Document:
         """Open an edit, to be finished or cancelled; RuntimeError while another is open."""
         if self._edit is not None:
             raise RuntimeError(f"The edit {self._edit.name!r} is not finished yet.")
-        self._edit = Edit(self, name, self._labels, self._attributes)
+        # Made anew each time: a document that held these would never be let go.
+        ends = Ends(self._show, self._commit, self._cancelled)
+        self._edit = Edit(name, self._labels, self._attributes, self._cells, ends)
         return self._edit
 
     def apply(self, name: str, change: Callable[[Edit], object]) -> Step | None:
@@ -274,13 +274,20 @@ class Document:
 
     # ---- listeners
 
-    def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Call `callback` after everything that can be seen; returns a function that ends it."""
-        self._listeners.append(callback)
+    def subscribe(self, callback: Callable[[Change], None], *, live: bool = True) -> Callable[[], None]:
+        """Call `callback` after everything that can be seen; returns a function that ends it.
+
+        Parameters
+        ----------
+        live
+            Also while an edit goes on, many times a second.
+        """
+        listener = callback, live
+        self._listeners.append(listener)
 
         def unsubscribe() -> None:
-            if callback in self._listeners:
-                self._listeners.remove(callback)
+            if listener in self._listeners:
+                self._listeners.remove(listener)
 
         return unsubscribe
 
@@ -295,19 +302,25 @@ class Document:
     ) -> Change:
         self._revision += 1
         change = Change(kind, name, box, attributes)
-        for listener in tuple(self._listeners):
-            listener(change)
+        for listener, live in tuple(self._listeners):
+            if live or kind != "live":
+                listener(change)
         return change
 
-    def _close(self, edit: Edit) -> None:
-        edit._closed = True
+    def _show(self, name: str, box: Box) -> None:
+        self._announce("live", name, box)
+
+    def _cancelled(self, edit: Edit, box: Box | None, attributes: tuple[str, ...]) -> None:
         self._edit = None
+        if box is not None or attributes:
+            self._announce("cancel", edit.name, box, attributes)
 
     def _commit(self, edit: Edit, runs: PixelRuns, attributes: dict[str, tuple[Any, Any]]) -> Step:
         """Take over the changes of an edit as a step."""
         content = Content(edit.name, runs, attributes)
         step = Step(edit.name, runs.box(), tuple(attributes), content.pack(self._shape))
-        self._close(edit)
+        edit.close()
+        self._edit = None
         self._cells.update(self._labels, runs, forward=True)
         self._conclude(step)
         return step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,17 +13,36 @@ from cellseg1 import masks
 from cellseg1.errors import MaskError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from app.annotation.document import Document
+    from app.annotation.cells import CellTable
     from app.annotation.pixel_runs import Segments
     from app.annotation.steps import Step
     from cellseg1.masks import Box, Selector
 
 TILE = 256
 """Side of the squares of which the old content is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Whom an edit tells of what it does.
+
+    Attributes
+    ----------
+    show
+        Pixels in a box changed while the edit goes on: name, box.
+    commit
+        The edit is finished with these changes; returns the step that they became.
+    cancel
+        The edit was taken back: edit, box and attributes that are as before again.
+    """
+
+    show: Callable[[str, Box], object]
+    commit: Callable[[Edit, PixelRuns, dict[str, tuple[Any, Any]]], Step]
+    cancel: Callable[[Edit, Box | None, tuple[str, ...]], object]
 
 
 class Edit:
@@ -38,10 +58,15 @@ class Edit:
         The step's name for people; may be set until the edit is finished.
     """
 
-    def __init__(self, document: Document, name: str, labels: NDArray[np.int32], attributes: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, labels: NDArray[np.int32], attributes: dict[str, Any], cells: CellTable, ends: Ends
+    ) -> None:
         self.name = name
-        self._document = document
+        self._ends = ends
+        self._cells = cells
         self._labels = labels
+        self._view = labels.view()
+        self._view.flags.writeable = False
         self._attributes = attributes
         self._before: dict[str, Any] = {}
         self._saved: dict[tuple[int, int], NDArray[np.int32]] = {}
@@ -53,7 +78,7 @@ class Edit:
     @property
     def labels(self) -> NDArray[np.int32]:
         """The (H, W) label image with this edit's changes so far; read-only."""
-        return self._document.labels
+        return self._view
 
     @property
     def closed(self) -> bool:
@@ -63,14 +88,14 @@ class Edit:
     def next_id(self) -> int:
         """Return the id for a new cell; every call within an edit returns another one."""
         self._given += 1
-        return self._document.cells.next_ids(self._given)[-1]
+        return self._cells.next_ids(self._given)[-1]
 
     # ---- changing
 
     def area(self, box: Box) -> NDArray[np.int32]:
         """Return a writable view of the label image in a box, cut off at the edges of the image."""
         self._require_open()
-        top, left, bottom, right = self._document.clip(box)
+        top, left, bottom, right = clipped(box, self._labels.shape)
         for row in range(top // TILE, -(-bottom // TILE)):
             for column in range(left // TILE, -(-right // TILE)):
                 self._save(row, column, top, left, bottom, right)
@@ -144,7 +169,7 @@ class Edit:
     def show(self, box: Box) -> None:
         """Tell listeners while the edit goes on that pixels in the box changed."""
         self._require_open()
-        self._document._announce("live", self.name, self._document.clip(box))
+        self._ends.show(self.name, clipped(box, self._labels.shape))
 
     # ---- ending
 
@@ -162,7 +187,7 @@ class Edit:
             self.cancel()
             return None
         # Until the document has taken it over, the edit can still be cancelled.
-        return self._document._commit(self, runs, attributes)
+        return self._ends.commit(self, runs, attributes)
 
     def cancel(self) -> None:
         """Leave everything as it was before."""
@@ -177,9 +202,12 @@ class Edit:
             else:
                 self._attributes[key] = before
         box = masks.union(self._windows.values())
-        self._document._close(self)
-        if box is not None or changed:
-            self._document._announce("cancel", self.name, box, tuple(changed))
+        self.close()
+        self._ends.cancel(self, box, tuple(changed))
+
+    def close(self) -> None:
+        """Change nothing any more: it became a step, or nothing."""
+        self._closed = True
 
     def _compared(self) -> Iterator[Segments]:
         for (row, column), saved in self._saved.items():
@@ -203,7 +231,7 @@ class Edit:
                 return None
             top, left, bottom, right = found
             selected = selected[top:bottom, left:right]
-        y0, x0, y1, x1 = self._document.clip((top, left, bottom, right))
+        y0, x0, y1, x1 = clipped((top, left, bottom, right), self._labels.shape)
         if y0 >= y1 or x0 >= x1:
             return None
         return (y0, x0, y1, x1), selected[y0 - top : y1 - top, x0 - left : x1 - left]
@@ -211,6 +239,13 @@ class Edit:
     def _require_open(self) -> None:
         if self._closed:
             raise RuntimeError("This edit was finished or cancelled; begin a new one.")
+
+
+def clipped(box: Box, shape: tuple[int, ...]) -> Box:
+    """Cut a box off at the edges of an image of a shape; one that lies outside becomes empty."""
+    height, width = shape
+    top, left = min(max(0, int(box[0])), height), min(max(0, int(box[1])), width)
+    return top, left, max(top, min(int(box[2]), height)), max(left, min(int(box[3]), width))
 
 
 def _misfit(found: tuple[int, ...], wanted: tuple[int, ...]) -> MaskError:

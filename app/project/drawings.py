@@ -106,7 +106,7 @@ class ProjectDrawings:
                 self._describe(plane, *key)
                 plane.changed()
 
-        document.subscribe(heard)
+        document.subscribe(heard, live=False)
         weakref.finalize(document, plane.journal.close).atexit = False
         self._describe(plane, *key)
         return plane, document

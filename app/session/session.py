@@ -490,7 +490,7 @@ class Session(QObject):
             self.document = None
             self.problem.emit(str(error), "")
         if self.document is not None:
-            self._unsubscribe = self.document.subscribe(self._edited)
+            self._unsubscribe = self.document.subscribe(self._edited, live=False)
         self.display = Display.from_dict(entry.display) if entry.display else auto_display(self.plane, image.is_colour)
         self.image_changed.emit()
         self.tell_damage()
@@ -560,8 +560,6 @@ class Session(QObject):
     # ---- document
 
     def _edited(self, change: Change) -> None:
-        if change.kind == "live":
-            return
         self.proposals.edited(change)
         if change.kind != "cancel":
             self.document_edited.emit()

@@ -1,8 +1,7 @@
 """The document: edits, attributes, listeners, and what happens when something goes wrong."""
 
-from __future__ import annotations
-
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -82,20 +81,31 @@ def test_an_error_during_an_edit_leaves_everything_as_before():
     assert not document.editing
 
 
+def test_a_document_is_let_go_with_its_last_user_also_after_edits():
+    document = Document((40, 61))
+    document.set_attribute("Mark", "checked", value=True)
+    document.begin("Given up").cancel()
+    alive = weakref.ref(document)
+    del document
+    assert alive() is None
+
+
 def test_listeners_hear_what_happened_and_where():
     document = Document((40, 61))
-    heard, others = [], []
+    heard, others, finished = [], [], []
     unsubscribe = document.subscribe(heard.append)
     document.subscribe(others.append)
+    document.subscribe(finished.append, live=False)
     edit = document.begin("Paint")
     box = edit.paint(((2, 3, 6, 9), np.ones((4, 6), bool)), 1)
     revision = document.revision
     edit.show((2, 3, 600, 9))
     assert heard == [Change("live", "Paint", (2, 3, 40, 9))]
+    assert not finished
     assert document.revision > revision
     edit.name = "Painted"
     edit.finish()
-    assert heard.pop() == Change("edit", "Painted", box)
+    assert heard.pop() == finished.pop() == Change("edit", "Painted", box)
     document.undo()
     assert heard.pop() == Change("undo", "Painted", box)
     assert document.redo() == heard.pop() == Change("redo", "Painted", box)
