@@ -118,7 +118,7 @@ def test_the_start_page(window):
 def test_every_step(filled, qtbot, step):
     filled.show_step(step)
     qtbot.wait(60)
-    panel = filled.panels.currentWidget()
+    panel = filled.area.panels.currentWidget()
     # What is folded in can be unfolded.
     from app.widgets.fold import FoldSection
 
