@@ -242,7 +242,7 @@ TOOLS: tuple[ToolSpec, ...] = (
     ),
 )
 
-#: Keys that the canvas handles themselves; listed on F1 only.
+#: Keys that canvas and list handle themselves; listed on F1 only.
 OTHER_KEYS: tuple[tuple[str, object], ...] = (
     ("[ and ]", QT_TRANSLATE_NOOP("Actions", "Smaller or larger brush (also Shift+wheel)")),
     ("H", QT_TRANSLATE_NOOP("Actions", "Hide the masks while held")),
@@ -250,6 +250,9 @@ OTHER_KEYS: tuple[tuple[str, object], ...] = (
     ("Arrow keys", QT_TRANSLATE_NOOP("Actions", "Move the tool by a pixel; Shift: ten pixels; Ctrl: move the image")),
     ("P", QT_TRANSLATE_NOOP("Actions", "Set the tool down, and lift it again: drawing without a mouse")),
     ("Wheel", QT_TRANSLATE_NOOP("Actions", "Zoom at the pointer; Ctrl+wheel changes the plane")),
+    ("+ and -", QT_TRANSLATE_NOOP("Actions", "Zoom")),
+    ("Delete", QT_TRANSLATE_NOOP("Actions", "Delete the selected cells, or the chosen images of the list")),
+    ("Ctrl+F", QT_TRANSLATE_NOOP("Actions", "Find an image in the list")),
     ("Tab", QT_TRANSLATE_NOOP("Actions", "Next cell or proposal")),
     ("Enter", QT_TRANSLATE_NOOP("Actions", "Accept")),
     ("Esc", QT_TRANSLATE_NOOP("Actions", "Discard the unfinished stroke")),
