@@ -230,7 +230,7 @@ def test_a_missing_image_is_said_and_the_others_can_be_shown(window, project, qt
     monkeypatch.setattr("app.shell.wiring.show_error", lambda _parent, sentence, _details="": told.append(sentence))
     ids = [image.id for image in project.images]
     project.images.path(ids[2]).unlink()
-    window.session._images.clear()
+    window.session.shown._kept.clear()
     window.session.show_image(ids[2])
     qtbot.waitUntil(lambda: bool(told))
     assert "im2.png" in told[0]
