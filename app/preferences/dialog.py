@@ -1,11 +1,11 @@
-"""The preferences, made from the fields of `app.preferences.store.Preferences`; every change holds at once."""
+"""The preferences, made from their table (`app.preferences.fields`); every change holds at once."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+import math
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -14,8 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.preferences.store import Preferences
-from app.preferences.words import Words, options, words
+from app.preferences.fields import TABLE, Row
 from app.theme import GAP, MARGIN, WIDE, tabular
 from app.widgets.dialog import Dialog, Role, scrolling, sentence, title_label
 from app.widgets.number_field import NumberField
@@ -27,16 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from app.preferences.store import PreferencesStore
-
-#: Kept in the same file, but not for this dialog.
-_HIDDEN = {"layouts", "last_folder", "tour_done"}
-
-#: Lowest and highest value, step, decimals, and the factor between the stored and the shown value.
-_NUMBERS: dict[str, tuple[float, float, float, int, float]] = {
-    "brush_size": (1, 1000, 1, 0, 1),
-    "overlay_opacity": (0, 100, 5, 0, 100),
-    "outline_width": (1, 16, 1, 0, 1),
-}
 
 
 class PreferencesDialog(Dialog):
@@ -64,7 +53,6 @@ class PreferencesDialog(Dialog):
         self._store = store
         self._devices = dict(devices or {"auto": self.tr("Automatic"), "cpu": self.tr("Processor (CPU)")})
         self._folders = dict(folders or {})
-        self._known, self._options = words(), options()
         self._show: dict[str, Callable[[Any], None]] = {}
         self.fields: dict[str, QWidget] = {}
 
@@ -72,13 +60,12 @@ class PreferencesDialog(Dialog):
         column = QVBoxLayout(inside)
         column.setContentsMargins(0, 0, GAP, 0)
         column.setSpacing(WIDE)
-        hints = get_type_hints(Preferences)
-        groups: dict[str, list[str]] = {}
-        names = [field.name for field in fields(Preferences) if field.name not in _HIDDEN]
-        for name in sorted(names, key=lambda one: list(self._known).index(one) if one in self._known else len(hints)):
-            groups.setdefault(self._words(name).group, []).append(name)
-        for group, members in groups.items():
-            column.addWidget(self._group(group, {name: hints[name] for name in members}))
+        groups: dict[str, dict[str, Row]] = {}
+        for name, row in TABLE.items():
+            if row.group:
+                groups.setdefault(row.group, {})[name] = row
+        for group, rows in groups.items():
+            column.addWidget(self._group(_shown(group), rows))
         column.addStretch(1)
         self.body.addWidget(scrolling(inside, self.tr("Preferences")), 1)
         self._problem = sentence()
@@ -96,11 +83,7 @@ class PreferencesDialog(Dialog):
 
     # ---- building
 
-    def _words(self, name: str) -> Words:
-        # A new field appears under its own name rather than being forgotten.
-        return self._known.get(name) or Words(self.tr("Other"), name.replace("_", " ").capitalize())
-
-    def _group(self, title: str, hints: Mapping[str, Any]) -> QWidget:
+    def _group(self, title: str, rows: Mapping[str, Row]) -> QWidget:
         box = QWidget()
         grid = QGridLayout(box)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -110,43 +93,44 @@ class PreferencesDialog(Dialog):
         grid.setColumnMinimumWidth(0, self.fontMetrics().averageCharWidth() * 24)
         grid.setColumnStretch(1, 1)
         grid.addWidget(title_label(title), 0, 0, 1, 2)
-        row = 1
-        for name, hint in hints.items():
-            known = self._words(name)
-            label, widget = known.label, self._field(name, hint)
+        at = 1
+        for name, row in rows.items():
+            label, about = _shown(row.label), _shown(row.help)
+            widget = self._field(name, row)
             widget.setAccessibleName(label)
-            widget.setToolTip(plain_tip(known.help or label))
+            widget.setToolTip(plain_tip(about or label))
             self.fields[name] = widget
             if isinstance(widget, QCheckBox):
                 widget.setText(label)
-                grid.addWidget(widget, row, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
+                grid.addWidget(widget, at, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
             else:
                 title_of = Label(label)
                 title_of.setWordWrap(True)
                 title_of.setBuddy(widget)
-                grid.addWidget(title_of, row, 0)
+                grid.addWidget(title_of, at, 0)
                 wide = isinstance(widget, FolderField)
-                grid.addWidget(widget, row, 1, Qt.AlignmentFlag(0) if wide else Qt.AlignmentFlag.AlignLeft)
-            row += 1
+                grid.addWidget(widget, at, 1, Qt.AlignmentFlag(0) if wide else Qt.AlignmentFlag.AlignLeft)
+            at += 1
             if isinstance(widget, NumberField):
-                grid.addWidget(widget.hint, row, 1)
-                row += 1
-            if known.help:
-                grid.addWidget(sentence(known.help, quiet=True), row, 0 if isinstance(widget, QCheckBox) else 1, 1, 2)
-                row += 1
+                grid.addWidget(widget.hint, at, 1)
+                at += 1
+            if about:
+                grid.addWidget(sentence(about, quiet=True), at, 0 if isinstance(widget, QCheckBox) else 1, 1, 2)
+                at += 1
             self._show[name](getattr(self._store.values, name))
         return box
 
-    def _field(self, name: str, hint: Any) -> QWidget:
-        if name == "device":
-            return self._choice(name, self._devices)
-        if get_origin(hint) is Literal:
-            return self._choice(name, {one: self._options.get((name, one), str(one)) for one in get_args(hint)})
-        if hint is bool:
-            return self._flag(name)
-        if hint in (int, float):
-            return self._number(name)
-        return self._folder(name)
+    def _field(self, name: str, row: Row) -> QWidget:
+        match row.kind:
+            case "device":
+                return self._choice(name, self._devices)
+            case "choice":
+                return self._choice(name, {value: _shown(text) for value, text in row.options.items()})
+            case "flag":
+                return self._flag(name)
+            case "number":
+                return self._number(name, row)
+        return self._folder(name, row)
 
     def _choice(self, name: str, options: Mapping[str, str]) -> QComboBox:
         combo = QComboBox()
@@ -168,30 +152,27 @@ class PreferencesDialog(Dialog):
         box.clicked.connect(lambda on: self._set(name, on))
         return box
 
-    def _number(self, name: str) -> NumberField:
-        low, high, step, decimals, factor = _NUMBERS.get(name, (0, 1e6, 1, 2, 1))
+    def _number(self, name: str, row: Row) -> NumberField:
         spin = NumberField()
         spin.setFont(tabular(spin.font()))
-        spin.setRange(low, high)
-        spin.setSingleStep(step)
-        spin.setDecimals(decimals)
+        # Whole numbers are fine enough for all of them.
+        spin.setRange(math.ceil(row.low * row.factor), row.high * row.factor)
+        spin.setSingleStep(row.step)
+        spin.setDecimals(0)
         spin.setKeyboardTracking(False)
-        if unit := self._words(name).unit:
-            spin.setSuffix(f" {unit}")
+        spin.setSuffix(f" {row.unit}")
 
         def show(value: Any) -> None:
             blocked = spin.blockSignals(True)
-            spin.setValue(value * factor)
+            spin.setValue(value * row.factor)
             spin.blockSignals(blocked)
 
         self._show[name] = show
-        spin.valueChanged.connect(lambda value: self._set(name, value / factor))
+        spin.valueChanged.connect(lambda value: self._set(name, value / row.factor))
         return spin
 
-    def _folder(self, name: str) -> FolderField:
-        field = FolderField(
-            self._words(name).label, placeholder=self._folders.get(name, "") or self.tr("The usual place")
-        )
+    def _folder(self, name: str, row: Row) -> FolderField:
+        field = FolderField(_shown(row.label), placeholder=self._folders.get(name, "") or self.tr("The usual place"))
         self._show[name] = lambda value: field.set_path(value or None)
         field.settled.connect(lambda text: self._set(name, text))
         return field
@@ -211,3 +192,8 @@ class PreferencesDialog(Dialog):
     def _follow(self, name: str) -> None:
         if name in self._show:
             self._show[name](getattr(self._store.values, name))
+
+
+def _shown(words: str) -> str:
+    """Translate words of the table."""
+    return QCoreApplication.translate("PreferencesDialog", words) if words else ""

@@ -7,21 +7,16 @@ import binascii
 import json
 import logging
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from app.base.foreign import boundary, parse_json, read_regular
+from app.preferences.fields import TABLE, Preferences
 from cellseg1.errors import OutputError, SettingsError
 from cellseg1.files import atomic_write
-
-ThemeName = Literal["system", "light", "dark"]
-OverlayMode = Literal["fill", "outline", "none"]
-ClosingChoice = Literal["ask", "background", "stop"]
 
 SCHEMA: Final = 1
 HOME_VARIABLE: Final = "CELLSEG1_STUDIO_HOME"
@@ -32,79 +27,6 @@ _LONGEST: Final = 4 << 20
 _NO_SCHEMA: Final = 1_000_000
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preferences:
-    """All preferences; an empty folder means the usual place.
-
-    `layouts` holds window geometry and splitter positions by name, as base64 text.
-    """
-
-    theme: ThemeName = "system"
-    project_folder: str = ""
-    library_folder: str = ""
-    last_folder: str = ""
-    device: str = "auto"
-    brush_size: float = 16.0
-    overlay_mode: OverlayMode = "fill"
-    overlay_opacity: float = 0.35
-    outline_width: float = 1.0
-    protect_cells: bool = True
-    layouts: Mapping[str, str] = field(default_factory=dict)
-    tour_done: bool = False
-    closing_during_job: ClosingChoice = "ask"
-
-
-def _one_of(kind: Any) -> Callable[[Any], str | None]:
-    options = get_args(kind)
-    return lambda value: None if value in options else "one of " + ", ".join(options)
-
-
-def _flag(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "true or false"
-
-
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and "\0" not in value else "a text"
-
-
-def _between(low: float, high: float) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        # A whole number of hundreds of digits is no float; comparing it is possible all the same.
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-        return None if good else f"between {low:g} and {high:g}"
-
-    return check
-
-
-def _device(value: Any) -> str | None:
-    good = isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda:\d{1,2}", value)
-    return None if good else "auto, cpu, or cuda: and the number of the GPU"
-
-
-def _layouts(value: Any) -> str | None:
-    good = isinstance(value, Mapping) and all(isinstance(a, str) and isinstance(b, str) for a, b in value.items())
-    return None if good else "a table of texts"
-
-
-#: For every preference: what it must be, None when the value is good.
-_CHECKS: Final[dict[str, Callable[[Any], str | None]]] = {
-    "theme": _one_of(ThemeName),
-    "project_folder": _text,
-    "library_folder": _text,
-    "last_folder": _text,
-    "device": _device,
-    "brush_size": _between(1, 1000),
-    "overlay_mode": _one_of(OverlayMode),
-    "overlay_opacity": _between(0, 1),
-    "outline_width": _between(0.5, 16),
-    "protect_cells": _flag,
-    "layouts": _layouts,
-    "tour_done": _flag,
-    "closing_during_job": _one_of(ClosingChoice),
-}
-NAMES: Final[tuple[str, ...]] = tuple(item.name for item in fields(Preferences))
 
 
 def config_folder() -> Path:
@@ -163,10 +85,10 @@ class PreferencesStore(QObject):
             When there is no such preference or the value does not fit; nothing is changed then.
         """
         for name, value in changes.items():
-            if name not in _CHECKS:
+            if name not in TABLE:
                 raise SettingsError(f"There is no preference {name!r}.")
-            if wanted := _CHECKS[name](value):
-                raise SettingsError(f"The preference {name} cannot be {value!r}: it must be {wanted}.")
+            if not TABLE[name].good(value):
+                raise SettingsError(f"The preference {name} cannot be {value!r}: it must be {TABLE[name].wanted}.")
         differing = {name: value for name, value in changes.items() if getattr(self._values, name) != value}
         if not differing:
             return
@@ -179,7 +101,7 @@ class PreferencesStore(QObject):
     def reset(self, *names: str) -> None:
         """Give these preferences their default values; all but the layouts when none is named."""
         plain = Preferences()
-        chosen = names or tuple(name for name in NAMES if name != "layouts")
+        chosen = names or tuple(name for name in TABLE if name != "layouts")
         self.update(**{name: getattr(plain, name) for name in chosen})
 
     def set_layout(self, name: str, state: bytes) -> None:
@@ -199,7 +121,7 @@ class PreferencesStore(QObject):
         self._timer.stop()
         if not self._dirty:
             return True
-        content = {**self._foreign, **{name: getattr(self._values, name) for name in NAMES}}
+        content = {**self._foreign, **{name: getattr(self._values, name) for name in TABLE}}
         content["layouts"] = dict(self._values.layouts)
         text = json.dumps({"schema": SCHEMA, "values": content}, indent=2, ensure_ascii=False)
         try:
@@ -237,10 +159,10 @@ class PreferencesStore(QObject):
         if schema > SCHEMA:
             self._aside = f"version-{schema}"
             self.notes.append(self.tr("Your preferences were saved by a newer version; what is known of them is used."))
-        good = {name: value for name, value in values.items() if name in _CHECKS and _CHECKS[name](value) is None}
+        good = {name: value for name, value in values.items() if name in TABLE and TABLE[name].good(value)}
         # What an equally old but extended version wrote is handed on, so that both can be used side by side.
-        self._foreign = {name: value for name, value in values.items() if name not in _CHECKS}
-        bad = sorted(name for name in values if name in _CHECKS and name not in good)
+        self._foreign = {name: value for name, value in values.items() if name not in TABLE}
+        bad = sorted(name for name in values if name in TABLE and name not in good)
         if bad:
             self.notes.append(
                 self.tr("Some preferences could not be used and have their usual values: {0}.").format(", ".join(bad))

@@ -117,7 +117,6 @@ class HelpCommands(QObject):
         }
         steps = [TourStep(self._step_bar.buttons[name], text) for name, text in texts.items()]
         self.tour = TourOverlay(host.frame, steps)
-        self.tour.finished.connect(lambda: host.preferences.set("tour_done", True))
         self.tour.start()
 
     def close_log(self) -> None:

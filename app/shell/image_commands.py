@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QProgressDialog
 
 from app.pages.project.import_report import ImportReportDialog
 from app.shell.attempt import attempt, succeeds
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.plain import Label, MessageBox
 from app.widgets.showing import ask, leave_open
 
@@ -122,7 +122,7 @@ class ImageCommands(QObject):
                 succeeds(self._host.frame, partial(self._session.restore, one))
 
         self._host.say(
-            self.tr("{images} moved to the project's trash.").format(images=words.images(len(removed))),
+            self.tr("{images} moved to the project's trash.").format(images=counted.images(len(removed))),
             self.tr("Undo"),
             bring_back,
         )

@@ -45,8 +45,7 @@ def write_label_image(
     if writer is None:
         names = listed(one.suffixes[0] for one in WRITERS.all())
         raise MaskError(f"Cannot write the label image {path}: choose a name that ends in {names}.")
-    dimensions = (2, 3) if writer.stacks else (2,)
-    if labels.dtype.kind not in "bui" or labels.ndim not in dimensions or not labels.size:
+    if labels.dtype.kind not in "bui" or labels.ndim not in (2, 3) or (labels.ndim == 3 and not writer.stacks):
         raise MaskError(
             f"Cannot write {path}: labels of type {labels.dtype} and shape {labels.shape} are no label image."
         )

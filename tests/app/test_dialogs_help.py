@@ -16,7 +16,8 @@ from app.dialogs.log_window import LogHandler, LogStore, LogWindow
 from app.dialogs.shortcuts import ShortcutsDialog
 from app.dialogs.tour import TourOverlay, TourStep
 from app.preferences.dialog import PreferencesDialog
-from app.preferences.store import Preferences, PreferencesStore
+from app.preferences.fields import Preferences
+from app.preferences.store import PreferencesStore
 from cellseg1._version import __version__
 
 
@@ -41,9 +42,8 @@ def store(tmp_path, qapp):
 def test_every_preference_is_in_the_dialog_or_left_out_on_purpose(make, store):
     dialog = make(PreferencesDialog, store)
     left_out = {field.name for field in fields(Preferences)} - set(dialog.fields)
-    assert left_out == {"layouts", "last_folder", "tour_done"}
+    assert left_out == {"layouts", "last_folder"}
     assert all(widget.accessibleName() and widget.toolTip() for widget in dialog.fields.values())
-    assert "Other" not in {dialog._words(name).group for name in dialog.fields}
 
 
 def test_a_change_holds_at_once(make, store):
@@ -65,7 +65,7 @@ def test_a_change_holds_at_once(make, store):
 
 def test_changes_from_elsewhere_are_followed_and_reset_is_complete(make, store):
     dialog = make(PreferencesDialog, store)
-    store.update(theme="light", brush_size=40.0, device="cuda:3", tour_done=True)
+    store.update(theme="light", brush_size=40.0, device="cuda:3", last_folder="/data")
     assert dialog.fields["theme"].currentData() == "light"
     assert dialog.fields["brush_size"].value() == 40
     assert "not in this computer" in dialog.fields["device"].currentText()
@@ -73,7 +73,7 @@ def test_changes_from_elsewhere_are_followed_and_reset_is_complete(make, store):
     dialog.reset_button.click()
     assert store.values.theme == "system"
     assert store.values.brush_size == Preferences().brush_size
-    assert store.values.tour_done is True  # no business of this dialog
+    assert store.values.last_folder == "/data"  # no business of this dialog
     assert dialog.fields["brush_size"].value() == Preferences().brush_size
 
 

@@ -5,7 +5,8 @@ import pytest
 from page_help import CELLS, Stage, labels_of
 
 from app.pages.export.dialog import ExportMasksDialog
-from app.pages.export.files import FolderWriter, ZipWriter, file_stem
+from app.pages.export.files import FolderWriter, ZipWriter
+from app.pages.shared.file_stem import file_stem
 from cellseg1.errors import MaskError, OutputError
 from cellseg1.images import read_image
 from cellseg1.masks import WRITERS, read_mask

@@ -570,7 +570,7 @@ def try_preferences(tmp_path, count):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "preferences.json"
     store = PreferencesStore(path)
-    store.update(theme="dark", brush_size=20.0, project_folder="/x", tour_done=True)
+    store.update(theme="dark", brush_size=20.0, project_folder="/x", protect_cells=False)
     store.set_layout("window", b"123")
     store.flush()
     recent.add(tmp_path / "a.cs1project", "a")

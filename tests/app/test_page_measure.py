@@ -8,7 +8,7 @@ from page_help import CELLS, SHAPE, Stage, disc, labels_of
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 
-from app.pages.measure import report as accuracy_report
+from app.pages.measure import report
 from app.pages.measure.panel import MeasurePanel
 from app.pages.measure.scores import Drawn, Pair, Side, counts, error_picture, find_pairs, score_pair
 from app.widgets.number_table import NumberTable
@@ -314,7 +314,7 @@ def test_no_name_runs_as_a_formula(stage, compared, tmp_path, qtbot, name):
     labels[2:5, 10:16] = 4
     write_csv(tmp_path / "c.csv", measure_cells(labels, (0.5, 0.25)), name)
     assert rows_of(tmp_path / "c.csv")[1][0] == f"'{name}"
-    accuracy_report.write_csv(
+    report.write_csv(
         tmp_path / "r.csv", replace(compared.report, images=[replace(compared.report.images[0], name=name)])
     )
     assert rows_of(tmp_path / "r.csv")[1][0] == f"'{name}"

@@ -3,7 +3,7 @@ from panel_help import bench_fixture, cut_labels, nameless, write_model  # noqa:
 
 from app.base.places import library_folder
 from app.engine.messages import ImportModelRequest
-from app.pages.models import work
+from app.pages.models.card import created_text, size_text
 from app.pages.models.panel import ModelsPanel
 from app.pages.models.published import PublishedDialog
 from cellseg1.lora.card import TrainingImage
@@ -222,9 +222,9 @@ def test_the_published_dialog_asks_only_for_what_is_wanted(qtbot, tmp_path):
 def test_sizes_and_times_are_readable(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(bytes(2_500_000))
-    assert work.size_text(path) == "2.5 MB"
-    assert work.size_text(tmp_path / "none") == ""
-    assert work.created_text("whenever") == "whenever"
+    assert size_text(path) == "2.5 MB"
+    assert size_text(tmp_path / "none") == ""
+    assert created_text("whenever") == "whenever"
 
 
 def test_everything_has_a_name_and_nothing_is_cut(bench, models):

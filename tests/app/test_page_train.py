@@ -22,7 +22,7 @@ from app.pages.train.plan import (
     plan_text,
     training_plan,
 )
-from app.pages.train.progress import TrainingResult
+from app.pages.train.result import TrainingResult
 from app.pages.train.resume import ResumeOffer
 from app.theme import MARGIN, PANEL_WIDTH
 from cellseg1.errors import BackboneError
@@ -235,16 +235,16 @@ def test_a_model_can_be_trained_on(bench, ready):
     setup = ready.wishes
     setup.backbones.statuses = store.list_backbones()
     ready.start_from(path)
-    assert setup.wish().start_model == path
-    assert setup.wish().recipe == "paper"
-    assert setup.wish().backbone == "vit_b"
+    assert setup.wishes()["start_model"] == path
+    assert setup.wishes()["recipe"] == "paper"
+    assert setup.wishes()["backbone"] == "vit_b"
     assert not setup.recipe.isEnabled()
     bench.wait(lambda: not ready.primary.isEnabled())
     assert setup.backbones.problem.isVisible()
     path.unlink()
     bench.session.models_changed.emit()
-    assert setup.wish().start_model is None
-    assert setup.wish().backbone == "tiny"
+    assert setup.wishes()["start_model"] is None
+    assert setup.wishes()["backbone"] == "tiny"
     bench.wait(ready.primary.isEnabled)
 
 

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from app.preferences.store import NAMES, Preferences, PreferencesStore, config_folder
+from app.preferences.fields import TABLE, Preferences
+from app.preferences.store import PreferencesStore, config_folder
 from cellseg1.errors import SettingsError
 
 
@@ -37,10 +38,10 @@ def test_values_come_back(qapp, path, qtbot):
     store = PreferencesStore()
     names = []
     store.changed.connect(names.append)
-    store.update(theme="dark", device="cuda:1", brush_size=23.5, tour_done=True, project_folder="/data/Zellen ü")
+    store.update(theme="dark", device="cuda:1", brush_size=23.5, protect_cells=False, project_folder="/data/Zellen ü")
     store.set("theme", "dark")  # nothing new
     store.set_layout("window", b"\x00\x01\xff")
-    assert names == ["theme", "device", "brush_size", "tour_done", "project_folder", "layouts"]
+    assert names == ["theme", "device", "brush_size", "protect_cells", "project_folder", "layouts"]
     qtbot.waitUntil(path.exists, timeout=3000)  # written without being asked to
     again = PreferencesStore()
     assert again.values == store.values
@@ -85,7 +86,7 @@ def test_bad_values_are_refused_and_change_nothing(qapp, home, name, value):
 
 def test_every_preference_has_a_check(qapp, home):
     store = PreferencesStore()
-    store.update(**{name: getattr(store.values, name) for name in NAMES})
+    store.update(**{name: getattr(store.values, name) for name in TABLE})
 
 
 def test_reset(qapp, home):

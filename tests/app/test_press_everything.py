@@ -142,7 +142,7 @@ class Player:
 
     def free(self):
         for job in self.window.session.jobs.running:
-            job.handle.stop(0)
+            job.stop(0)
         until(lambda: not self.window.session.jobs.running)
 
     def open(self):
@@ -186,7 +186,6 @@ def test_everything_can_be_pressed(make, safe, tmp_path, monkeypatch, qtbot, not
     template = make(tmp_path)
     with main_window(tmp_path / "home", monkeypatch) as window:
         window.preferences.set("project_folder", str(tmp_path / "made"))
-        window.preferences.set("tour_done", True)
         fingers = Fingers()
         player = Player(window, fingers, template)
         try:

@@ -254,7 +254,7 @@ def test_warnings_and_steps_of_the_library_are_known():
 
 
 def test_what_the_networks_are_is_known():
-    from app.pages.train.backbones import WORDS
+    from app.pages.shared.backbone_names import WORDS
     from cellseg1.sam.registry import BACKBONES, fetched_specs
 
     assert [one.description for one in fetched_specs() if not is_known(one.description)] == []

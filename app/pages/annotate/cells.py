@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.annotation import operations
 from app.pages.shared.advice import advice, cell_facts, mask_warnings, region_of
-from app.theme import GAP, ICON, TIGHT, heading
-from app.translation import counted as words
-from app.widgets.empty_state import Sign
+from app.pages.shared.warnings import Warnings
+from app.theme import GAP, TIGHT, heading
+from app.translation import counted
 from app.widgets.plain import Label
 from cellseg1.errors import CellSeg1Error
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 #: Warnings are looked for when nothing was drawn for this long, longer for large images.
 _REST_MS = 700
 _REST_MS_PER_MEGAPIXEL = 60
-_MOST_WARNINGS = 3
 
 
 class CellsPart(QWidget):
@@ -153,7 +152,7 @@ class CellsPart(QWidget):
             self._say_why_not()
             return
         facts = cell_facts(document)
-        self.count.setText(words.cells(facts.count) if facts.count else self.tr("No cells yet"))
+        self.count.setText(counted.cells(facts.count) if facts.count else self.tr("No cells yet"))
         self.advice.setText(advice(facts))
         self.training.setChecked(bool(document.attributes.get("training")))
         self.checked.setChecked(bool(document.attributes.get("checked")))
@@ -241,46 +240,6 @@ class CellsPart(QWidget):
                 lambda doc: operations.delete_cells(doc, every),
                 lambda _step: None,
             )
-
-
-class Warnings(QWidget):
-    """Sentences with a warning sign each; takes no room when there are none."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(TIGHT)
-        self.lines: tuple[str, ...] = ()
-        self._rows: list[QWidget] = []
-        self.setAccessibleName(self.tr("Warnings about the cells"))
-        self.hide()
-
-    def show_lines(self, lines: tuple[str, ...] | list[str]) -> None:
-        """Show these sentences."""
-        shown = tuple(lines[:_MOST_WARNINGS])
-        if shown == self.lines:
-            return
-        self.lines = shown
-        for old in self._rows:
-            old.hide()
-            self._layout.removeWidget(old)
-            old.deleteLater()
-        self._rows.clear()
-        for line in shown:
-            holder = QWidget()
-            row = QHBoxLayout(holder)
-            row.setContentsMargins(0, 0, 0, 0)
-            row.setSpacing(GAP)
-            label = Label(line)
-            label.setWordWrap(True)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            row.addWidget(Sign("warning", ICON, "warning"), 0, Qt.AlignmentFlag.AlignTop)
-            row.addWidget(label, 1)
-            self._layout.addWidget(holder)
-            self._rows.append(holder)
-        self.setAccessibleDescription(" ".join(shown))
-        self.setVisible(bool(shown))
 
 
 def region_sentence(region: tuple[int, int, int, int] | None) -> str:

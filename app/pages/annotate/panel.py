@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWi
 
 from app.pages.annotate.cells import CellsPart
 from app.pages.annotate.image_dialogs import AxesDialog, PixelSizeDialog, describe_axes, raw_axes
+from app.pages.annotate.plane_sliders import PlaneSliders
 from app.pages.annotate.tool_options import ToolOptions
 from app.pages.shared.page import Page
 from app.pages.shared.view_options import ViewOptions
@@ -16,7 +17,6 @@ from app.theme import GAP, TIGHT, heading
 from app.widgets.banner import Banner
 from app.widgets.plain import Label, plain_tip
 from app.widgets.showing import ask
-from app.widgets.slider_field import SliderField
 from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from app.project.project import ProjectImage
     from app.session.session import Session
     from cellseg1.images import Image
-
-#: Planes are loaded at most this often while a slider moves.
-_PLANE_MS = 60
 
 
 class AnnotatePanel(Page):
@@ -211,54 +208,6 @@ class AnnotatePanel(Page):
         except CellSeg1Error as error:
             self._session.problem.emit(str(error), "")
         self.refresh()
-
-
-class PlaneSliders(QWidget):
-    """Sliders for focal planes and time points, where the image has several."""
-
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self.z = SliderField(self.tr("Focal plane"), 1, 2, tip=self.tr("Focal plane (Ctrl+wheel)"))
-        self.t = SliderField(self.tr("Time point"), 1, 2, tip=self.tr("Time point (Ctrl+wheel, without focal planes)"))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(GAP)
-        layout.addWidget(self.z)
-        layout.addWidget(self.t)
-        self._go = QTimer(self, interval=_PLANE_MS, singleShot=True)
-        self._go.timeout.connect(self._show_plane)
-        self.z.value_changed.connect(lambda _value: self._wish())
-        self.t.value_changed.connect(lambda _value: self._wish())
-        session.image_changed.connect(self.refresh)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Show which plane is shown."""
-        image = self._session.image
-        sizes = (1, 1) if image is None else (image.n_z, image.n_t)
-        for field, size, at in ((self.z, sizes[0], self._session.z), (self.t, sizes[1], self._session.t)):
-            field.setVisible(size > 1)
-            if size > 1:
-                field.set_range(1, size)
-                field.spin.setSuffix(f" / {size}")
-                # A wish that is on its way is not overtaken by the plane before it.
-                if not self._go.isActive():
-                    field.set_value(at + 1)
-        self.setVisible(max(sizes) > 1)
-
-    def _wish(self) -> None:
-        if not self._go.isActive():
-            self._go.start()
-
-    def _show_plane(self) -> None:
-        image = self._session.image
-        if image is None:
-            return
-        z = round(self.z.value) - 1 if image.n_z > 1 else 0
-        t = round(self.t.value) - 1 if image.n_t > 1 else 0
-        if (z, t) != (self._session.z, self._session.t):
-            self._session.set_plane(z=z, t=t)
 
 
 def pixel_size_text(size: tuple[float, float] | None, *, by_hand: bool = False) -> str:

@@ -18,7 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.pages.export.files import FolderWriter, ZipWriter, file_stem
+from app.pages.export.files import FolderWriter, ZipWriter
+from app.pages.shared.file_stem import file_stem
 from app.session.batch import Batch
 from app.session.planes import (
     Plane,
@@ -32,7 +33,7 @@ from app.session.planes import (
     settings_of,
     shape_of,
 )
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.dialog import Dialog, Role, sentence, title_label
 from app.widgets.errors import show_error
 from app.widgets.plain import plain_tip
@@ -95,14 +96,16 @@ class ExportMasksDialog(Dialog):
     def _build_what(self, run_id: str | None) -> None:
         self.body.addWidget(title_label(self.tr("What")))
         self._what = QButtonGroup(self)
-        self.drawn = QRadioButton(self.tr("The drawn cells of {images}").format(images=words.images(len(self._drawn))))
+        self.drawn = QRadioButton(
+            self.tr("The drawn cells of {images}").format(images=counted.images(len(self._drawn)))
+        )
         self.drawn.setEnabled(bool(self._drawn))
         self.predicted = QRadioButton(self.tr("The cells of a prediction:"))
         self.predicted.setEnabled(bool(self._runs))
         self.runs = QComboBox()
         self.runs.setAccessibleName(self.tr("Prediction"))
         for key, run in self._runs.items():
-            number = words.images(len(self._planes[key]))
+            number = counted.images(len(self._planes[key]))
             self.runs.addItem(self.tr("{run}: {images}").format(run=run_title(run), images=number), key)
         self.runs.setCurrentIndex(max(0, self.runs.findData(run_id)))
         self.note = sentence(quiet=True)
@@ -264,10 +267,10 @@ class ExportMasksDialog(Dialog):
             text = one.error if one.error.startswith(name) else f"{name}: {one.error}"
             self.failures.addItem(text)
         self.failures.setVisible(bool(bad))
-        done = words.masks(len(outcomes) - len(bad))
+        done = counted.masks(len(outcomes) - len(bad))
         text = self.tr("{masks} saved in {place}.").format(masks=done, place=self._place)
         if bad:
-            text += " " + self.tr("Not saved: {masks}.").format(masks=words.masks(len(bad)))
+            text += " " + self.tr("Not saved: {masks}.").format(masks=counted.masks(len(bad)))
         self.line.setText(text)
         self.open_button.setVisible(self._place is not None)
         self.adjustSize()
@@ -277,7 +280,7 @@ class ExportMasksDialog(Dialog):
         self._end()
         done = sum(1 for one in outcomes if not one.error)
         if kept:
-            self.line.setText(self.tr("Cancelled. {masks} saved already stay.").format(masks=words.masks(done)))
+            self.line.setText(self.tr("Cancelled. {masks} saved already stay.").format(masks=counted.masks(done)))
         else:
             self.line.setText(self.tr("Cancelled. No file was written."))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -11,22 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cellseg1.errors import MaskError, OutputError
 from cellseg1.files import atomic_write, describe_os_error
-from cellseg1.masks import LabelWriter, plain_stem, write_label_image
+from cellseg1.masks import LabelWriter, write_label_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_UNUSABLE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)$", re.IGNORECASE)
-
-
-def file_stem(image_name: str, z: int = 0, t: int = 0, *, several: bool = False) -> str:
-    """Return the name of an image's results: without suffix, usable on every system; planes are numbered."""
-    stem = plain_stem(Path(_UNUSABLE.sub("_", image_name)))
-    stem = stem.strip().rstrip(".") or "image"
-    if _RESERVED.match(stem):
-        stem = f"{stem}_"
-    return f"{stem}_t{t:03d}_z{z:03d}" if several else stem
 
 
 def _file_name(name: str, kind: LabelWriter, taken: set[str], labels: NDArray[Any]) -> str:

@@ -18,15 +18,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.pages.measure import report as accuracy_report
 from app.pages.measure.ap_curve import ApCurve
 from app.pages.measure.compare import CompareView
 from app.pages.measure.errors import ErrorList
+from app.pages.measure.report import ReportText, at_level, columns, mean_row, row_of, write_csv, write_pdf, write_png
 from app.pages.measure.scores import PlaneScore, find_pairs, score_pair, take_drawn
 from app.pages.measure.sources import PredictionBox, TruthBox
 from app.session.batch import Batch
 from app.theme import GAP, TIGHT, heading, icon, tabular
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.banner import Banner
 from app.widgets.errors import show_error
 from app.widgets.number_table import NumberTable, fit_height
@@ -79,7 +79,7 @@ class AccuracyTab(Panel):
         session.project_changed.connect(self._project_changed)
         session.images_changed.connect(self._soon.start)
         session.image_state_changed.connect(lambda _id: self._soon.start())
-        session.job_ended.connect(lambda _job: self._soon.start())
+        session.jobs.ended.connect(lambda _job: self._soon.start())
         session.document_edited.connect(self._edited)
         self.refresh()
 
@@ -286,7 +286,7 @@ class AccuracyTab(Panel):
         if bad:
             left = [self.tr("... and {n} more").format(n=len(bad) - 4)] if len(bad) > 4 else []
             self._remark(
-                [self.tr("Left out: {images}").format(images=words.images(len(bad))), *bad[:4], *left], "warning"
+                [self.tr("Left out: {images}").format(images=counted.images(len(bad))), *bad[:4], *left], "warning"
             )
         if good:
             self.set_results(good)
@@ -308,19 +308,19 @@ class AccuracyTab(Panel):
         self.results = results
         self.report = Report(tuple(one.score for one in results))
         report = self.report
-        ap = accuracy_report.at_level(report.ap, 0.5)
+        ap = at_level(report.ap, 0.5)
         self.headline.setText(f"AP {ap:.3f}")
         parts = [
-            self.tr("mean of {images} at an overlap of 0.5").format(images=words.images(len(results))),
+            self.tr("mean of {images} at an overlap of 0.5").format(images=counted.images(len(results))),
             f"F1 {report.f1:.3f}, PQ {report.pq:.3f}, SEG {report.seg:.3f}",
         ]
         cut = sum(1 for one in results if one.region is not None)
         if cut:
-            parts.append(self.tr("{images} compared within the annotated region").format(images=words.images(cut)))
+            parts.append(self.tr("{images} compared within the annotated region").format(images=counted.images(cut)))
         self.subline.setText("\n".join(parts))
         self.curve.set_report(report)
-        rows = [accuracy_report.row_of(one.score) for one in results]
-        rows.append(accuracy_report.mean_row(report))
+        rows = [row_of(one.score) for one in results]
+        rows.append(mean_row(report))
         tips = (
             self.tr("Image; the last row is the mean, and the sum of the errors"),
             self.tr("Share of cells found right at an overlap of at least one half"),
@@ -334,7 +334,7 @@ class AccuracyTab(Panel):
             self.tr("Predicted cells that cover several true ones"),
         )
         self._quiet = True
-        self.table.set_table(accuracy_report.columns(), rows, (0, 3, 3, 3, 3, 3, 0, 0, 0, 0), tips, summary=True)
+        self.table.set_table(columns(), rows, (0, 3, 3, 3, 3, 3, 0, 0, 0, 0), tips, summary=True)
         self._quiet = False
         fit_height(self.table, len(rows), 8)
         self._show_state()
@@ -417,23 +417,23 @@ class AccuracyTab(Panel):
             return
         try:
             if path.suffix.lower() == ".csv":
-                accuracy_report.write_csv(path, self.report)
+                write_csv(path, self.report)
             elif path.suffix.lower() == ".pdf":
-                accuracy_report.write_pdf(path, self.report, self.report_text())
+                write_pdf(path, self.report, self.report_text())
             else:
-                accuracy_report.write_png(path, self.report, self.report_text())
+                write_png(path, self.report, self.report_text())
         except CellSeg1Error as error:
             show_error(self, str(error))
             return
         self._session.preferences.set("last_folder", str(path.parent))
         self._session.note.emit(self.tr("The report is saved in {path}.").format(path=path))
 
-    def report_text(self) -> accuracy_report.ReportText:
+    def report_text(self) -> ReportText:
         """Return what is written over the table of the report."""
         project = self._session.project
         name = project.name if project is not None else ""
         today = dt.datetime.now().astimezone().strftime("%Y-%m-%d")
         made = self.tr("{n}, {date}, CellSeg1 Studio {version}").format(
-            n=words.images(len(self.results)), date=today, version=__version__
+            n=counted.images(len(self.results)), date=today, version=__version__
         )
-        return accuracy_report.ReportText(self.tr("Accuracy: {name}").format(name=name), (*self._about, made))
+        return ReportText(self.tr("Accuracy: {name}").format(name=name), (*self._about, made))

@@ -10,10 +10,10 @@ import numpy as np
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
-from app.pages.export.files import file_stem
+from app.pages.shared.file_stem import file_stem
 from app.session.planes import is_stack
 from app.theme import GAP, icon, tabular
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.empty_state import EmptyState
 from app.widgets.errors import show_error
 from app.widgets.number_table import NumberTable
@@ -205,7 +205,7 @@ class CellsTab(QWidget):
             self.summary.setText(self.tr("Measuring..."))
             return
         median = float(np.median(rows["equivalent_diameter_px"])) if len(rows) else 0.0
-        text = self.tr("{cells}\nMedian diameter {n} px").format(cells=words.cells(len(rows)), n=f"{median:.1f}")
+        text = self.tr("{cells}\nMedian diameter {n} px").format(cells=counted.cells(len(rows)), n=f"{median:.1f}")
         if rows.pixel_size_um is not None and len(rows):
             median = float(np.median(rows["equivalent_diameter_um"]))
             text += self.tr(", {n} µm").format(n=f"{median:.1f}")
@@ -277,6 +277,6 @@ class CellsTab(QWidget):
             if problem:
                 show_error(self.window(), problem)
             else:
-                session.note.emit(self.tr("{cells} saved in {path}.").format(cells=words.cells(len(rows)), path=path))
+                session.note.emit(self.tr("{cells} saved in {path}.").format(cells=counted.cells(len(rows)), path=path))
 
         session.run(write, written, self.tr("Saving the table"))

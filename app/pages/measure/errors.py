@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from app.canvas.layers.decor import MARK_COLOURS, Mark
 from app.pages.measure.scores import PlaneScore, read_prediction
 from app.theme import GAP, heading
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.errors import show_error
 from app.widgets.number_table import NumberTable, fit_height
 from app.widgets.plain import Label
@@ -95,7 +95,7 @@ class ErrorList(QWidget):
         name = self.tr("all images") if row is None else self._results[row].pair.name
         count = len(self.entries)
         text = self.tr("{errors} in {name}") if count else self.tr("No errors in {name}")
-        self.title.setText(text.format(errors=words.errors(count), name=name))
+        self.title.setText(text.format(errors=counted.errors(count), name=name))
         kinds = self._kinds()
         rows = []
         dots = []

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QWidget
 
 from app.pages.measure.scores import Side
 from app.session.planes import drawn_planes, predictions, run_title, settings_of
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.plain import plain_tip
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class TruthBox(SourceBox):
         self.any_checked, self.any_drawn = checked > 0, drawn > 0
         return [
             (self.tr("Cells of checked images: {n}").format(n=checked), "checked"),
-            (self.tr("All drawn cells: {images}").format(images=words.images(drawn)), "drawn"),
+            (self.tr("All drawn cells: {images}").format(images=counted.images(drawn)), "drawn"),
         ]
 
     def first(self) -> int:

@@ -21,7 +21,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.pages.models import work
+from app.pages.models import files
+from app.pages.models.card import card_rows
+from app.pages.models.conversion import Conversion, start_pth_export, start_pth_import
 from app.pages.models.published import PublishedDialog
 from app.project.models import import_cs1
 from app.theme import GAP, MARGIN, TIGHT, heading, icon
@@ -59,7 +61,7 @@ class ModelsPanel(QWidget):
         self._models: dict[str, tuple[str, ModelInfo]] = {}
         self._items: list[QTreeWidgetItem] = []
         self._cells: list[QWidget] = []
-        self._conversion: work.Conversion | None = None
+        self._conversion: Conversion | None = None
         self.setAccessibleName(self.tr("Models"))
         #: The model that was removed last, and whether it was in use.
         self._last_removed: tuple[Path, bool] | None = None
@@ -209,7 +211,7 @@ class ModelsPanel(QWidget):
         plain.setIcon(0, icon("accept", "accent") if in_use else icon("model", "secondary"))
         self.list.addTopLevelItem(plain)
         chosen = plain
-        for shelf in work.shelves(self._session.project):
+        for shelf in files.shelves(self._session.project):
             head = QTreeWidgetItem([shelf.title])
             head.setFlags(Qt.ItemFlag.ItemIsEnabled)
             head.setFont(0, heading(self.font(), 0))
@@ -298,7 +300,7 @@ class ModelsPanel(QWidget):
             self.state.setText(self.tr("In use.") if model.path == used else "")
             if model.problem:
                 self.problem.show_message(model.problem, "warning", dismissable=False)
-            self._show_rows(work.card_rows(model))
+            self._show_rows(card_rows(model))
         self.state.setVisible(bool(self.state.text()))
         own = shelf == "project"
         writable = model is not None and not (own and project is not None and project.read_only)
@@ -358,7 +360,7 @@ class ModelsPanel(QWidget):
         if model is None:
             return
         used = model.path == self._session.model
-        renamed = self._try(lambda: work.rename(model.path, name, self._session.project))
+        renamed = self._try(lambda: files.rename(model.path, name, self._session.project))
         if renamed is None:
             return
         if used:
@@ -372,9 +374,9 @@ class ModelsPanel(QWidget):
         if model is None:
             return
         if self._models[str(model.path)][0] == "library":
-            copied = self._try(lambda: work.copy_to_project(model.path, self._session.require_project()))
+            copied = self._try(lambda: files.copy_to_project(model.path, self._session.require_project()))
         else:
-            copied = self._try(lambda: work.copy_to_library(model.path))
+            copied = self._try(lambda: files.copy_to_library(model.path))
         if copied is not None:
             self._session.models_changed.emit()
             self.choose(copied)
@@ -387,7 +389,7 @@ class ModelsPanel(QWidget):
         used = model.path == self._session.model
         own = self._models[str(model.path)][0] == "project"
         try:
-            removed = work.remove(model.path, project)
+            removed = files.remove(model.path, project)
         except (CellSeg1Error, OSError) as error:
             self._session.problem.emit(str(error), "")
             return
@@ -437,7 +439,7 @@ class ModelsPanel(QWidget):
 
     def import_published(self, path: Path, overrides: dict[str, Any]) -> None:
         """Let an engine try a published adapter with its network and write it as a model."""
-        self._follow(self._try(lambda: work.start_pth_import(self._session, path, overrides)))
+        self._follow(self._try(lambda: start_pth_import(self._session, path, overrides)))
 
     def ask_for_export(self) -> None:
         """Ask for a file and write the chosen model there."""
@@ -460,13 +462,13 @@ class ModelsPanel(QWidget):
         if model is None:
             return
         if target.suffix.lower() in _PUBLISHED:
-            self._follow(self._try(lambda: work.start_pth_export(self._session, model.path, target)))
+            self._follow(self._try(lambda: start_pth_export(self._session, model.path, target)))
             return
-        written = self._try(lambda: work.export_copy(model.path, target))
+        written = self._try(lambda: files.export_copy(model.path, target))
         if written is not None:
             self._session.note.emit(self.tr("The model is in {file}.").format(file=written))
 
-    def _follow(self, conversion: work.Conversion | None) -> None:
+    def _follow(self, conversion: Conversion | None) -> None:
         if conversion is None:
             return
         self._conversion = conversion

@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QComboBox, QDialogButtonBox, QFormLayout, QWidget
 
-from app.pages.train.backbones import backbone_title
+from app.pages.shared.backbone_names import backbone_title
 from app.widgets.dialog import Dialog, sentence
 from cellseg1.sam.registry import backbone_names, is_published
 

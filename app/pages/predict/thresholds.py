@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, 
 
 from app.session.planes import predictions, run_title
 from app.theme import GAP, TIGHT, tabular
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.plain import Label, plain_tip
 from app.widgets.slider_field import SliderField
 
@@ -128,7 +128,8 @@ class Thresholds(QWidget):
 
         proposals = session.proposals
         proposals.changed.connect(self._show_count)
-        proposals.run_changed.connect(self._loaded)
+        proposals.busy_changed.connect(lambda _busy: self._show_count())
+        proposals.settings_changed.connect(self._loaded)
         self._loaded()
 
     # ---- which prediction
@@ -177,7 +178,6 @@ class Thresholds(QWidget):
         """Show the thresholds of another prediction."""
         self._first = self._session.proposals.settings
         self._show_values(self._first)
-        self._show_count()
 
     def _show_values(self, settings: SelectSettings) -> None:
         plane = self._session.plane
@@ -219,7 +219,7 @@ class Thresholds(QWidget):
             self.count.setText(self.tr("Loading...") if proposals.run_id is not None else "")
             return
         cells, left = len(proposals.selection.cells), len(proposals.offered)
-        text = self.tr("{cells} in this image").format(cells=words.cells(cells))
+        text = self.tr("{cells} in this image").format(cells=counted.cells(cells))
         if cells and not left:
             text = self.tr("{cells}, all drawn or rejected already").format(cells=text)
         elif left < cells:

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from app.session.planes import when
 from app.theme import icon
-from app.translation import counted as words
+from app.translation import counted
 from app.translation.library_words import shown
 from app.widgets.dialog import Dialog, Role, sentence
 from app.widgets.errors import show_error
@@ -46,7 +46,7 @@ class RemovedDialog(Dialog):
         self.list.clear()
         for image in project.trash.removed():
             text = self.tr("{name}, {cells}, removed {when}").format(
-                name=image.name, cells=words.cells(image.cells), when=when(image.removed)
+                name=image.name, cells=counted.cells(image.cells), when=when(image.removed)
             )
             self._add(text, "image", image)
         for path in project.models.removed():

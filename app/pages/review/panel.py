@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
-    QApplication,
     QCheckBox,
     QHBoxLayout,
-    QLineEdit,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
+from app.pages.review.keys import ProposalKeys
 from app.pages.shared.page import Page
 from app.theme import GAP, TIGHT, heading, icon, tabular
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.empty_state import EmptyState
 from app.widgets.errors import show_error
 from app.widgets.plain import Label, plain_action, plain_tip
@@ -30,16 +27,12 @@ from cellseg1.errors import CellSeg1Error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from PySide6.QtGui import QHideEvent, QShowEvent
+    from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 
     from app.canvas import Canvas
     from app.session.proposals import Proposals
     from app.session.session import Session
     from cellseg1.masks import Box
-
-_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-_DELETE = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
-_TAB = (Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
 
 
 class ReviewPanel(Page):
@@ -58,6 +51,10 @@ class ReviewPanel(Page):
         self.set_title(self.tr("Review"))
         #: The proposal that Enter accepts, 0 for none.
         self.current = 0
+        self._keys = ProposalKeys(canvas, session.proposals, lambda: self.current, self)
+        self._keys.step_wanted.connect(self.step)
+        self._keys.accept_wanted.connect(self.accept_current)
+        self._keys.reject_wanted.connect(self.reject_current)
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self._refresh_if_seen)
 
@@ -75,6 +72,7 @@ class ReviewPanel(Page):
         self.primary_clicked.connect(self.check_and_go_on)
 
         session.proposals.changed.connect(self._proposals_changed)
+        session.proposals.busy_changed.connect(lambda _busy: self._soon.start())
         for signal in (session.image_changed, session.images_changed, session.model_changed, session.project_changed):
             signal.connect(self._soon.start)
         session.image_changed.connect(self._forget)
@@ -228,7 +226,7 @@ class ReviewPanel(Page):
         if loading:
             self.counts.setText(self.tr("Loading the proposals..."))
         else:
-            self.counts.setText(f"{words.proposals(offered)}, {words.cells(drawn)}")
+            self.counts.setText(f"{counted.proposals(offered)}, {counted.cells(drawn)}")
         writable = self._writable()
         self.one.setVisible(offered > 0)
         self.many.setVisible(offered > 0)
@@ -421,57 +419,18 @@ class ReviewPanel(Page):
         """Take the keys of this step, also over the image."""
         super().showEvent(event)
         self.refresh()
-        self._canvas.installEventFilter(self)
+        self._keys.take()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
         """Leave the keys to the canvas again."""
-        self._canvas.removeEventFilter(self)
+        self._keys.leave()
         self._forget()
         super().hideEvent(event)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Take Enter, Delete, R and Tab from the canvas while they mean a proposal."""
-        kind = event.type()
-        if watched is self._canvas and isinstance(event, QKeyEvent) and self.isVisible():
-            # A letter may be a shortcut of the window too; whoever claims it first gets the key press.
-            if kind == QEvent.Type.ShortcutOverride and self._meant(event):
-                event.accept()
-                return True
-            if kind == QEvent.Type.KeyPress and self._meant(event):
-                self._press_key(event)
-                return True
-        return super().eventFilter(watched, event)
-
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Take the same keys while a button of the panel has the focus."""
-        focus = QApplication.focusWidget()
-        typing = isinstance(focus, (QLineEdit, QAbstractSpinBox))
-        if not typing and event.key() not in _TAB and self._meant(event):
-            self._press_key(event)
-            return
-        super().keyPressEvent(event)
-
-    def _meant(self, event: QKeyEvent) -> bool:
-        """Whether a key is for the proposals now: not while a tool is at work or cells are chosen."""
-        plain = event.modifiers() & ~(Qt.KeyboardModifier.KeypadModifier | Qt.KeyboardModifier.ShiftModifier)
-        if plain != Qt.KeyboardModifier.NoModifier or self._canvas.tool.busy:
-            return False
-        key = event.key()
-        if key in _TAB:
-            return bool(len(self._proposals.offered))
-        if not self.current or self._canvas.selection:
-            return False
-        return key in _ENTER or key in _DELETE or key == Qt.Key.Key_R
-
-    def _press_key(self, event: QKeyEvent) -> None:
-        key = event.key()
-        if key in _TAB:
-            self.step(-1 if key == Qt.Key.Key_Backtab else 1)
-        elif key in _ENTER:
-            self.accept_current()
-        else:
-            self.reject_current()
-        event.accept()
+        if not self._keys.press_on_panel(event):
+            super().keyPressEvent(event)
 
 
 def _short(name: str, most: int = 18) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent, QTextOption
 from PySide6.QtWidgets import (
     QComboBox,
@@ -21,15 +20,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.pages.shared.backbone_names import about, backbone_title
+from app.pages.train.fetch import Fetch
 from app.theme import GAP, TIGHT
 from app.translation.library_words import shown
 from app.widgets.banner import Banner
 from app.widgets.fold import FoldSection
 from app.widgets.plain import Label
 from app.widgets.slider_field import WheelGuard
-from cellseg1.errors import CellSeg1Error, StoppedError
 from cellseg1.sam import store
-from cellseg1.sam.registry import BACKBONES
 from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -37,93 +36,6 @@ if TYPE_CHECKING:
     from cellseg1.sam.store import BackboneStatus
 
 _GB = 1e9
-
-
-#: What backbones are called and what is said of them, for the translators; a backbone of another package is shown as
-#: that package calls it.
-WORDS = (
-    QT_TRANSLATE_NOOP("Backbones", "tiny (comes with the program)"),
-    QT_TRANSLATE_NOOP("Backbones", "SAM ViT-B"),
-    QT_TRANSLATE_NOOP("Backbones", "SAM ViT-L"),
-    QT_TRANSLATE_NOOP("Backbones", "SAM ViT-H"),
-    QT_TRANSLATE_NOOP("Backbones", "Small and fast; works on every computer."),
-    QT_TRANSLATE_NOOP("Backbones", "More accurate than tiny; slow without a graphics card."),
-    QT_TRANSLATE_NOOP("Backbones", "Needs a graphics card."),
-    QT_TRANSLATE_NOOP("Backbones", "The network of the paper; needs a graphics card."),
-)
-
-
-def backbone_title(name: str) -> str:
-    """Return what a backbone is called in lists."""
-    kind = BACKBONES.get(name)
-    return name if kind is None else QCoreApplication.translate("Backbones", kind.title)
-
-
-def about(name: str) -> str:
-    """Return a sentence about a backbone."""
-    kind = BACKBONES.get(name)
-    return "" if kind is None or not kind.about else QCoreApplication.translate("Backbones", kind.about)
-
-
-class Fetch(QObject):
-    """Copies or downloads one backbone file in the background; can be cancelled, also by the end of the program."""
-
-    progressed = Signal(float)
-    #: The backbone's name, or "" with the sentence that says why not (empty when it was cancelled).
-    ended = Signal(str, str)
-
-    def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._stop = threading.Event()
-        self.running = False
-        app = QCoreApplication.instance()
-        if app is not None:
-            app.aboutToQuit.connect(self.cancel)
-
-    def import_file(self, path: Path, name: str | None) -> None:
-        """Copy a file that the user has; it is recognised by size and content."""
-        self._start(lambda: store.import_file(path, name, self._tell))
-
-    def download(self, name: str) -> None:
-        """Load the official file from the internet; an earlier unfinished download goes on."""
-
-        def work() -> str:
-            from cellseg1.sam.fetch import download
-
-            download(name, self._tell)
-            return name
-
-        self._start(work)
-
-    def cancel(self) -> None:
-        """Stop at the next piece of the file."""
-        self._stop.set()
-
-    def _tell(self, done: int, whole: int) -> None:
-        if self._stop.is_set():
-            raise StoppedError("cancelled")
-        self.progressed.emit(done / max(1, whole))
-
-    def _start(self, work: Any) -> None:
-        if self.running:
-            return
-        self._stop.clear()
-        self.running = True
-
-        def guarded() -> tuple[str, str]:
-            try:
-                return str(work()), ""
-            except StoppedError:
-                return "", ""
-            except (CellSeg1Error, OSError) as error:
-                return "", str(error)
-
-        self._session.run(guarded, self._ended, self.tr("Getting the backbone"))
-
-    def _ended(self, result: tuple[str, str]) -> None:
-        self.running = False
-        self.ended.emit(*result)
 
 
 class Backbones(QWidget):

@@ -11,11 +11,11 @@ from PySide6.QtGui import QPixmap, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app.engine.planning import ImageSize
-from app.pages.annotate.cells import Warnings
 from app.pages.shared.advice import CellFacts, advice, mask_warnings, region_of
+from app.pages.shared.warnings import Warnings
 from app.session.planes import flags, is_stack, shape_of
 from app.theme import GAP, ICON, TIGHT, icon
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.plain import Label, one_line, plain_action, plain_tip
 from cellseg1.errors import CellSeg1Error
 
@@ -197,7 +197,7 @@ class TrainingImages(QWidget):
             row.show_facts(facts, writable=writable)
             row.set_picture(self._thumbnail(facts))
         text = self.tr("{cells} in {images}").format(
-            cells=words.cells(self.cells), images=words.images(len(self.facts))
+            cells=counted.cells(self.cells), images=counted.images(len(self.facts))
         )
         self.summary.setText(text)
         hidden = len(self.facts) - len(shown)
@@ -311,7 +311,7 @@ class TrainingRow(QWidget):
         """Show what is known of a plane."""
         self.facts = facts
         self.name.set_full_text(facts.name)
-        parts = [words.cells(facts.cells) if facts.cells else self.tr("no cells yet")]
+        parts = [counted.cells(facts.cells) if facts.cells else self.tr("no cells yet")]
         if facts.region is not None:
             parts.append(self.tr("region {width} x {height} px").format(width=facts.region[2], height=facts.region[3]))
         if facts.diameter:

@@ -12,11 +12,13 @@ from app.engine.messages import TrainRequest
 from app.pages.shared.page import Page
 from app.pages.shared.view_options import ViewOptions
 from app.pages.train.images import TrainingImages
-from app.pages.train.progress import PreviewLayer, TrainingProgress, TrainingResult
+from app.pages.train.preview_layer import PreviewLayer
+from app.pages.train.progress import TrainingProgress
+from app.pages.train.result import TrainingResult
 from app.pages.train.resume import can_resume, curve_of, unfinished_training
 from app.pages.train.setup import TrainingSetup
 from app.theme import GAP
-from app.translation import counted as words
+from app.translation import counted
 from app.widgets.empty_state import EmptyState
 from cellseg1.errors import CellSeg1Error
 
@@ -63,9 +65,9 @@ class TrainPanel(Page):
         session.project_changed.connect(self._project_changed)
         session.image_changed.connect(self._soon.start)
         session.document_edited.connect(self._soon.start)
-        session.job_started.connect(self._job_started)
-        session.job_ended.connect(self._job_ended)
-        session.interrupted_found.connect(lambda _runs: self._soon.start())
+        session.jobs.started.connect(self._job_started)
+        session.jobs.ended.connect(self._job_ended)
+        session.jobs.interrupted_found.connect(lambda _runs: self._soon.start())
         self._take_job()
         self.refresh()
 
@@ -138,7 +140,9 @@ class TrainPanel(Page):
             self.empty.set_button("")
         elif cells and not session.project.read_only:
             self.empty.set_sentence(
-                self.tr("No image is used for training yet. On this one are {cells}.").format(cells=words.cells(cells))
+                self.tr("No image is used for training yet. On this one are {cells}.").format(
+                    cells=counted.cells(cells)
+                )
             )
             self.empty.set_button(self.tr("Use this image"))
         else:
@@ -195,8 +199,8 @@ class TrainPanel(Page):
         if self._why_not():
             return
         self._canvas.settle()
-        wish = self.wishes.wish()
-        self._try(lambda: self._session.start_training(wish))
+        name = self.wishes.model_name
+        self._try(lambda: self._session.jobs.start_training(name, **self.wishes.wishes()))
 
     def start_from(self, path: Path | None) -> None:
         """Choose the model that the next training goes on from."""
@@ -204,7 +208,7 @@ class TrainPanel(Page):
 
     def resume(self, run_id: str) -> None:
         """Go on with a training that ended early."""
-        self._try(lambda: self._session.resume_training(run_id))
+        self._try(lambda: self._session.jobs.resume_training(run_id))
 
     def discard(self, run_id: str) -> None:
         """Do not offer a training again; what it kept stays."""
@@ -258,7 +262,7 @@ class TrainPanel(Page):
 
     def _take_job(self) -> None:
         """Show the training of the project that is shown now, if one runs there, and no other."""
-        job = self._session.training
+        job = self._session.jobs.training
         if job is not self._job:
             self._job = None
             self.progress.let_go()

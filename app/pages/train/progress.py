@@ -1,127 +1,27 @@
-"""A training while it runs, and what came of it."""
+"""A training while it runs."""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtWidgets import QCheckBox, QFrame, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QCheckBox, QProgressBar, QVBoxLayout, QWidget
 
-from app.annotation.proposal_layer import ProposalLayer
-from app.engine.planning import duration_text
-from app.pages.train.plan import ap_sentence
-from app.theme import GAP, TIGHT, heading, tabular
-from app.translation import counted as words
+from app.pages.train.preview_layer import PreviewLayer
+from app.theme import GAP, heading, tabular
+from app.translation import counted
 from app.translation.library_words import shown
 from app.translation.time_left import time_left
-from app.widgets.flow import FlowLayout
 from app.widgets.plain import Label
 from app.widgets.plots.loss_curve import LossCurve
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QMetaObject
 
-    from app.canvas import Canvas
     from app.engine.jobs import JobHandle, TrainingPreview
     from app.engine.messages import Progress
-    from app.session.session import Session
 
-Plane = tuple[str, int, int]
 _CURVE_HEIGHT = 176
-
-
-class PreviewLayer(QObject):
-    """Shows over the training image what the model in training makes of it, as long as that image is shown.
-
-    It is a layer of proposals of its own; it goes when the panel is left, and returns with it.
-    """
-
-    changed = Signal()
-
-    def __init__(self, session: Session, canvas: Canvas, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._canvas = canvas
-        self.planes: list[Plane] = []
-        self.preview: TrainingPreview | None = None
-        self.wanted = True
-        self.active = False
-        self._layer: ProposalLayer | None = None
-        self._made: tuple[TrainingPreview, ProposalLayer] | None = None
-        # After the window: it takes away all proposals when the image or the step changes.
-        self._soon = QTimer(self, interval=0, singleShot=True)
-        self._soon.timeout.connect(self.show_now)
-        session.image_changed.connect(self._soon.start)
-        session.proposals.changed.connect(self._soon.start)
-
-    def set_planes(self, planes: list[Plane]) -> None:
-        """Say which planes are trained on, in the order of the job; an earlier preview is dropped."""
-        self.planes = planes
-        self.set_preview(None)
-
-    def set_preview(self, preview: TrainingPreview | None) -> None:
-        """Show another preview."""
-        self.preview = preview
-        self.show_now()
-        self.changed.emit()
-
-    def set_wanted(self, wanted: bool) -> None:
-        """Show or hide it."""
-        self.wanted = wanted
-        self.show_now()
-
-    def set_active(self, active: bool) -> None:
-        """Say whether the panel is shown."""
-        self.active = active
-        if active:
-            self._soon.start()
-        else:
-            self.show_now()
-
-    @property
-    def plane(self) -> Plane | None:
-        """The plane that the preview belongs to."""
-        if self.preview is None or self.preview.image >= len(self.planes):
-            return None
-        return self.planes[self.preview.image]
-
-    @property
-    def here(self) -> bool:
-        """Whether that plane is the shown one."""
-        session = self._session
-        return self.plane is not None and self.plane == (session.image_id, session.z, session.t)
-
-    def show_now(self) -> None:
-        """Bring the canvas up to date."""
-        session = self._session
-        preview, plane = self.preview, session.plane
-        if self.active and self.wanted and self.here and preview is not None and plane is not None:
-            layer = self._layer_of(preview, (plane.shape[0], plane.shape[1]))
-            if layer is not None and self._canvas.shape == layer.labels.shape:
-                self._layer = layer
-                if self._canvas.proposals is not layer:
-                    self._canvas.set_proposals(layer)
-                return
-        if self._layer is not None:
-            mine = self._canvas.proposals is self._layer
-            self._layer = None
-            if mine:
-                self._canvas.set_proposals(None)
-
-    def _layer_of(self, preview: TrainingPreview, shape: tuple[int, int]) -> ProposalLayer | None:
-        if self._made is not None and self._made[0] is preview and self._made[1].labels.shape == shape:
-            return self._made[1]
-        top, left, bottom, right = preview.box
-        if bottom > shape[0] or right > shape[1] or preview.labels.shape != (bottom - top, right - left):
-            return None
-        labels = np.zeros(shape, np.int32)
-        labels[top:bottom, left:right] = preview.labels
-        layer = ProposalLayer(labels=labels, score=np.ones(int(labels.max(initial=0)) + 1, np.float32))
-        self._made = preview, layer
-        return layer
 
 
 class TrainingProgress(QWidget):
@@ -254,72 +154,7 @@ class TrainingProgress(QWidget):
             self.preview_line.setText(self.tr("The first look comes after about 15 seconds of training."))
             return
         text = self.tr("After step {n}: {cells} in the part it looked at.")
-        text = text.format(n=f"{preview.step:,}", cells=words.cells(preview.cells))
+        text = text.format(n=f"{preview.step:,}", cells=counted.cells(preview.cells))
         if not self._preview.here:
             text += " " + self.tr("Open the training image to see them.")
         self.preview_line.setText(text)
-
-
-class TrainingResult(QFrame):
-    """What came of the last training, and what to do with it."""
-
-    predict_wanted = Signal()
-    resume_wanted = Signal(str)
-    closed = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setProperty("card", True)
-        self.run_id = ""
-        self.title = Label()
-        self.title.setFont(heading(self.font(), 0))
-        self.title.setWordWrap(True)
-        self.text = Label()
-        self.text.setWordWrap(True)
-        self.predict = QPushButton(self.tr("Predict other images"))
-        self.predict.setAccessibleName(self.tr("Predict other images"))
-        self.predict.setToolTip(self.tr("Go to step 3 with this model (Ctrl+3)"))
-        self.predict.clicked.connect(self.predict_wanted)
-        self.resume = QPushButton(self.tr("Resume"))
-        self.resume.setAccessibleName(self.tr("Resume this training"))
-        self.resume.setToolTip(self.tr("Go on where it stopped"))
-        self.resume.clicked.connect(lambda: self.resume_wanted.emit(self.run_id))
-        # Side by side they may be wider than the panel.
-        row = FlowLayout()
-        row.addWidget(self.predict)
-        row.addWidget(self.resume)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(GAP + TIGHT, GAP + TIGHT, GAP + TIGHT, GAP + TIGHT)
-        layout.setSpacing(GAP)
-        layout.addWidget(self.title)
-        layout.addWidget(self.text)
-        layout.addLayout(row)
-        self.hide()
-
-    def show_end(self, job: JobHandle, *, resumable: bool) -> None:
-        """Show how a job ended."""
-        self.run_id = job.run_id
-        result = job.result or {}
-        model = result.get("model")
-        name = Path(model).stem if model else ""
-        took = shown(duration_text(float(result.get("seconds") or max(0.0, time.time() - job.started))))
-        self.predict.setVisible(bool(model))
-        self.resume.setVisible(resumable and job.state in ("stopped", "failed"))
-        if job.state == "finished":
-            self.title.setText(self.tr("{name} is trained").format(name=name))
-            self.text.setText(
-                self.tr("It took {time}.").format(time=took) + " " + ap_sentence(result.get("ap_training"))
-            )
-        elif job.state == "stopped" and model:
-            self.title.setText(self.tr("Stopped; {name} is kept").format(name=name))
-            self.text.setText(self.tr("The model knows what it learned so far. It can be used, or trained to the end."))
-        elif job.state == "stopped":
-            self.title.setText(self.tr("Stopped"))
-            self.text.setText(self.tr("It ended before there was a model to keep. Nothing you drew was lost."))
-        else:
-            sentence, _details = job.error or (self.tr("The training ended with an error."), "")
-            self.title.setText(self.tr("The training failed"))
-            self.text.setText(sentence)
-        self.setAccessibleName(self.title.text())
-        self.setAccessibleDescription(self.text.text())
-        self.show()
