@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import logging
 import math
 from typing import Any, BinaryIO
 
@@ -69,6 +70,15 @@ def _read_to_the_end(source: Source, stream: gzip.GzipFile | BinaryIO) -> None:
     raise source.damaged("the NIfTI goes on behind its last value")
 
 
+def _keep_from_terminal() -> None:
+    """Let nibabel's remarks on headers go to the log like others'; it gives its logger a way to the terminal."""
+    from nibabel import imageglobals
+
+    for handler in list(imageglobals.logger.handlers):
+        imageglobals.logger.removeHandler(handler)
+    imageglobals.logger.addHandler(logging.NullHandler())
+
+
 class NiftiReader:
     """NIfTI-1 and NIfTI-2."""
 
@@ -85,6 +95,7 @@ class NiftiReader:
         from nibabel.nifti1 import Nifti1Header, Nifti1Image
         from nibabel.nifti2 import Nifti2Header, Nifti2Image
 
+        _keep_from_terminal()
         zipped = source.stream.read(2) == b"\x1f\x8b"
         source.stream.seek(0)
         with gzip.open(source.stream) if zipped else contextlib.nullcontext(source.stream) as stream:
@@ -109,7 +120,10 @@ class NiftiReader:
             check_size(source, shape, plane, dtype.itemsize, source.size * (_GZIP_RATIO if zipped else 1), copies=2)
             if not colour and header.get_slope_inter() not in ((None, None), (1.0, 0.0)):
                 check_size(source, shape, plane, 8)  # scaled values are floats
-            needed = int(header["vox_offset"]) + math.prod(shape) * dtype.itemsize
+            first = int(header["vox_offset"])
+            if 0 <= first < length:
+                raise source.damaged("the values of the NIfTI would begin inside its header")
+            needed = first + math.prod(shape) * dtype.itemsize
             if needed < 0 or needed > source.size * (_GZIP_RATIO if zipped else 1):
                 raise source.damaged("the NIfTI ends before its last value")
             data = start + stream.read(max(0, needed - len(start)))
@@ -127,6 +141,7 @@ class NiftiReader:
             axes += "S"
         scale = _MICROMETRES.get(image.header.get_xyzt_units()[0])
         zooms = [float(zoom) for zoom in image.header.get_zooms()[:2]]
-        pixel_size = (zooms[1] * scale, zooms[0] * scale) if scale and min(zooms) > 0 else None
+        known = scale and all(math.isfinite(zoom) and zoom > 0 for zoom in zooms)
+        pixel_size = (zooms[1] * scale, zooms[0] * scale) if scale and known else None
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
         return Decoded("NIfTI", array, axes, samples, pixel_size_um=pixel_size)

@@ -255,8 +255,35 @@ def test_random_damage_gives_an_image_or_an_image_error(tmp_path: Path) -> None:
 
 def test_errors_of_the_decoders_do_not_leak(tmp_path: Path) -> None:
     nifti = bytearray(bomb_nifti(20, 10))
-    nifti[108:112] = struct.pack("<f", 185)
+    nifti[108:112] = struct.pack("<f", 350)
     refused(write(tmp_path / "a.nii", bytes(nifti)), "vox offset")
     npy = bytearray(bomb_npy(20, 10))
     npy[npy.find(b"}")] = ord(" ")
     refused(write(tmp_path / "a.npy", bytes(npy)), "damaged")
+
+
+def nifti_with(path: Path, at: int, value: float) -> Path:
+    import nibabel
+
+    make: Any = nibabel.Nifti1Image
+    volume = make(PICTURE.astype(np.int16), np.eye(4))
+    volume.header.set_xyzt_units("micron")
+    nibabel.save(volume, path)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<f", data, at, value)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("offset", [0, 1, 300])
+def test_nifti_whose_values_begin_in_the_header(tmp_path: Path, offset: float) -> None:
+    # nibabel would take the header for pixels.
+    refused(nifti_with(tmp_path / "a.nii", 108, offset), "begin inside its header")
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
+def test_nifti_whose_pixels_have_no_size(tmp_path: Path, size: float, capfd: pytest.CaptureFixture[str]) -> None:
+    image = read_image(nifti_with(tmp_path / "a.nii", 80, size))
+    np.testing.assert_array_equal(image.array, PICTURE.T)
+    assert image.info.pixel_size_um in (None, (1.0, 1.0))
+    assert capfd.readouterr() == ("", "")
