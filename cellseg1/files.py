@@ -19,6 +19,8 @@ from cellseg1.errors import OutputError
 
 #: What is left free on a disk, so that small things can still be written.
 _MARGIN_BYTES = 4_000_000
+#: So many others cannot have been faster.
+_ATTEMPTS = 1000
 
 
 #: How callers may name a file.
@@ -57,6 +59,8 @@ def describe_os_error(error: OSError) -> str:
             return "the folder is read-only or you have no permission to write there"
         case errno.ENOTDIR | errno.EEXIST:
             return "a file of that name is in the way"
+        case errno.ENAMETOOLONG:
+            return "the name is too long"
         case _:
             return error.strerror or str(error)
 
@@ -251,9 +255,7 @@ def check_writable(folder: Path) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
-        raise OutputError(
-            f"Cannot write in the folder {folder}: {describe_os_error(error)}. Choose another output folder."
-        ) from error
+        raise _no_folder(folder, error) from error
     finally:
         for parent in made:
             with contextlib.suppress(OSError):
@@ -306,9 +308,11 @@ def free_folder(wanted: Path) -> Path:
     Raises
     ------
     OutputError
-        When a file is in the way, or the place cannot be looked at.
+        When a file is in the way, the place cannot be looked at, or is a whole disk.
     """
     wanted = Path(os.path.abspath(wanted))  # noqa: PTH100 - "." has no name; a link keeps its own
+    if not wanted.name:
+        raise OutputError(f"{wanted} is a whole disk; give a folder on it for the results.")
     number, folder = 1, wanted
     try:
         in_the_way = folder.exists() and not folder.is_dir()
@@ -332,7 +336,7 @@ def claim_folder(wanted: Path, first: str) -> Path:
     OutputError
         As `free_folder`, and when the folder cannot be made.
     """
-    while True:
+    for _ in range(_ATTEMPTS):
         folder = free_folder(wanted)
         marker = folder / first
         try:
@@ -342,16 +346,19 @@ def claim_folder(wanted: Path, first: str) -> Path:
             if [entry.name for entry in folder.iterdir()] == [first]:
                 return folder
             marker.unlink()
-        except FileExistsError:
-            continue
-        except FileNotFoundError:
-            if not folder.parent.exists():
-                raise
-            continue  # another's attempt removed it meanwhile
+        except (FileExistsError, FileNotFoundError) as error:
+            # Somebody else was faster, or removed the folder meanwhile; or there never can be one, as behind a link
+            # to a drive that is gone.
+            failed = error
         except OSError as error:
-            raise OutputError(
-                f"Cannot write in the folder {folder}: {describe_os_error(error)}. Choose another output folder."
-            ) from error
+            raise _no_folder(folder, error) from error
+    raise _no_folder(folder, failed) from failed
+
+
+def _no_folder(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"Cannot write in the folder {folder}: {describe_os_error(error)}. Choose another output folder."
+    )
 
 
 def free_file(wanted: Path) -> Path:

@@ -208,19 +208,19 @@ class SelfTest(QObject):
 
     def _train(self) -> Iterator[Wait]:
         window = self._window
-        jobs = window.session.jobs
+        session = window.session
         window.area.step_bar.buttons["train"].click()
         yield Wait(lambda: window.step() == "train" and self._ready(window.area.train.primary), "the button Train")
         # As if it were typed into the field of the form.
         window.area.train.wishes.form.row("epoch_max").entered.emit("epoch_max", EPOCHS)
         yield Wait(lambda: window.area.train.wishes.form.value("epoch_max") == EPOCHS, "the number of epochs")
         self._press(window.area.train.primary)
-        yield Wait(lambda: jobs.training is not None, "the start of the training")
-        job = jobs.training
+        yield Wait(lambda: session.training is not None, "the start of the training")
+        job = session.training
         assert job is not None
         yield Wait(lambda: job.curve or not job.running, "the first training step", _WORK)
         self._lap("first training step")
-        yield Wait(lambda: not job.running and jobs.training is None, "the end of the training", _WORK)
+        yield Wait(lambda: not job.running and session.training is None, "the end of the training", _WORK)
         if job.state != "finished" or window.session.model is None:
             raise SelfTestError(f"the training ended as {job.state}: {job.error}")
         self._report["found"] |= {"training steps": len(job.curve), "loss": [round(one[1], 4) for one in job.curve]}
@@ -228,7 +228,7 @@ class SelfTest(QObject):
 
     def _predict(self) -> Iterator[Wait]:
         window = self._window
-        jobs = window.session.jobs
+        session = window.session
         window.area.step_bar.buttons["predict"].click()
         scope = window.area.predict.images.box
         yield Wait(lambda: window.step() == "predict" and scope.findData("all") >= 0, "step 3")
@@ -236,10 +236,10 @@ class SelfTest(QObject):
         scope.activated.emit(scope.currentIndex())
         yield Wait(lambda: self._ready(window.area.predict.primary), "the button Predict")
         self._press(window.area.predict.primary)
-        yield Wait(lambda: jobs.prediction is not None, "the start of the prediction")
-        job = jobs.prediction
+        yield Wait(lambda: session.prediction is not None, "the start of the prediction")
+        job = session.prediction
         assert job is not None
-        yield Wait(lambda: not job.running and jobs.prediction is None, "the end of the prediction", _WORK)
+        yield Wait(lambda: not job.running and session.prediction is None, "the end of the prediction", _WORK)
         if job.state != "finished":
             raise SelfTestError(f"the prediction ended as {job.state}: {job.error}")
         self._report["found"]["images predicted"] = len(job.items)

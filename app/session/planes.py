@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.session.jobs import select_of
+from app.session.run_requests import select_of
 from cellseg1.images import stack_suffixes
 
 if TYPE_CHECKING:

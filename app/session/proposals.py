@@ -12,38 +12,55 @@ from PySide6.QtCore import QObject, Signal
 from app.annotation import operations
 from app.annotation.offered import Choice, Drawn, choose, fitted
 from app.annotation.proposal_layer import ProposalLayer
+from app.session.lanes import Newest
+from app.session.run_requests import select_of
 from cellseg1.errors import CellSeg1Error
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.select import Selection, Selector, SelectSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from app.annotation import Change, Document
-    from app.session.session import Session
+    from app.annotation import Change, Document, Step
+    from app.session.edits_aside import EditsAside
+    from app.session.lanes import Lane
+    from app.session.shown_image import ShownPlane
     from cellseg1.masks import Box
 
 _MANY = 256
 
 
 class Proposals(QObject):
-    """Proposals of the shown plane.
+    """Proposals of the plane that is shown (`show`).
 
-    `changed` follows every new choice, and every edit after which other proposals are offered; `busy_changed` tells
-    when a choice is being made.  Choosing runs in the session's background, and so does counting what of each proposal
-    is drawn already; while one choice is made, only the newest wish waits.  An edit is counted where it changed pixels.
+    Choosing runs in the background, and so does counting what of each proposal is drawn already; while one choice is
+    made, only the newest wish waits.  An edit is counted where it changed pixels.
+
+    Signals
+    -------
+    run_changed
+        Another prediction is shown, or none, with the thresholds that belong to it.
+    changed
+        There is a new choice, or an edit after which other proposals are offered.
+    layer_changed(ProposalLayer or None)
+        What the canvas draws is another one, while it is to be drawn (`set_drawn`).
     """
 
+    run_changed = Signal()
     changed = Signal()
-    busy_changed = Signal(bool)
-    settings_changed = Signal()
+    layer_changed = Signal(object)
+    problem = Signal(str, str)
+    note = Signal(str)
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._session = session
+    def __init__(self, lane: Lane, edits: EditsAside, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._lane = lane
+        self._edits = edits
+        self._shown: ShownPlane | None = None
+        self._drawn_on = False
         self.run_id: str | None = None
         self.settings = SelectSettings()
         self._selector: Selector | None = None
@@ -55,51 +72,64 @@ class Proposals(QObject):
         self._open = np.zeros(1, bool)
         self._offered: NDArray[np.int64] = np.zeros(0, np.int64)
         self._layer: ProposalLayer | None = None
-        self._generation = 0
+        #: What was read for a plane or run that is not shown any more is for nobody.
+        self._wish = Newest()
         self._choosing = False
         self._again = False
-        session.image_changed.connect(self.reload)
-        session.project_changed.connect(self.reload)
 
     # ---- loading
 
+    def show(self, shown: ShownPlane | None) -> None:
+        """Load the newest prediction of another plane."""
+        self._shown = shown
+        self.reload()
+
     def reload(self, run_id: str | None = None) -> None:
         """Load the newest prediction of the shown plane (or that of `run_id`)."""
-        self._generation += 1
-        generation = self._generation
+        self._wish.drop()
         self._selector = self._choice = self._document = self._drawn = self._layer = self.run_id = None
         self._offered = np.zeros(0, np.int64)
-        session = self._session
-        self.changed.emit()
-        if session.project is None or session.image_id is None or session.plane is None:
-            return
-        project = session.project
-        if not isinstance(run_id, str):
-            run = project.runs.latest_prediction(session.image_id, session.z, session.t)
+        self._tell_changed()
+        path = self._find(run_id)
+        self.run_changed.emit()
+        if path is not None:
+            self._lane.run(
+                lambda: Selector(Candidates.load(path)),
+                self._loaded,
+                self.tr("Loading the proposals"),
+                newest=self._wish,
+            )
+
+    def _find(self, run_id: str | None) -> Path | None:
+        """Take over the run and its thresholds; returns where its proposals of the shown plane are, None for none."""
+        if self._shown is None:
+            return None
+        project, plane = self._shown.project, (self._shown.image_id, self._shown.z, self._shown.t)
+        if run_id is None:
+            run = project.runs.latest_prediction(*plane)
         else:
             run = next((one for one in project.runs if one.id == run_id), None)
-        if run is None:
-            return
-        path = project.runs.proposals_path(run.id, session.image_id, session.z, session.t)
-        if not path.exists():
-            return
+        path = None if run is None else project.runs.proposals_path(run.id, *plane)
+        if run is None or path is None or not path.exists():
+            return None
         self.run_id = run.id
-        self.settings = self._stored(run.fields.get("select", {}))
-        self.settings_changed.emit()
+        self.settings = select_of(run.fields.get("select", {}))
+        return path
 
-        def load() -> Selector:
-            return Selector(Candidates.load(path))
+    def _loaded(self, selector: Selector) -> None:
+        self._selector = selector
+        self._choose()
 
-        def loaded(selector: Selector) -> None:
-            if generation == self._generation:
-                self._selector = selector
-                self._choose()
+    def _tell_changed(self) -> None:
+        self.changed.emit()
+        if self._drawn_on:
+            self.layer_changed.emit(self.layer())
 
-        session.run(load, loaded, self.tr("Loading the proposals"))
-
-    def _stored(self, values: Mapping[str, Any]) -> SelectSettings:
-        known = {field.name for field in dataclasses.fields(SelectSettings)}
-        return SelectSettings(**{key: value for key, value in values.items() if key in known})
+    def set_drawn(self, on: bool) -> None:
+        """Say whether the canvas is to draw them; `layer_changed` follows."""
+        if on or self._drawn_on:
+            self.layer_changed.emit(self.layer() if on else None)
+        self._drawn_on = on
 
     # ---- choosing
 
@@ -109,40 +139,38 @@ class Proposals(QObject):
         self._choose()
 
     def _choose(self) -> None:
-        if self._selector is None or self._session.plane is None:
+        if self._selector is None or self._shown is None:
             return
         if self._choosing:
             self._again = True
             return
         self._choosing, self._again = True, False
-        self.busy_changed.emit(True)
-        selector, settings, generation = self._selector, self.settings, self._generation
-        height, width = self._session.plane.shape[:2]
+        selector, settings, wanted = self._selector, self.settings, self._wish.current()
+        height, width = self._shown.pixels.shape[:2]
         drawn = self._look_at_document()
         lent = None if drawn is None else drawn.lend()
-        self._session.run(
+        self._lane.run(
             lambda: _try(selector, settings, (height, width), lent),
-            lambda found: self._chosen(generation, drawn, found),
+            lambda found: self._chosen(drawn, found, wanted=wanted()),
             self.tr("Choosing cells"),
         )
 
     def _look_at_document(self) -> Drawn | None:
         """Return where the shown document has cells; looks through it only the first time."""
-        document = self._session.document
+        document = None if self._shown is None else self._shown.document
         if document is not self._document:
             self._document = document
             self._drawn = None if document is None else Drawn(document.labels)
             self._unfinished = document is not None and document.editing
         return self._drawn
 
-    def _chosen(self, generation: int, drawn: Drawn | None, found: Choice | Exception) -> None:
+    def _chosen(self, drawn: Drawn | None, found: Choice | Exception, *, wanted: bool) -> None:
         self._choosing = False
-        self.busy_changed.emit(False)
         if isinstance(found, Exception):
             if drawn is not None:
                 drawn.let_go()
-            self._session.problem.emit(str(found) or type(found).__name__, _details(found))
-        elif generation == self._generation and self._session.plane is not None:
+            self.problem.emit(str(found) or type(found).__name__, _details(found))
+        elif wanted:
             if drawn is not None:
                 drawn.catch_up(found)
             self._choice = found
@@ -182,7 +210,7 @@ class Proposals(QObject):
                 offered[1:] &= ~np.isin(choice.selection.cells, np.asarray(rejected))
         if new or not np.array_equal(offered, self._open):
             self._open, self._offered, self._layer = offered, np.flatnonzero(offered), None
-            self.changed.emit()
+            self._tell_changed()
 
     @property
     def selection(self) -> Selection | None:
@@ -240,20 +268,20 @@ class Proposals(QObject):
         CellSeg1Error
             While another edit of that kind goes on.
         """
-        document, choice = self._session.document, self._choice
+        document, choice = None if self._shown is None else self._shown.document, self._choice
         if document is None or choice is None:
             return 0
         wanted = self._offered if ids is None else np.intersect1d(np.fromiter(ids, np.int64), self._offered)
         if len(wanted) >= _MANY:
             counts: list[int] = []
 
-            def accepted(found: tuple[Any, list[int]]) -> None:
+            def accepted(found: tuple[Step | None, list[int]]) -> None:
                 counts.append(len(found[1]))
                 if done is not None:
                     done(counts[0])
 
             # Many lie all over the image: asking for the box of each takes longer than it saves.
-            self._session.edit_aside(
+            self._edits.run(
                 document,
                 self.tr("Accepting {n} proposals...").format(n=len(wanted)),
                 lambda doc: operations.accept_proposals(doc, choice.labels, wanted.tolist()),
@@ -272,7 +300,7 @@ class Proposals(QObject):
 
     def reject(self, ids: Iterable[int] | None = None) -> int:
         """Do not offer proposals (None: all) any more, as one edit that can be undone; returns how many."""
-        document, choice = self._session.document, self._choice
+        document, choice = None if self._shown is None else self._shown.document, self._choice
         if document is None or choice is None or self.run_id is None:
             return 0
         wanted = self._offered if ids is None else np.intersect1d(np.fromiter(ids, np.int64), self._offered)
@@ -292,10 +320,9 @@ class Proposals(QObject):
 
     def apply_to_run(self) -> None:
         """Use the present thresholds for every image of the run (for exports and for images opened later)."""
-        project = self._session.project
-        if project is not None and self.run_id is not None:
-            project.runs.update(self.run_id, select=dataclasses.asdict(self.settings))
-            self._session.note.emit(self.tr("These thresholds now hold for all images of this prediction."))
+        if self._shown is not None and self.run_id is not None:
+            self._shown.project.runs.update(self.run_id, select=dataclasses.asdict(self.settings))
+            self.note.emit(self.tr("These thresholds now hold for all images of this prediction."))
 
 
 def choose_labels(path: Path, settings: SelectSettings, shape: tuple[int, int]) -> NDArray[np.int32]:

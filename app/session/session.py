@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.base.names import project_folder_of
 from app.engine.jobs import Engines
-from app.project.display import Display, auto_display
-from app.project.models import library_models
 from app.project.project import Project, RemovedImage
-from app.session.errands import Errands
-from app.session.jobs import Jobs
+from app.session.edits_aside import EditsAside
+from app.session.jobs import Job, Jobs
+from app.session.lanes import Lane
+from app.session.model_choice import ModelChoice
 from app.session.proposals import Proposals
+from app.session.shown_image import ShownImage
 from cellseg1.errors import CellSeg1Error
-from cellseg1.images import Image, read_image
-from cellseg1.images.axes import with_axes
-from cellseg1.sam.registry import backbone_names
-from cellseg1.sam.store import locate
 from cellseg1.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -32,17 +26,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.annotation import Aside, Change, Document
+    from app.annotation import Change, Document
+    from app.engine.jobs import JobHandle
+    from app.engine.messages import ItemDone
     from app.preferences.store import PreferencesStore
-    from app.project.project import ImportReport, ProjectImage
-    from cellseg1.masks import Box
+    from app.project.display import Display
+    from app.project.project import ImportReport
+    from app.session.run_requests import PredictionWish, TrainingWish
+    from cellseg1.images import Image
 
-log = logging.getLogger(__name__)
-#: Decoded images kept, so that going back and forth between neighbours is immediate.
-_KEPT_IMAGES = 3
-_KEPT_BYTES = 1 << 30
-#: An image whose file has not been read after this time is said to be late.
-_READ_MS = 20_000
+T = TypeVar("T")
+
 #: What is being read at the end is waited for so long.
 _LAST_READ_SECONDS = 1.0
 #: What edits of the flags of a plane are called, on and off.
@@ -50,8 +44,6 @@ _FLAG_EDITS = {
     "training": ("Use for training", "Do not use for training"),
     "checked": ("Mark as checked", "Mark as not checked"),
 }
-#: Operations on all cells of larger drawings are worked out in a thread.
-_QUICK_PIXELS, _QUICK_CELLS = 2_000_000, 250
 
 
 def is_project_at(project: Project, path: Path) -> bool:
@@ -84,6 +76,11 @@ class Session(QObject):
     display_changed = Signal()
     model_changed = Signal()
     models_changed = Signal()
+    #: A job (`JobHandle`) of the shown project; `jobs` tells of those of all projects.
+    job_started = Signal(object)
+    job_ended = Signal(object)
+    #: Trainings of the project that is opened ended with the program and can go on.
+    interrupted_found = Signal(list)
     problem = Signal(str, str)
     note = Signal(str)
     storage_problem = Signal(str)
@@ -93,85 +90,97 @@ class Session(QObject):
     def __init__(self, preferences: PreferencesStore, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.preferences = preferences
-        self.background = Errands(2, "session", self)
+        self.background = Lane(2, "session", self)
         #: What is read for the eye: it is lost at the end without harm, and its file may be on a server that is away.
-        self.reading = Errands(2, "reading", self, seconds=_LAST_READ_SECONDS)
-        self.looking = Errands(1, "looking", self, seconds=_LAST_READ_SECONDS)
+        self.reading = Lane(2, "reading", self, seconds=_LAST_READ_SECONDS)
+        self.looking = Lane(1, "looking", self, seconds=_LAST_READ_SECONDS)
         self.engines = Engines(self)
         self.project: Project | None = None
-        self.image_id: str | None = None
-        self.z = 0
-        self.t = 0
-        self.image: Image | None = None
-        self.plane: NDArray[Any] | None = None
-        self.document: Document | None = None
-        self.display: Display | None = None
-        #: Why the chosen image cannot be shown; empty when it can.
-        self.image_problem = ""
-        self._model: Path | None = None
-        self._backbone = DEFAULT_BACKBONE
-        self._generation = 0
-        #: Images that are shown because something had to be: an unreadable one gives way to the next.
-        self._not_asked_for: set[str] = set()
-        self._loading: str | None = None
-        self._images: OrderedDict[str, Image] = OrderedDict()
-        self._unsubscribe: Callable[[], None] | None = None
         #: How many sentences about the project's files were said.
         self._told = 0
         #: Projects that were left while jobs run in them: they stay open (and locked) until these have ended.
-        self._kept: list[Project] = []
+        self._left: list[Project] = []
         #: Asks whether the open project may be left; set by the window.
         self.ask_to_leave: Callable[[], bool] = lambda: True
         #: Whether images are being added; the project stays open meanwhile.
         self.adding = False
-        #: What takes a while now, and lets no edit in between; empty: nothing.
-        self.waiting = ""
-        #: What is worked out in the thread of a long edit so that showing it is quick; set by who shows it.
-        self.foresee: Callable[[NDArray[np.int32], Box], Callable[[], None]] | None = None
         self._remember = QTimer(self, interval=400, singleShot=True)
-        self._remember.timeout.connect(self._remember_plane)
-        self.proposals = Proposals(self)
-        self.jobs = Jobs(self)
+        self._remember.timeout.connect(self.settle)
+        self.edits = EditsAside(self.background, self)
+        self.shown = ShownImage(self.reading, self)
+        self.models = ModelChoice(self)
+        self.proposals = Proposals(self.background, self.edits, self)
+        self.jobs = Jobs(self.engines, self.background, self)
+        self._connect()
 
-    # ---- background work
+    def _connect(self) -> None:
+        for lane in (self.background, self.reading, self.looking):
+            lane.problem.connect(self.problem)
+        self.edits.problem.connect(self.problem)
+        self.edits.waiting_changed.connect(self.waiting_changed)
+        shown, proposals = self.shown, self.proposals
+        shown.loading.connect(self.image_loading)
+        shown.changed.connect(self._image_changed)
+        shown.unreadable.connect(self.unreadable)
+        shown.edited.connect(self._edited)
+        for part in (shown, proposals):
+            part.problem.connect(self.problem)
+            part.note.connect(self.note)
+        self.models.changed.connect(self.model_changed)
+        self.jobs.planned.connect(self._job_planned)
+        self.jobs.item.connect(self._item_done)
+        self.jobs.ended.connect(self._job_ended)
 
-    def run(
-        self,
-        work: Callable[[], Any],
-        done: Callable[[Any], None],
-        name: str = "",
-        failed: Callable[[], None] | None = None,
-        *,
-        by: Errands | None = None,
-    ) -> None:
-        """Run `work` in a thread, then `done(result)` in the window's thread; an error becomes `problem`.
+    def run(self, work: Callable[[], T], done: Callable[[T], object], name: str = "") -> None:
+        """Run `work` in a thread, then `done(result)` in the window's thread; an error becomes `problem`."""
+        self.background.run(work, done, name)
 
-        Parameters
-        ----------
-        by
-            Whose threads: `background`, `reading` (an image that somebody waits for) or `looking` (what is nice to
-            know).  What hangs in one holds up nobody in another.
-        """
+    # ---- what is shown
 
-        def tell(error: BaseException) -> None:
-            if failed is not None:
-                failed()
-            self._tell(error, name)
+    @property
+    def image_id(self) -> str | None:
+        """The chosen image, also one that cannot be shown."""
+        return self.shown.image_id
 
-        (by or self.background).run(work, done, tell)
+    @property
+    def image_problem(self) -> str:
+        """Why the chosen image cannot be shown; empty when it can."""
+        return self.shown.why_not
 
-    def _tell(self, error: BaseException, name: str) -> None:
-        import traceback
+    @property
+    def z(self) -> int:
+        """Where the shown plane is in its stack."""
+        return self.shown.z
 
-        details = "".join(traceback.format_exception(error))
-        if not isinstance(error, CellSeg1Error):
-            log.error("%s", details)
-        sentence = (
-            str(error)
-            if isinstance(error, CellSeg1Error)
-            else self.tr("{what} failed: {why}").format(what=name or self.tr("The work in the background"), why=error)
-        )
-        self.problem.emit(sentence, details)
+    @property
+    def t(self) -> int:
+        """At which time the shown plane was taken."""
+        return self.shown.t
+
+    @property
+    def image(self) -> Image | None:
+        """The shown image as it was read."""
+        return None if self.shown.plane is None else self.shown.plane.image
+
+    @property
+    def plane(self) -> NDArray[Any] | None:
+        """The pixels of the shown plane: (H, W) or (H, W, C)."""
+        return None if self.shown.plane is None else self.shown.plane.pixels
+
+    @property
+    def document(self) -> Document | None:
+        """The drawing of the shown plane."""
+        return None if self.shown.plane is None else self.shown.plane.document
+
+    @property
+    def display(self) -> Display | None:
+        """Contrast and colours of the shown image."""
+        return self.shown.display
+
+    @property
+    def waiting(self) -> str:
+        """What takes a while now, and lets no edit in between; empty: nothing."""
+        return self.edits.waiting
 
     # ---- project
 
@@ -207,7 +216,7 @@ class Session(QObject):
             if kept is None:
                 project.close()
             return False
-        if kept is not None and kept not in self._kept:
+        if kept is not None and kept not in self._left:
             # Its last job ended while the question was open.
             project = Project.open(path)
         self._use(project)
@@ -227,52 +236,49 @@ class Session(QObject):
 
     def _kept_at(self, path: Path) -> Project | None:
         """Return the project at a path if it was left while its jobs go on."""
-        return next((project for project in self._kept if is_project_at(project, path)), None)
+        return next((project for project in self._left if is_project_at(project, path)), None)
 
     def _use(self, project: Project) -> None:
         self.close_project()
-        if project in self._kept:
-            self._kept.remove(project)
+        if project in self._left:
+            self._left.remove(project)
         else:
             project.on_storage_problem(lambda sentence: self._storage_problem_of(project, sentence))
         self.project = project
-        model = project.settings.get("model")
-        known = [*project.models.all(), *library_models()]
-        self._model = next((one.path for one in known if model in (one.path.name, str(one.path))), None)
-        plain = project.settings.get("plain_backbone")
-        self._backbone = plain if plain in backbone_names() else DEFAULT_BACKBONE
+        self.models.load(project)
+        self.jobs.name_for(project)
         self.project_changed.emit()
         self.models_changed.emit()
         self.model_changed.emit()
         self.images_changed.emit()
         self._told = 0
         self.tell_damage()
-        self.jobs.look_for_interrupted()
+        found = self.jobs.interrupted(project)
+        if found:
+            self.interrupted_found.emit(found)
         shown = project.settings.get("shown", {})
         ids = [image.id for image in project.images]
         wanted = shown.get("image")
         if wanted in ids:
             self.show_image(wanted, int(shown.get("z", 0)), int(shown.get("t", 0)))
         elif ids:
-            self._not_asked_for = {ids[0]}
-            self.show_image(ids[0])
+            self.shown.show_any(project, ids[0])
 
     def close_project(self) -> None:
         """Write everything and let go of the project; it stays open unseen until its jobs have ended.
 
         It asks nobody (see `may_leave`).  Nothing happens when none is open.
         """
-        self._remember_plane()
-        # What is still being read is for nobody.
-        self._generation += 1
-        self._loading = None
-        self._drop_image()
+        self.settle()
+        self.edits.drop()
+        self.shown.clear()
         project, self.project = self.project, None
-        self._images.clear()
         if project is None:
             return
+        self._image_dropped()
+        self.jobs.name_for(None)
         if self.jobs.of(project):
-            self._kept.append(project)
+            self._left.append(project)
         else:
             project.close()
         self.project_changed.emit()
@@ -290,24 +296,18 @@ class Session(QObject):
         """Pass on that a project cannot be written, or can be again; from any thread."""
         if project is self.project:
             self.storage_problem.emit(sentence)
-        elif sentence and project in self._kept:
+        elif sentence and project in self._left:
             self.problem.emit(sentence, "")
-
-    def job_over(self, project: Project) -> None:
-        """Close a project that was left and whose last job has ended."""
-        if project in self._kept and not self.jobs.of(project):
-            self._kept.remove(project)
-            project.close()
 
     def close(self) -> None:
         """End everything; the session cannot be used afterwards."""
         self.close_project()
         self.engines.close()
-        for project in self._kept:
+        for project in self._left:
             project.close()
-        self._kept.clear()
-        for errands in (self.looking, self.reading, self.background):
-            errands.close()
+        self._left.clear()
+        for lane in (self.looking, self.reading, self.background):
+            lane.close()
 
     def require_project(self) -> Project:
         """Return the open project; raises CellSeg1Error when none is open."""
@@ -336,9 +336,8 @@ class Session(QObject):
             self.adding = False
         self.images_changed.emit()
         new = [image.id for image in project.images if image.id not in before]
-        if new and self.image_id is None and self._loading is None:
-            self._not_asked_for = {new[0]}
-            self.show_image(new[0])
+        if new and self.shown.nothing:
+            self.shown.show_any(project, new[0])
         return report
 
     def look_at_images(
@@ -372,23 +371,18 @@ class Session(QObject):
                     project.images.describe(image_id, image)
                 next_one()
 
-            self.run(read, looked, self.tr("Looking at the images"), by=self.reading)
+            self.reading.run(read, looked, self.tr("Looking at the images"))
 
         next_one()
 
     def remove_image(self, image_id: str) -> RemovedImage:
         """Move an image with its cells to the project's trash, from which `restore` brings it back."""
         project = self.require_project()
-        if image_id == self._loading:
-            # What is still being read is for nobody.
-            self._generation += 1
-            self._loading = None
-        if image_id == self.image_id:
-            self._drop_image()
-        self._images.pop(image_id, None)
+        self.shown.forget(image_id)
+        self._image_dropped()
         removed = project.trash.remove(image_id)
         self.images_changed.emit()
-        if self.image_id is None and self._loading is None:
+        if self.shown.nothing:
             if project.images:
                 self.show_image(project.images[0].id)
             else:
@@ -408,7 +402,7 @@ class Session(QObject):
         if isinstance(removed, RemovedImage):
             image_id = project.trash.restore(removed)
             self.images_changed.emit()
-            if self.image_id is None and self._loading is None:
+            if self.shown.nothing:
                 self.show_image(image_id)
             return image_id
         path = project.models.restore(removed)
@@ -420,102 +414,23 @@ class Session(QObject):
     def show_image(self, image_id: str, z: int = 0, t: int = 0) -> None:
         """Load a plane in the background and show it; `image_changed` follows."""
         project = self.require_project()
-        self._remember_plane()
-        entry = project.images.get(image_id)
-        self._generation += 1
-        generation = self._generation
-        self._loading = image_id
-        self.image_loading.emit(image_id)
-        kept = self._images.get(image_id)
-        if kept is not None:
-            self._images.move_to_end(image_id)
-            self._show(generation, entry, kept, z, t)
-            return
+        self.settle()
+        self.shown.show(project, image_id, z, t)
 
-        def load() -> Image | CellSeg1Error:
-            try:
-                return with_axes(read_image(project.images.path(image_id)), entry.axes if entry.axes_by_hand else None)
-            except CellSeg1Error as error:
-                return error
-
-        QTimer.singleShot(_READ_MS, self, lambda: self._no_answer(generation, entry))
-        self.run(
-            load,
-            lambda image: self._show(generation, entry, image, z, t),
-            self.tr("Opening the image"),
-            by=self.reading,
-        )
-
-    def _no_answer(self, generation: int, entry: ProjectImage) -> None:
-        """Say that a file has not been read yet; when it is, it is shown unless another image was chosen."""
-        if generation != self._generation or self._loading != entry.id:
-            return
-        self._drop_image()
-        self.image_id = entry.id
-        self.image_problem = self.tr(
-            "{name} has not been read for {n} seconds: its disk or file server may be away. It is shown as soon as it "
-            "answers; other images can be opened meanwhile."
-        ).format(name=entry.name, n=_READ_MS // 1000)
+    def _image_changed(self) -> None:
+        plane = self.shown.plane
+        self.edits.shown = self.document
+        self.proposals.show(plane)
         self.image_changed.emit()
-        self.note.emit(self.image_problem)
+        if plane is not None:
+            self.tell_damage()
+            plane.project.set_setting("shown", {"image": plane.image_id, "z": plane.z, "t": plane.t})
 
-    def _show(self, generation: int, entry: ProjectImage, image: Image | CellSeg1Error, z: int, t: int) -> None:
-        if generation != self._generation or self.project is None:
-            return
-        self._loading = None
-        if isinstance(image, CellSeg1Error):
-            self._drop_image()
-            self.image_id, self.image_problem = entry.id, str(image)
-            self.image_changed.emit()
-            self.unreadable.emit(entry.id)
-            other = self._readable_instead(entry.id) if entry.id in self._not_asked_for else None
-            # Who comes back to it wants to know.
-            self._not_asked_for.discard(entry.id)
-            if other is not None:
-                self._not_asked_for.add(other)
-                self.show_image(other)
-                return
-            self.problem.emit(str(image), "")
-            return
-        self._keep(entry.id, image)
-        self._drop_image()
-        self.image_id, self.image = entry.id, image
-        self.z, self.t = min(max(z, 0), image.n_z - 1), min(max(t, 0), image.n_t - 1)
-        self.plane = image.plane(self.z, self.t)
-        if not self.project.read_only:
-            self.project.images.describe(entry.id, image)
-        try:
-            self.document = self.project.drawings.document(entry.id, self.z, self.t)
-        except CellSeg1Error as error:
-            self.document = None
-            self.problem.emit(str(error), "")
-        if self.document is not None:
-            self._unsubscribe = self.document.subscribe(self._edited, live=False)
-        self.display = Display.from_dict(entry.display) if entry.display else auto_display(self.plane, image.is_colour)
-        self.image_changed.emit()
-        self.tell_damage()
-        self.project.set_setting("shown", {"image": entry.id, "z": self.z, "t": self.t})
-
-    def _readable_instead(self, image_id: str) -> str | None:
-        """Return the next image after one that cannot be read and that nobody asked for; None when there is none."""
-        ids = [] if self.project is None else [image.id for image in self.project.images]
-        later = ids[ids.index(image_id) + 1 :] if image_id in ids else []
-        return next(iter(later), None)
-
-    def _keep(self, image_id: str, image: Image) -> None:
-        self._images[image_id] = image
-        self._images.move_to_end(image_id)
-        while len(self._images) > _KEPT_IMAGES or (
-            len(self._images) > 1 and sum(one.array.nbytes for one in self._images.values()) > _KEPT_BYTES
-        ):
-            self._images.popitem(last=False)
-
-    def _drop_image(self) -> None:
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
-        self.image_id = self.image = self.plane = self.document = self.display = None
-        self.image_problem = ""
+    def _image_dropped(self) -> None:
+        """Let nobody go on with a plane that is not shown any more; another one, or none, is told of later."""
+        if self.shown.plane is None:
+            self.edits.shown = None
+            self.proposals.show(None)
 
     def set_plane(self, z: int | None = None, t: int | None = None) -> None:
         """Show another plane of the same image."""
@@ -525,7 +440,7 @@ class Session(QObject):
     def set_axes(self, image_id: str, axes: str | None) -> None:
         """Read the image's axes as `axes` (None: as the file says or as guessed) from now on."""
         self.require_project().images.set(image_id, axes=axes or "", axes_by_hand=axes is not None)
-        self._images.pop(image_id, None)
+        self.shown.read_anew(image_id)
         if image_id == self.image_id:
             self.show_image(image_id)
 
@@ -538,7 +453,7 @@ class Session(QObject):
 
     def set_display(self, display: Display) -> None:
         """Change contrast and colours of the shown image; remembered with the image."""
-        self.display = display
+        self.shown.display = display
         self.display_changed.emit()
         self._remember.start()
 
@@ -565,8 +480,11 @@ class Session(QObject):
             self.document_edited.emit()
             self._remember.start()
 
-    def _remember_plane(self) -> None:
-        """Bring the project's list up to date with the shown document (cells, flags) and the display."""
+    def settle(self) -> None:
+        """Bring the project's list up to date with the shown document (cells, flags) and the display.
+
+        It happens by itself some time after an edit; whoever reads the list for a job wants it now.
+        """
         self._remember.stop()
         self.tell_damage()
         if self.project is None or self.image_id is None or self.project.read_only:
@@ -581,59 +499,11 @@ class Session(QObject):
         self,
         document: Document,
         what: str,
-        operation: Callable[[Document], Any],
-        done: Callable[[Any], None],
+        operation: Callable[[Document], T],
+        done: Callable[[T], object],
     ) -> None:
-        """Do an operation that makes at most one step, and then `done` with what it returned.
-
-        In a large drawing it is worked out on a copy in a thread and then taken over at once: the window goes on, says
-        `what` is going on, and lets no other edit in between.
-        """
-        height, width = document.shape
-        if height * width <= _QUICK_PIXELS and len(document.cells) <= _QUICK_CELLS:
-            done(operation(document))
-            return
-        if self.waiting or document.editing:
-            raise CellSeg1Error(self.waiting or self.tr("Finish what you are drawing first."))
-        from app.annotation import Aside
-
-        self._wait_for(what)
-        project, aside, foresee = self.project, Aside(document), self.foresee
-
-        def work() -> Callable[[], None] | CellSeg1Error | None:
-            try:
-                aside.work(operation)
-            except CellSeg1Error as error:
-                return error
-            return None if foresee is None or aside.box is None else foresee(aside.labels, aside.box)
-
-        def worked(found: Callable[[], None] | CellSeg1Error | None) -> None:
-            self._wait_for("")
-            if isinstance(found, CellSeg1Error):
-                self.problem.emit(str(found), "")
-            elif self.project is project:
-                self._take_over(aside, document, found, lambda: self.edit_aside(document, what, operation, done))
-                if not self.waiting:
-                    done(aside.value)
-
-        self.run(work, worked, what, failed=lambda: self._wait_for(""))
-
-    def _take_over(
-        self, aside: Aside, document: Document, foreseen: Callable[[], None] | None, again: Callable[[], None]
-    ) -> None:
-        if foreseen is not None and document is self.document:
-            foreseen()
-        try:
-            if not aside.take_over(document):
-                # A flag was set meanwhile: once more, from what is there now.
-                again()
-        except (OSError, CellSeg1Error) as error:
-            # It is done, but could not be written down; the project says so too, and tries again.
-            self.problem.emit(str(error), "")
-
-    def _wait_for(self, what: str) -> None:
-        self.waiting = what
-        self.waiting_changed.emit(what)
+        """Do an operation that may take long as one edit (see `EditsAside.run`)."""
+        self.edits.run(document, what, operation, done)
 
     def undo(self) -> None:
         """Take back the last edit of the shown plane."""
@@ -648,7 +518,7 @@ class Session(QObject):
     def save_now(self) -> None:
         """Bring everything to disk at once (it is written continuously anyway)."""
         if self.project is not None:
-            self._remember_plane()
+            self.settle()
             self.project.flush()
             self.note.emit(self.tr("Everything is saved."))
 
@@ -666,7 +536,7 @@ class Session(QObject):
         """
         project = self.require_project()
         project.require_writable()
-        self._remember_plane()
+        self.settle()
         first = (self.z, self.t) if image_id == self.image_id else (0, 0)
         entry = project.images.get(image_id)
         if not entry.n_z:
@@ -694,24 +564,96 @@ class Session(QObject):
         if self.document is not None:
             self.document.set_attribute(_FLAG_EDITS["checked"][0 if checked else 1], "checked", checked)
 
+    # ---- jobs
+
+    @property
+    def training(self) -> JobHandle | None:
+        """The training in progress in the shown project."""
+        return self.jobs.find("train", self.project)
+
+    @property
+    def prediction(self) -> JobHandle | None:
+        """The prediction in progress in the shown project."""
+        return self.jobs.find("predict", self.project)
+
+    def start_training(self, wish: TrainingWish) -> JobHandle:
+        """Train on the planes marked for training (or the shown one when none is).
+
+        Raises
+        ------
+        CellSeg1Error
+            When a training runs already, nothing is annotated, or the project cannot be written.
+        """
+        project = self.require_project()
+        if not project.images.training() and self.document is not None and len(self.document.cells):
+            self.jobs.require_free("train", project)
+            project.require_writable()
+            self.set_training(True)
+        self.settle()
+        return self.jobs.start_training(project, wish, self.preferences.values.device)
+
+    def resume_training(self, run_id: str) -> JobHandle:
+        """Go on with an interrupted or stopped training; raises CellSeg1Error."""
+        return self.jobs.resume_training(self.require_project(), run_id, self.preferences.values.device)
+
+    def start_prediction(self, wish: PredictionWish) -> JobHandle:
+        """Predict planes with a model; raises CellSeg1Error when that cannot begin."""
+        project = self.require_project()
+        self.settle()
+        return self.jobs.start_prediction(project, wish, self.preferences.values.device)
+
+    def _job_planned(self, job: Job) -> None:
+        if job.project is self.project:
+            self.job_started.emit(job.handle)
+
+    def _item_done(self, job: Job, item: ItemDone) -> None:
+        if job.project is not self.project or all(image.id != item.image_id for image in job.project.images):
+            # Another project is shown, or the image was removed meanwhile; the result waits for it on the disk.
+            return
+        self.image_state_changed.emit(item.image_id)
+        if (item.image_id, item.z, item.t) == (self.image_id, self.z, self.t) and not item.error:
+            self.proposals.reload()
+
+    def _job_ended(self, job: Job) -> None:
+        handle, here = job.handle, job.project is self.project
+        if handle.error is not None:
+            sentence, details = handle.error
+            self.problem.emit(sentence if here else f"{job.project.name}: {sentence}", details)
+        elif job.kind == "train":
+            self._model_trained(job, here=here)
+        elif here and self.proposals.run_id == handle.run_id:
+            self.proposals.reload()
+        if here:
+            self.job_ended.emit(handle)
+        if job.project in self._left and not self.jobs.of(job.project):
+            # It was left while this ran.
+            self._left.remove(job.project)
+            job.project.close()
+
+    def _model_trained(self, job: Job, *, here: bool) -> None:
+        """Use the model from now on; where another project is shown, when its own is opened again."""
+        made = (job.handle.result or {}).get("model")
+        path = Path(made) if made else None
+        own = path is not None and path.is_relative_to(job.project.models_folder)
+        if here:
+            self.models_changed.emit()
+            if own:
+                self.set_model(path)
+        elif own and path is not None:
+            job.project.set_setting("model", path.name)
+
     # ---- model
 
     @property
     def model(self) -> Path | None:
         """The model that predictions and clicks use; None: `backbone` as it is."""
-        return self._model if self._model is not None and self._model.exists() else None
+        return self.models.path
 
     @property
     def backbone(self) -> str:
         """The backbone that is used as it is where there is no model."""
-        return self._backbone if locate(self._backbone) is not None else DEFAULT_BACKBONE
+        return self.models.backbone
 
     def set_model(self, path: Path | None, backbone: str = DEFAULT_BACKBONE) -> None:
         """Choose the model for predictions and clicks; without one the backbone that is used as it is."""
-        self._model, self._backbone = path, backbone
-        if self.project is not None and not self.project.read_only:
-            # A project may be moved, so its own models are known by name; those of the library by their place.
-            own = path is not None and path.parent == self.project.models_folder
-            self.project.set_setting("model", None if path is None else path.name if own else str(path))
-            self.project.set_setting("plain_backbone", backbone)
-        self.model_changed.emit()
+        self.models.choose(self.project, path, backbone)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 
+from app.canvas.tools import TOOL_KEYS
 from app.shell.attempt import guard
 from app.theme.icons import icon
 from app.widgets.plain import plain_tip
@@ -92,8 +93,9 @@ def _part(menu: str, group: object, *rows: _Row) -> list[ActionSpec]:
     ]
 
 
-def _tool(name: str, text: object, help_text: object, key: str, icon_name: str, *, gap: bool = False) -> ToolSpec:
-    return ToolSpec(name, str(text), str(help_text), key, icon_name, gap)
+def _tool(name: str, text: object, help_text: object, icon_name: str = "", *, gap: bool = False) -> ToolSpec:
+    """Return a tool; its key is the one to which the canvas answers."""
+    return ToolSpec(name, str(text), str(help_text), TOOL_KEYS[name], icon_name or name, gap)
 
 
 _PROJECT = QT_TRANSLATE_NOOP("Actions", "Project")
@@ -196,81 +198,61 @@ TOOLS: tuple[ToolSpec, ...] = (
         "select",
         QT_TRANSLATE_NOOP("Actions", "Select and move"),
         QT_TRANSLATE_NOOP("Actions", "Select cells and move the image"),
-        "V",
         "pan",
     ),
     _tool(
         "brush",
         QT_TRANSLATE_NOOP("Actions", "Brush"),
         QT_TRANSLATE_NOOP("Actions", "Brush: paint a cell (Alt erases)"),
-        "B",
-        "brush",
         gap=True,
     ),
-    _tool("eraser", QT_TRANSLATE_NOOP("Actions", "Eraser"), QT_TRANSLATE_NOOP("Actions", "Eraser"), "E", "eraser"),
+    _tool("eraser", QT_TRANSLATE_NOOP("Actions", "Eraser"), QT_TRANSLATE_NOOP("Actions", "Eraser")),
+    _tool("lasso", QT_TRANSLATE_NOOP("Actions", "Lasso"), QT_TRANSLATE_NOOP("Actions", "Lasso: draw round a cell")),
     _tool(
-        "lasso",
-        QT_TRANSLATE_NOOP("Actions", "Lasso"),
-        QT_TRANSLATE_NOOP("Actions", "Lasso: draw round a cell"),
-        "L",
-        "lasso",
-    ),
-    _tool(
-        "polygon",
-        QT_TRANSLATE_NOOP("Actions", "Polygon"),
-        QT_TRANSLATE_NOOP("Actions", "Polygon: click round a cell"),
-        "G",
-        "polygon",
+        "polygon", QT_TRANSLATE_NOOP("Actions", "Polygon"), QT_TRANSLATE_NOOP("Actions", "Polygon: click round a cell")
     ),
     _tool(
         "click",
         QT_TRANSLATE_NOOP("Actions", "Click to segment"),
         QT_TRANSLATE_NOOP("Actions", "Click to segment: click a cell, drag a box"),
-        "C",
-        "click",
     ),
     _tool(
         "split",
         QT_TRANSLATE_NOOP("Actions", "Split along a line"),
         QT_TRANSLATE_NOOP("Actions", "Split along a drawn line"),
-        "X",
-        "split",
         gap=True,
     ),
-    _tool("merge", QT_TRANSLATE_NOOP("Actions", "Merge"), QT_TRANSLATE_NOOP("Actions", "Merge cells"), "M", "merge"),
+    _tool("merge", QT_TRANSLATE_NOOP("Actions", "Merge"), QT_TRANSLATE_NOOP("Actions", "Merge cells")),
     _tool(
         "delete",
         QT_TRANSLATE_NOOP("Actions", "Delete"),
         QT_TRANSLATE_NOOP("Actions", "Delete a cell, or all in a lasso"),
-        "D",
-        "delete",
     ),
-    _tool("fill", QT_TRANSLATE_NOOP("Actions", "Fill holes"), QT_TRANSLATE_NOOP("Actions", "Fill holes"), "F", "fill"),
+    _tool("fill", QT_TRANSLATE_NOOP("Actions", "Fill holes"), QT_TRANSLATE_NOOP("Actions", "Fill holes")),
     _tool(
         "clean",
         QT_TRANSLATE_NOOP("Actions", "Clean up"),
         QT_TRANSLATE_NOOP("Actions", "Clean up: smooth, drop islands"),
-        "U",
-        "clean",
     ),
     _tool(
         "region",
         QT_TRANSLATE_NOOP("Actions", "Region"),
         QT_TRANSLATE_NOOP("Actions", "Region: only this part is annotated"),
-        "R",
-        "region",
         gap=True,
     ),
 )
 
-#: Keys that the canvas handles itself; listed on F1 only.
-CANVAS_KEYS: tuple[tuple[str, object], ...] = (
+#: Keys that canvas and list handle themselves; listed on F1 only.
+OTHER_KEYS: tuple[tuple[str, object], ...] = (
     ("[ and ]", QT_TRANSLATE_NOOP("Actions", "Smaller or larger brush (also Shift+wheel)")),
     ("H", QT_TRANSLATE_NOOP("Actions", "Hide the masks while held")),
     ("Space", QT_TRANSLATE_NOOP("Actions", "Move the image while held")),
     ("Arrow keys", QT_TRANSLATE_NOOP("Actions", "Move the tool by a pixel; Shift: ten pixels; Ctrl: move the image")),
     ("P", QT_TRANSLATE_NOOP("Actions", "Set the tool down, and lift it again: drawing without a mouse")),
     ("Wheel", QT_TRANSLATE_NOOP("Actions", "Zoom at the pointer; Ctrl+wheel changes the plane")),
+    ("+ and -", QT_TRANSLATE_NOOP("Actions", "Zoom")),
+    ("Delete", QT_TRANSLATE_NOOP("Actions", "Delete the selected cells, or the chosen images of the list")),
+    ("Ctrl+F", QT_TRANSLATE_NOOP("Actions", "Find an image in the list")),
     ("Tab", QT_TRANSLATE_NOOP("Actions", "Next cell or proposal")),
     ("Enter", QT_TRANSLATE_NOOP("Actions", "Accept")),
     ("Esc", QT_TRANSLATE_NOOP("Actions", "Discard the unfinished stroke")),
@@ -342,7 +324,7 @@ class Actions(QObject):
 
 def shortcut_table() -> list[tuple[str, list[tuple[str, str]]]]:
     """Return (group, [(keys, text)]) for the F1 list."""
-    keys = [*((tool.key, tool.help) for tool in TOOLS), *CANVAS_KEYS]
+    keys = [*((tool.key, tool.help) for tool in TOOLS), *OTHER_KEYS]
     groups: dict[str, list[tuple[str, str]]] = {translated(_TOOLS): [(key, translated(text)) for key, text in keys]}
     for spec in ACTIONS:
         if spec.keys:

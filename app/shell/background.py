@@ -11,7 +11,7 @@ from app.theme import app_icon
 from app.widgets.plain import plain_notice
 
 if TYPE_CHECKING:
-    from app.engine.jobs import JobHandle
+    from app.session.jobs import Job
     from app.session.session import Session
 
 
@@ -29,7 +29,7 @@ class Background(QObject):
         """Hide the window; it comes back by its tray icon or a second start, and ends itself after the last job."""
         self.hidden = True
         self._frame.hide()
-        self._session.jobs.any_ended.connect(self._job_ended)
+        self._session.jobs.ended.connect(self._job_ended)
         if QSystemTrayIcon.isSystemTrayAvailable():
             self._tray = QSystemTrayIcon(app_icon(), self)
             self._tray.setToolTip(self.tr("CellSeg1 Studio is working; click to show the window."))
@@ -40,7 +40,7 @@ class Background(QObject):
         """Bring the window to the front."""
         if self.hidden:
             self.hidden = False
-            self._session.jobs.any_ended.disconnect(self._job_ended)
+            self._session.jobs.ended.disconnect(self._job_ended)
         if self._tray is not None:
             self._tray.hide()
             self._tray.deleteLater()
@@ -49,9 +49,9 @@ class Background(QObject):
         self._frame.raise_()
         self._frame.activateWindow()
 
-    def _job_ended(self, job: JobHandle) -> None:
+    def _job_ended(self, job: Job) -> None:
         if self._tray is not None:
-            said = self.tr("{job}: done.").format(job=job.title)
+            said = self.tr("{job}: done.").format(job=job.handle.title)
             self._tray.showMessage("CellSeg1 Studio", plain_notice(said))
         if not self._session.jobs.running:
             # Everything is in the project; a hidden program that does nothing would only hold the memory.

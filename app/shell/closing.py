@@ -15,7 +15,7 @@ from app.widgets.showing import ask
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from app.engine.jobs import JobHandle
+    from app.session.jobs import Job
     from app.shell.background import Background
     from app.shell.host import Host
     from app.shell.storage import Storage
@@ -133,7 +133,7 @@ class Closing(QObject):
 
     # ---- jobs
 
-    def _decide(self, jobs: list[JobHandle], *, leaving: bool) -> CloseChoice:
+    def _decide(self, jobs: list[Job], *, leaving: bool) -> CloseChoice:
         """Return what becomes of jobs, and stop them if that is it."""
         if not jobs:
             return CloseChoice.STOP
@@ -142,14 +142,14 @@ class Closing(QObject):
             self._stop(jobs)
         return choice
 
-    def _choice(self, jobs: list[JobHandle], *, leaving: bool) -> CloseChoice:
+    def _choice(self, jobs: list[Job], *, leaving: bool) -> CloseChoice:
         """What the preferences say, or else the user."""
         preferred = self._host.preferences.values.closing_during_job
         if preferred != "ask":
             return CloseChoice(preferred)
         project = self._session.project
         dialog = CloseDuringJobDialog(
-            [job.title for job in jobs],
+            [job.handle.title for job in jobs],
             self._host.frame,
             tray=QSystemTrayIcon.isSystemTrayAvailable(),
             leaving=leaving,
@@ -158,7 +158,7 @@ class Closing(QObject):
         ask(dialog)
         return dialog.choice
 
-    def _stop(self, jobs: list[JobHandle]) -> None:
+    def _stop(self, jobs: list[Job]) -> None:
         """Stop jobs and wait until what they learned is on disk, with the event loop alive."""
         loop = QEventLoop()
         limit = QTimer(singleShot=True)
@@ -173,16 +173,15 @@ class Closing(QObject):
             if not any(job in self._session.jobs.running for job in jobs):
                 loop.quit()
 
-        self._session.jobs.any_ended.connect(look)
+        self._session.jobs.ended.connect(look)
         for job in list(jobs):
-            project = self._session.jobs.project_of(job)
-            if project is not None and job.kind == "train":
-                project.runs.update(job.run_id, resume_later=True)
-            job.stop(_STOP_SECONDS)
+            if job.kind == "train":
+                job.project.runs.update(job.handle.run_id, resume_later=True)
+            job.handle.stop(_STOP_SECONDS)
         if any(job in self._session.jobs.running for job in jobs):
             limit.start(int(_STOP_SECONDS * 1000) + 1000)
             waiting.show()
             loop.exec()
-        self._session.jobs.any_ended.disconnect(look)
+        self._session.jobs.ended.disconnect(look)
         waiting.reset()
         waiting.deleteLater()

@@ -264,7 +264,7 @@ class MainWindow(QWidget):
         if name not in ("annotate", "review") or canvas.tool.name == "select":
             canvas.set_tool("brush" if name == "annotate" else "select")
         canvas.set_marks([])
-        self.shown_image.show_proposals()
+        self.session.proposals.set_drawn(name in ("predict", "review"))
         area.pages[STEPS.index(name)].shown()
 
     # ---- the end

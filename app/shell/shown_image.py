@@ -30,7 +30,7 @@ class ShownImage(QObject):
         self._area = area
         canvas.edit_aside = session.edit_aside
         canvas.in_background = session.run
-        session.foresee = self._foresee
+        session.edits.foresee = self._foresee
 
     def show_plane(self) -> None:
         """Show the plane and the drawing on it."""
@@ -57,11 +57,6 @@ class ShownImage(QObject):
         """Show the image with the channels and contrast of the session."""
         if self._session.display is not None:
             self._canvas.set_display(self._session.display)
-
-    def show_proposals(self) -> None:
-        """Show proposals in the steps that are about them."""
-        about = self._area.step() in ("predict", "review")
-        self._canvas.set_proposals(self._session.proposals.layer() if about else None)
 
     def _foresee(self, labels: NDArray[np.int32], box: Box) -> Callable[[], None]:
         """Find out in a thread which cells will touch, and return what tells the canvas."""

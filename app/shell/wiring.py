@@ -72,9 +72,9 @@ def _connect_session(parts: Parts) -> None:
     session.problem.connect(lambda sentence, details: show_error(parts.frame, sentence, details))
     session.note.connect(parts.say)
     session.storage_problem.connect(parts.storage.tell)
-    session.proposals.changed.connect(parts.shown_image.show_proposals)
-    session.jobs.any_started.connect(area.job_bar.add)
-    session.jobs.ended.connect(lambda _job: possible.update())
+    session.proposals.layer_changed.connect(parts.canvas.set_proposals)
+    session.jobs.planned.connect(lambda job: area.job_bar.add(job.handle))
+    session.job_ended.connect(lambda _job: possible.update())
 
     def waiting(what: str) -> None:
         parts.canvas.waiting = what

@@ -45,7 +45,8 @@ def write_label_image(
     if writer is None:
         names = listed(one.suffixes[0] for one in WRITERS.all())
         raise MaskError(f"Cannot write the label image {path}: choose a name that ends in {names}.")
-    if labels.dtype.kind not in "bui" or labels.ndim not in (2, 3) or (labels.ndim == 3 and not writer.stacks):
+    dimensions = (2, 3) if writer.stacks else (2,)
+    if labels.dtype.kind not in "bui" or labels.ndim not in dimensions or not labels.size:
         raise MaskError(
             f"Cannot write {path}: labels of type {labels.dtype} and shape {labels.shape} are no label image."
         )

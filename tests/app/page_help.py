@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.annotation.document import Document
 from app.project.display import auto_display
+from app.session.shown_image import ShownPlane
 from cellseg1.errors import CellSeg1Error
 from cellseg1.prediction.candidates import Candidates
 
@@ -190,26 +191,6 @@ class FakeJob(QObject):
         self.state_changed.emit("stopping")
 
 
-class FakeJobs(QObject):
-    started = Signal(object)
-    ended = Signal(object)
-
-    def __init__(self):
-        super().__init__()
-        self.training = self.prediction = None
-        self.calls = []
-
-    def start_prediction(self, planes, **values):
-        self.calls.append((list(planes), values))
-        self.prediction = FakeJob()
-        self.started.emit(self.prediction)
-        return self.prediction
-
-    def end(self):
-        job, self.prediction = self.prediction, None
-        self.ended.emit(job)
-
-
 class FakePreferences:
     def __init__(self):
         self.values = SimpleNamespace(last_folder="", device="cpu")
@@ -226,6 +207,8 @@ class FakeSession(QObject):
     document_edited = Signal()
     model_changed = Signal()
     models_changed = Signal()
+    job_started = Signal(object)
+    job_ended = Signal(object)
     problem = Signal(str, str)
     note = Signal(str)
     _from_thread = Signal(object)
@@ -238,7 +221,8 @@ class FakeSession(QObject):
         self.image_id = self.plane = self.document = self.display = None
         self.z = self.t = 0
         self.preferences = FakePreferences()
-        self.jobs = FakeJobs()
+        self.training = self.prediction = None
+        self.wishes = []
         self.model = None
         self.backbone = "tiny"
         self.image_problem = ""
@@ -250,7 +234,27 @@ class FakeSession(QObject):
         self.pending = 0
         self._unsubscribe = None
         self._from_thread.connect(self._call)
-        self.proposals = Proposals(self)
+        self.proposals = Proposals(self, SimpleNamespace(run=self.edit_aside))
+        self.proposals.problem.connect(self.problem)
+        self.proposals.note.connect(self.note)
+        self.image_changed.connect(self.show_proposals)
+        self.project_changed.connect(self.show_proposals)
+
+    def show_proposals(self):
+        shown = None
+        if self.project is not None and self.image_id is not None and self.plane is not None:
+            shown = ShownPlane(self.project, self.image_id, self.z, self.t, None, self.plane, self.document)
+        self.proposals.show(shown)
+
+    def start_prediction(self, wish):
+        self.wishes.append(wish)
+        self.prediction = FakeJob()
+        self.job_started.emit(self.prediction)
+        return self.prediction
+
+    def end_job(self):
+        job, self.prediction = self.prediction, None
+        self.job_ended.emit(job)
 
     def require_project(self):
         return self.project
@@ -258,7 +262,10 @@ class FakeSession(QObject):
     def edit_aside(self, document, what, operation, done):
         done(operation(document))
 
-    def run(self, work, done, name=""):
+    def run(self, work, done, name="", newest=None):
+        wanted = None if newest is None else newest.asked()
+        if wanted is not None:
+            take, done = done, lambda answer: take(answer) if wanted() else None
         self.pending += 1
         self.pool.submit(work).add_done_callback(lambda future: self._from_thread.emit((future, done)))
 

@@ -8,7 +8,7 @@ from PIL import Image
 from window_help import main_window
 
 from app.annotation import Aside, Document, operations
-from app.session import session as sessions
+from app.session import edits_aside
 from cellseg1.masks import write_label_image
 
 HEIGHT, WIDTH = 130, 200
@@ -75,7 +75,7 @@ def test_two_steps_are_an_error_of_the_program():
 
 @pytest.fixture
 def window(tmp_path, monkeypatch, qtbot):
-    monkeypatch.setattr(sessions, "_QUICK_PIXELS", 1000)
+    monkeypatch.setattr(edits_aside, "_QUICK_PIXELS", 1000)
     with main_window(tmp_path / "home", monkeypatch) as window:
         (tmp_path / "images").mkdir()
         (tmp_path / "masks").mkdir()

@@ -12,7 +12,7 @@ import pytest
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QWidget
 
-from app.session.errands import Errands
+from app.session.lanes import Lane
 from app.shell.garbage import Collector
 from app.widgets import showing
 from app.widgets.dialog import Dialog
@@ -95,7 +95,7 @@ class _Answers(QObject):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_an_errand_holds_is_let_go_in_the_windows_thread(qtbot, fails):
-    errands = Errands(2, "errand")
+    lane = Lane(2, "lane")
     ends, got = [], []
 
     def send():
@@ -109,36 +109,36 @@ def test_what_an_errand_holds_is_let_go_in_the_windows_thread(qtbot, fails):
                 raise ValueError("no")
             return widget
 
-        errands.run(work, lambda _answer: got.append(widget is not None), lambda error: got.append(str(error)))
+        lane.run(work, lambda _answer: got.append(widget is not None), failed=lambda: got.append(widget is None))
 
     for _ in range(200):
         send()
     qtbot.waitUntil(lambda: len(got) == 200)
-    errands.close()
+    lane.close()
     gc.collect()
     qtbot.waitUntil(lambda: len(ends) == 200)
     assert set(ends) == {threading.main_thread()}
-    assert set(got) == ({"no"} if fails else {True})
+    assert set(got) == {not fails}
 
 
 def test_an_answer_for_what_is_gone_is_dropped(qtbot):
-    errands = Errands(1, "errand")
+    lane = Lane(1, "lane")
     there, gone = _Answers(), _Answers()
     let = threading.Event()
-    errands.run(let.wait, gone.take, pytest.fail)
-    errands.run(lambda: 2, there.take, pytest.fail)
+    lane.run(let.wait, gone.take, failed=pytest.fail)
+    lane.run(lambda: 2, there.take, failed=pytest.fail)
     gone.deleteLater()
     gone.destroyed.connect(let.set)
     qtbot.waitUntil(lambda: there.got == [2])
     assert gone.got == []
-    errands.close()
+    lane.close()
 
 
 def test_nothing_is_delivered_after_the_end(qtbot, qapp):
-    errands = Errands(1, "errand")
+    lane = Lane(1, "lane")
     got = []
-    errands.run(lambda: 1, got.append, got.append)
-    errands.close()
+    lane.run(lambda: 1, got.append, failed=pytest.fail)
+    lane.close()
     qapp.processEvents()
     assert got == []
 

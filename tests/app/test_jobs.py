@@ -6,8 +6,8 @@ import numpy as np
 from panel_help import bench_fixture, discs  # noqa: F401 - a fixture
 
 from app.annotation import operations
-from app.session import jobs as jobs_module
-from app.session.jobs import Jobs  # noqa: F401 - what is tested
+from app.session import run_requests
+from app.session.run_requests import TrainingWish
 from cellseg1.errors import OutputError
 from cellseg1.masks import read_mask
 
@@ -23,18 +23,18 @@ def two_images(bench, monkeypatch):
     bench.session.document.set_attribute("Region", "region", [3, 4, 80, 60])
     project = bench.session.project
     project.drawings.close(project.images[0].id)
-    bench.session._remember_plane()
+    bench.session.settle()
 
 
 def test_the_masks_are_written_in_a_thread_and_the_engine_starts_meanwhile(bench, monkeypatch):
     two_images(bench, monkeypatch)
-    threads, write = [], jobs_module.write_label_image
+    threads, write = [], run_requests.write_label_image
     monkeypatch.setattr(
-        jobs_module,
+        run_requests,
         "write_label_image",
         lambda path, labels: (threads.append(threading.current_thread()), write(path, labels)),
     )
-    job = bench.session.jobs.start_training("One", backbone="tiny")
+    job = bench.session.start_training(TrainingWish(name="One", backbone="tiny"))
     assert job.held
     assert not job.request.masks[0].exists()
     drawn = np.array(bench.session.document.labels)
@@ -56,11 +56,11 @@ def test_masks_that_cannot_be_written_end_the_job_with_a_sentence(bench, monkeyp
     def full(_path, _labels):
         raise OutputError("The disk is full.")
 
-    monkeypatch.setattr(jobs_module, "write_label_image", full)
-    job = bench.session.jobs.start_training("One", backbone="tiny")
+    monkeypatch.setattr(run_requests, "write_label_image", full)
+    job = bench.session.start_training(TrainingWish(name="One", backbone="tiny"))
     bench.wait(lambda: bench.problems)
     assert bench.problems == ["The disk is full."]
-    assert bench.session.jobs.training is None
+    assert bench.session.training is None
     assert job.state == "failed"
     assert bench.session.project.runs[-1].state == "failed"
 
@@ -68,7 +68,7 @@ def test_masks_that_cannot_be_written_end_the_job_with_a_sentence(bench, monkeyp
 def test_an_image_without_cells_is_left_out(bench, monkeypatch):
     two_images(bench, monkeypatch)
     operations.delete_cells(bench.session.document, range(1, 9))
-    job = bench.session.jobs.start_training("One", backbone="tiny")
+    job = bench.session.start_training(TrainingWish(name="One", backbone="tiny"))
     bench.wait(lambda: not job.held)
     assert len(job.request.images) == 1
 
@@ -77,7 +77,7 @@ def test_an_image_that_is_missing_ends_the_job_with_a_sentence(bench, monkeypatc
     two_images(bench, monkeypatch)
     project = bench.session.project
     project.images.path(project.images[0].id).unlink()
-    job = bench.session.jobs.start_training("One", backbone="tiny")
+    job = bench.session.start_training(TrainingWish(name="One", backbone="tiny"))
     bench.wait(lambda: bench.problems)
     assert "The image a.png is missing from" in bench.problems[0]
     assert job.state == "failed"

@@ -12,6 +12,7 @@ from window_help import main_window
 from app.project import recent
 from app.project.archive import export_file
 from app.project.project import Project
+from app.session.run_requests import PredictionWish
 from app.shell.closing_dialog import CloseChoice
 from app.widgets.errors import ErrorDialog
 from app.widgets.plain import MessageBox
@@ -69,7 +70,9 @@ def fake_jobs(window, monkeypatch):
 
 def predict(window):
     session = window.session
-    return session.jobs.start_prediction([(one.id, 0, 0) for one in session.project.images], model=None)
+    return session.start_prediction(
+        PredictionWish(planes=[(one.id, 0, 0) for one in session.project.images], model=None)
+    )
 
 
 def answers(monkeypatch, *buttons):
@@ -183,7 +186,7 @@ def test_leaving_a_project_with_a_job_asks_what_becomes_of_it(window, two, tmp_p
         assert window.session.project is project
     else:
         assert window.session.project is not project
-    assert window.session.jobs.running == ([] if choice is CloseChoice.STOP else [job])
+    assert [one.handle for one in window.session.jobs.running] == ([] if choice is CloseChoice.STOP else [job])
     if choice is not CloseChoice.STOP:
         job.end("finished", {})
     window.session.close_project()

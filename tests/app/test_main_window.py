@@ -1,6 +1,7 @@
 """The window as a whole, without its engines: project, images, steps, drawing, keys, closing, single instance."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 from window_help import main_window
 
 from app.preferences.store import PreferencesStore
@@ -81,6 +82,14 @@ def test_every_action_has_someone_who_does_it_and_no_two_share_a_key(window):
     listed = {key for _group, rows in shortcut_table() for keys, _text in rows for key in keys.split(" / ")}
     assert {key for spec in ACTIONS for key in spec.keys} <= listed
     assert {tool.key for tool in TOOLS} <= listed
+
+
+def test_every_key_that_a_tooltip_names_is_in_the_list_of_keys(window, project):
+    listed = {key for _group, rows in shortcut_table() for keys, _text in rows for key in keys.split(" / ")}
+    key = re.compile(r"\(((?:Ctrl\+|Shift\+|Alt\+)*(?:[A-Z]|[A-Z][a-z]+|F?\d+))\)")
+    named = {one for widget in window.findChildren(QWidget) for one in key.findall(widget.toolTip())}
+    assert {"B", "Ctrl+2", "Ctrl+F", "Ctrl+I"} <= named
+    assert named <= listed
 
 
 def test_the_project_menu_fits_a_small_screen(window, project):
@@ -221,7 +230,7 @@ def test_a_missing_image_is_said_and_the_others_can_be_shown(window, project, qt
     monkeypatch.setattr("app.shell.wiring.show_error", lambda _parent, sentence, _details="": told.append(sentence))
     ids = [image.id for image in project.images]
     project.images.path(ids[2]).unlink()
-    window.session._images.clear()
+    window.session.shown._kept.clear()
     window.session.show_image(ids[2])
     qtbot.waitUntil(lambda: bool(told))
     assert "im2.png" in told[0]

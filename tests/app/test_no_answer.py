@@ -8,16 +8,17 @@ from PIL import Image
 from window_help import main_window
 
 from app.project.images import ProjectImages
-from app.session import errands as errands_module
+from app.session import lanes as lanes_module
 from app.session import session as session_module
-from app.session.errands import Crew, Errands
+from app.session import shown_image
+from app.session.lanes import Crew, Lane
 
 
 @pytest.fixture
 def away(monkeypatch):
     """What is called so is on a server that is away; the event brings it back."""
     back = threading.Event()
-    read, check = session_module.read_image, ProjectImages.check
+    read, check = shown_image.read_image, ProjectImages.check
 
     def reading(path, *arguments):
         if "away" in path.name:
@@ -29,11 +30,11 @@ def away(monkeypatch):
             back.wait()
         return check(images, image_id)
 
-    monkeypatch.setattr(session_module, "read_image", reading)
+    monkeypatch.setattr(shown_image, "read_image", reading)
     monkeypatch.setattr("app.project.images.read_image", reading)
     monkeypatch.setattr(ProjectImages, "check", checking)
-    monkeypatch.setattr(errands_module, "PATIENCE", 0.05)
-    monkeypatch.setattr(session_module, "_READ_MS", 100)
+    monkeypatch.setattr(lanes_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(shown_image, "_READ_MS", 100)
     monkeypatch.setattr(session_module, "_LAST_READ_SECONDS", 0.05)
     yield back
     back.set()
@@ -127,15 +128,15 @@ def test_an_image_that_is_removed_while_its_thumbnail_is_made_is_nothing_to_be_t
 
 
 def test_a_thread_that_hangs_is_replaced_and_left_behind(qtbot, monkeypatch):
-    monkeypatch.setattr(errands_module, "PATIENCE", 0.05)
-    monkeypatch.setattr(errands_module, "_LOOK_MS", 10)
+    monkeypatch.setattr(lanes_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(lanes_module, "_LOOK_MS", 10)
     back, got = threading.Event(), []
-    errands = Errands(1, "errand", seconds=0.01)
+    lane = Lane(1, "lane", seconds=0.01)
     for _ in range(3):
-        errands.run(back.wait, got.append, got.append)
-    errands.run(lambda: "an answer", got.append, got.append)
+        lane.run(back.wait, got.append, failed=pytest.fail)
+    lane.run(lambda: "an answer", got.append, failed=pytest.fail)
     qtbot.waitUntil(lambda: got == ["an answer"])
-    errands.close()
+    lane.close()
     assert not back.is_set()
     back.set()
 

@@ -12,7 +12,7 @@ from app.engine.messages import PredictRequest, TrainRequest
 from app.pages.predict.panel import PredictPanel
 from app.pages.predict.scale import facts_of
 from app.pages.train.panel import TrainPanel
-from app.session.jobs import _plain_request, _request_from_plain
+from app.session.run_requests import plain_request, request_from_plain
 from cellseg1.lora.card import Card
 
 NAMES = ("BF", "DAPI", "x", "GFP", "x")
@@ -43,7 +43,7 @@ def tick(choice, row, on=True):
 def test_a_grey_image_leaves_nothing_to_choose(bench, panel):
     bench.project("discs")
     assert panel.wishes.channels.isHidden()
-    assert panel.wishes.wishes()["channels"] == ()
+    assert panel.wishes.wish().channels == ()
 
 
 def test_channels_are_ticked_kept_and_handed_on(bench, panel):
@@ -68,7 +68,7 @@ def test_channels_are_ticked_kept_and_handed_on(bench, panel):
     bench.session.set_training(True)
     bench.wait(panel.primary.isEnabled)
     panel.press()
-    request = bench.session.jobs.training.request
+    request = bench.session.training.request
     assert request.channels == ("DAPI", 2)
     assert not nameless(panel)
     assert not cut_labels(panel)
@@ -91,10 +91,10 @@ def test_the_choice_comes_back_with_the_project(bench, panel):
 
 def test_a_training_that_is_taken_up_again_sees_the_same(tmp_path):
     request = TrainRequest((tmp_path / "a.tif",), (tmp_path / "m.tif",), tmp_path / "x.cs1", channels=("DAPI", 2))
-    assert _request_from_plain(_plain_request(request, tmp_path), tmp_path, tmp_path).channels == ("DAPI", 2)
-    old = _plain_request(request, tmp_path)
+    assert request_from_plain(plain_request(request, tmp_path), tmp_path, tmp_path).channels == ("DAPI", 2)
+    old = plain_request(request, tmp_path)
     del old["channels"]
-    assert _request_from_plain(old, tmp_path, tmp_path).channels == ()
+    assert request_from_plain(old, tmp_path, tmp_path).channels == ()
     assert PredictRequest(None, ()).channels == ()
 
 

@@ -14,6 +14,7 @@ from PySide6.QtCore import Qt
 from app.pages.predict.choose_images import ChooseImagesDialog
 from app.pages.predict.panel import PredictPanel
 from app.pages.predict.scale import Misfit, ModelFacts, facts_of, misfits, rescaling
+from app.session.run_requests import PredictionWish
 from cellseg1.errors import CellSeg1Error
 from cellseg1.prediction.select import select_settings
 from cellseg1.settings import make_settings, untrained_settings
@@ -46,9 +47,8 @@ def test_starts_with_the_planes_of_the_chosen_scope(stage):
     stage.project.draw("i1", labels_of(CELLS), checked=True)
     stage.show("i0")
     panel.press()
-    assert stage.session.jobs.calls[-1][0] == [("i0", 0, 0)]
-    assert stage.session.jobs.calls[-1][1] == {"model": None, "backbone": "tiny", "overrides": {}, "rescale": None}
-    stage.session.jobs.end()
+    assert stage.session.wishes[-1] == PredictionWish(planes=[("i0", 0, 0)], model=None)
+    stage.session.end_job()
     stage.settle()
     for scope, wanted in (("empty", ["i0", "i2"]), ("unchecked", ["i0", "i2"]), ("all", ["i0", "i1", "i2"])):
         choose_scope(panel, scope)
@@ -83,7 +83,7 @@ def test_cancel_asks_the_job_to_stop_and_says_so(stage):
     panel = panel_of(stage)
     stage.show()
     panel.press()
-    job = stage.session.jobs.prediction
+    job = stage.session.prediction
     assert "Cancel" in panel.primary.text()
     assert panel.progress.isVisible()
     job.progress.emit(SimpleNamespace(share=0.5, text="a1.tif (1 of 2)", seconds_left=120.0))
@@ -93,7 +93,7 @@ def test_cancel_asks_the_job_to_stop_and_says_so(stage):
     panel.press()
     assert job.stops == 1
     assert not panel.primary.isEnabled()
-    stage.session.jobs.end()
+    stage.session.end_job()
     assert panel.progress.isHidden()
     assert panel.primary.isEnabled()
 
@@ -102,7 +102,7 @@ def test_failures_are_listed_with_reasons_and_lead_to_the_image(stage):
     panel = panel_of(stage)
     stage.show()
     panel.press()
-    job = stage.session.jobs.prediction
+    job = stage.session.prediction
     assert panel.failures.isHidden()
     job.item_done.emit(SimpleNamespace(image_id="i1", z=0, t=0, error="The file is damaged.", cells=0))
     job.item_done.emit(SimpleNamespace(image_id="i2", z=0, t=0, error="", cells=4))
@@ -117,7 +117,7 @@ def test_failures_are_listed_with_reasons_and_lead_to_the_image(stage):
     panel.failures.list.takeItem(1)
     panel.failures.list.itemActivated.emit(panel.failures.list.item(0))
     assert stage.session.image_id == "i1"
-    stage.session.jobs.end()
+    stage.session.end_job()
     assert panel.failures.list.count() == 1, "the reasons stay after the end"
     panel.press()
     assert panel.failures.list.count() == 0
@@ -132,7 +132,7 @@ def test_an_error_at_the_start_is_shown_as_a_sentence(stage, monkeypatch):
     def refuse(*_args, **_values):
         raise CellSeg1Error("A prediction is running already.")
 
-    monkeypatch.setattr(stage.session.jobs, "start_prediction", refuse)
+    monkeypatch.setattr(stage.session, "start_prediction", refuse)
     panel.press()
     assert said == ["A prediction is running already."]
 
@@ -243,13 +243,13 @@ def test_scale_is_compared_by_drawn_cells_and_rescaling_is_offered(stage):
     panel.form.changed.emit()
     assert panel.misfit.kind == "info"
     panel.press()
-    assert stage.session.jobs.calls[-1][1]["rescale"] is None, "it is only offered"
-    stage.session.jobs.end()
+    assert not stage.session.wishes[-1].rescale, "it is only offered"
+    stage.session.end_job()
     panel.rescale_box.setChecked(True)
     panel.press()
     diameter = stage.session.document.cells.median_diameter()
-    assert stage.session.jobs.calls[-1][1]["rescale"] == {"i0": pytest.approx(28 / diameter)}
-    stage.session.jobs.end()
+    assert stage.session.wishes[-1].rescale == {"i0": pytest.approx(28 / diameter)}
+    stage.session.end_job()
     stage.show("i1")
     assert panel.misfit.isHidden()
     assert panel.rescale_box.isHidden()
@@ -313,7 +313,7 @@ def test_the_card_gives_the_line_the_defaults_and_the_scale(stage, tmp_path):
     panel.press()
     ratio = stage.session.document.cells.median_diameter() / 9
     assert ratio > 1.2
-    assert stage.session.jobs.calls[-1][1]["rescale"] == {"i0": pytest.approx(3.0 / ratio)}
+    assert stage.session.wishes[-1].rescale == {"i0": pytest.approx(3.0 / ratio)}
 
 
 def test_the_network_as_it_comes_is_shown_with_its_own_thresholds(bench, monkeypatch):

@@ -235,16 +235,16 @@ def test_a_model_can_be_trained_on(bench, ready):
     setup = ready.wishes
     setup.backbones.statuses = store.list_backbones()
     ready.start_from(path)
-    assert setup.wishes()["start_model"] == path
-    assert setup.wishes()["recipe"] == "paper"
-    assert setup.wishes()["backbone"] == "vit_b"
+    assert setup.wish().start_model == path
+    assert setup.wish().recipe == "paper"
+    assert setup.wish().backbone == "vit_b"
     assert not setup.recipe.isEnabled()
     bench.wait(lambda: not ready.primary.isEnabled())
     assert setup.backbones.problem.isVisible()
     path.unlink()
     bench.session.models_changed.emit()
-    assert setup.wishes()["start_model"] is None
-    assert setup.wishes()["backbone"] == "tiny"
+    assert setup.wish().start_model is None
+    assert setup.wish().backbone == "tiny"
     bench.wait(ready.primary.isEnabled)
 
 

@@ -142,7 +142,7 @@ class Player:
 
     def free(self):
         for job in self.window.session.jobs.running:
-            job.stop(0)
+            job.handle.stop(0)
         until(lambda: not self.window.session.jobs.running)
 
     def open(self):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from page_help import FakeProject
@@ -8,6 +10,7 @@ from app.canvas import ProposalLayer
 from app.canvas.layers.proposals import ProposalTiles
 from app.canvas.layers.tiles import TILE
 from app.session.proposals import Proposals
+from app.session.shown_image import ShownPlane
 from cellseg1.errors import CellSeg1Error
 from cellseg1.images import resize_mask
 from cellseg1.prediction.candidates import Candidates
@@ -37,8 +40,6 @@ def make_candidates(shape, seed=0, count=60):
 class Session(QObject):
     """Does work in the background when the test says so, and delivers it when the test says so."""
 
-    project_changed = Signal()
-    image_changed = Signal()
     problem = Signal(str, str)
     note = Signal(str)
 
@@ -60,7 +61,9 @@ class Session(QObject):
         self.problem.connect(lambda *args: self.problems.append(args))
         self.waiting = []
         self.done = []
-        self.proposals = Proposals(self)
+        self.proposals = Proposals(self, SimpleNamespace(run=self.edit_aside))
+        self.proposals.problem.connect(self.problem)
+        self.proposals.note.connect(self.note)
         self.watch()
         self.changes = []
         self.proposals.changed.connect(lambda: self.changes.append(self.proposals.offered))
@@ -71,7 +74,10 @@ class Session(QObject):
     def edit_aside(self, document, what, operation, done):
         done(operation(document))
 
-    def run(self, work, done, name=""):
+    def run(self, work, done, name="", newest=None):
+        wanted = None if newest is None else newest.asked()
+        if wanted is not None:
+            take, done = done, lambda answer: take(answer) if wanted() else None
         self.waiting.append((work, done))
 
     def work(self):
@@ -88,8 +94,12 @@ class Session(QObject):
                 self.work()
             self.deliver()
 
+    def show_plane(self):
+        shown = ShownPlane(self.project, self.image_id, self.z, self.t, None, self.plane, self.document)
+        self.proposals.show(shown)
+
     def show(self):
-        self.image_changed.emit()
+        self.show_plane()
         self.settle()
         self.changes.clear()
 
@@ -307,7 +317,7 @@ def test_a_late_choice_for_another_image_is_dropped(session):
     session.work()
     session.document = Document(SHAPE, np.ones(SHAPE, np.int32))
     session.watch()
-    session.image_changed.emit()
+    session.show_plane()
     assert proposals.selection is None
     assert proposals.layer() is None
     session.deliver()

@@ -11,6 +11,7 @@ from PIL import Image
 
 from app.pages.train.panel import TrainPanel
 from app.project.project import Project
+from app.session.run_requests import PredictionWish, TrainingWish
 from cellseg1.errors import CellSeg1Error
 
 
@@ -32,15 +33,17 @@ def two(bench, monkeypatch):
         bench.draw(cells=4)
         bench.session.set_training(True)
     bench.ended, bench.any_ended = [], []
-    bench.session.jobs.ended.connect(bench.ended.append)
-    bench.session.jobs.any_ended.connect(bench.any_ended.append)
+    bench.session.job_ended.connect(bench.ended.append)
+    bench.session.jobs.ended.connect(lambda job: bench.any_ended.append(job.handle))
     return bench, folders
 
 
 def predict(bench):
     """Start a prediction of both images of the shown project."""
     session = bench.session
-    return session.jobs.start_prediction([(one.id, 0, 0) for one in session.project.images], model=None)
+    return session.start_prediction(
+        PredictionWish(planes=[(one.id, 0, 0) for one in session.project.images], model=None)
+    )
 
 
 def answer(job, number, cells):
@@ -106,12 +109,12 @@ def test_a_training_ends_in_its_own_project(two, where, end):
     bench, folders = two
     session = bench.session
     session.open_project(folders["B"])
-    before = session.jobs.start_training("Same", backbone="tiny")
+    before = session.start_training(TrainingWish(name="Same", backbone="tiny"))
     bench.wait(lambda: not before.held)
     before.end("failed", error=("No.", ""))
     session.open_project(folders["A"])
 
-    job = session.jobs.start_training("Same", backbone="tiny")
+    job = session.start_training(TrainingWish(name="Same", backbone="tiny"))
     assert job.run_id == before.run_id == "0001-train"
     # The masks are still being written when it is left.
     go_to(bench, folders, where)
@@ -147,8 +150,8 @@ def test_a_project_that_was_left_is_locked_until_its_job_ends_and_taken_up_again
     mine = session.project
     job = predict(bench)
     session.open_project(folders["B"])
-    assert session.jobs.prediction is None
-    assert session.jobs.running == [job]
+    assert session.prediction is None
+    assert [one.handle for one in session.jobs.running] == [job]
     assert job.title == "Predicting 2 images (Test)"
     with pytest.raises(CellSeg1Error, match="A prediction is running in the project Test"):
         predict(bench)
@@ -156,7 +159,7 @@ def test_a_project_that_was_left_is_locked_until_its_job_ends_and_taken_up_again
         assert other.read_only
     session.open_project(folders["A"] / ".." / folders["A"].name)
     assert session.project is mine
-    assert session.jobs.prediction is job
+    assert session.prediction is job
     assert job.title == "Predicting 2 images"
     job.end("finished", {})
     assert not mine.read_only
@@ -209,7 +212,7 @@ def test_the_training_panel_shows_only_the_training_of_its_project(two):
     bench, folders = two
     session = bench.session
     panel = bench.show(TrainPanel(session, bench.canvas))
-    job = session.jobs.start_training("One", backbone="tiny")
+    job = session.start_training(TrainingWish(name="One", backbone="tiny"))
     bench.wait(lambda: not job.held)
     job.tell(1, 10, 0.5)
     assert panel.progress.isVisible()

@@ -130,8 +130,8 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     wishes.form.changed.emit()
     wait(lambda: window.area.train.primary.isEnabled())
     window.area.train.primary.click()
-    wait(lambda: window.session.jobs.training is not None)
-    wait(lambda: window.session.jobs.training is None)
+    wait(lambda: window.session.training is not None)
+    wait(lambda: window.session.training is None)
     assert problems == []
     (model,) = window.session.project.models.all()
     assert (model.card.backbone, model.card.image_size) == ("vit_b", 128)
@@ -171,8 +171,8 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     assert predict.model.box.currentText() == imported.name
     predict.form.set_overrides({key: WISHES[key] for key in ("points_per_side", "crop_n_layers", "pred_iou_thresh")})
     predict.press()
-    wait(lambda: window.session.jobs.prediction is not None)
-    wait(lambda: window.session.jobs.prediction is None)
+    wait(lambda: window.session.prediction is not None)
+    wait(lambda: window.session.prediction is None)
     assert problems == []
     run = window.session.project.runs[-1]
     assert run.state == "finished"
@@ -183,8 +183,8 @@ def test_import_train_predict_export_and_import_a_published_file(window, tmp_pat
     predict.model.box.activated.emit(index)
     assert (window.session.model, window.session.backbone) == (None, "vit_b")
     predict.press()
-    wait(lambda: window.session.jobs.prediction is not None)
-    wait(lambda: window.session.jobs.prediction is None)
+    wait(lambda: window.session.prediction is not None)
+    wait(lambda: window.session.prediction is None)
     assert problems == []
     run = window.session.project.runs[-1]
     assert (run.state, run.fields["backbone"], run.fields["model"]) == ("finished", "vit_b", None)

@@ -137,10 +137,10 @@ def training(window: Any, counter: Calls, *, files: bool) -> None:
     events(1.0)
     counter.clear()
     seconds = counted(counter, window.area.train.press)
-    job = window.session.jobs.training
+    job = window.session.training
     say("training: click until launched", counter, seconds, 1, files=files)
     job.stop(grace=0.1)
-    until(lambda: window.session.jobs.training is None)
+    until(lambda: window.session.training is None)
     events(1.0)
 
 

@@ -95,7 +95,7 @@ def while_training(window, clock: Clock, seconds: float) -> None:
     say("nothing to do: event loop late by p50, p99, max", delays(clock))
     clock.start()
     window.area.train.press()
-    until(lambda: bool(window.session.jobs.training and window.session.jobs.training.curve))
+    until(lambda: bool(window.session.training and window.session.training.curve))
     say("starting a training, until its first step", delays(clock))
     clock.start()
     events(seconds)
@@ -112,8 +112,8 @@ def while_training(window, clock: Clock, seconds: float) -> None:
     say("training, painting all the time", delays(clock), "p99 < 50 ms")
     wall = np.array(took) * 1000
     say("    mouse move while painting p50, p95, max", " ".join(f"{np.percentile(wall, q):.1f}" for q in (50, 95, 100)))
-    window.session.jobs.training.stop()
-    until(lambda: window.session.jobs.training is None)
+    window.session.training.stop()
+    until(lambda: window.session.training is None)
     window.session.close_project()
 
 
@@ -163,10 +163,10 @@ def all_cells(window, clock: Clock, folder: Path) -> None:
     phase(
         "training started, until its first step",
         window.area.train.press,
-        lambda: bool(session.jobs.training and session.jobs.training.curve),
+        lambda: bool(session.training and session.training.curve),
     )
-    session.jobs.training.kill()
-    until(lambda: session.jobs.training is None)
+    session.training.kill()
+    until(lambda: session.training is None)
 
 
 def main() -> None:

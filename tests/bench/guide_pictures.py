@@ -8,6 +8,7 @@ to its folder; with --all, every picture goes to OUT, to be looked at.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
@@ -402,18 +403,18 @@ class Walk:
         self.shoot("train_advanced")
         panel.wishes.advanced.set_open(False)
         bar.setValue(0)
-        wishes = panel.wishes.wishes()
+        wish = panel.wishes.wish()
         # At 200 % the same again is for the layout only.
         epochs = self.options.epochs if self.options.scale == 1 else max(2, self.options.epochs // 4)
-        wishes["overrides"] = {**wishes["overrides"], "epoch_max": epochs}
-        job = self.session.jobs.start_training(panel.wishes.model_name, **wishes)
+        wish = dataclasses.replace(wish, overrides={**wish.overrides, "epoch_max": epochs})
+        job = self.session.start_training(wish)
         previews: list[object] = []
         job.previewed.connect(previews.append)
         shares = lambda: getattr(job.last_progress, "share", 0) or 0  # noqa: E731
-        self.settle(lambda: (previews and shares() > 0.3) or self.session.jobs.training is None)
-        if self.session.jobs.training is not None:
+        self.settle(lambda: (previews and shares() > 0.3) or self.session.training is None)
+        if self.session.training is not None:
             self._while_training()
-        self.settle(lambda: self.session.jobs.training is None, 3600)
+        self.settle(lambda: self.session.training is None, 3600)
         self.settle(quiet=1)
         self.shoot("train_after")
 
@@ -440,7 +441,7 @@ class Walk:
         panel.press()
         self.settle(quiet=1.5)
         self.shoot("predict_while")
-        self.settle(lambda: self.session.jobs.prediction is None, 600)
+        self.settle(lambda: self.session.prediction is None, 600)
         self.show_image("nuclei_d")
         self.show_image("nuclei_c")
         self.settle(lambda: self.session.proposals.layer() is not None)

@@ -131,6 +131,29 @@ def test_a_free_name_is_taken_by_one_of_many(tmp_path):
 
 
 @posix
+def test_a_folder_that_cannot_be_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "drive").symlink_to("not mounted")
+    with pytest.raises(OutputError, match=r"Cannot write in the folder .*run: a file of that name is in the way"):
+        claim_folder(tmp_path / "drive" / "run", "run.json")
+    with pytest.raises(OutputError, match="the name is too long"):
+        claim_folder(tmp_path / ("x" * 300), "run.json")
+
+    def mkdir(self, *_args, **_options):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(self))
+
+    # As in /proc.
+    monkeypatch.setattr(type(tmp_path), "mkdir", mkdir)
+    with pytest.raises(OutputError, match="No such file or directory"):
+        claim_folder(tmp_path / "new", "run.json")
+
+
+@posix
+def test_the_top_of_a_disk_is_no_folder_for_results():
+    with pytest.raises(OutputError, match="/ is a whole disk; give a folder on it"):
+        claim_folder(files.Path("/"), "run.json")
+
+
+@posix
 def test_a_link_to_what_is_not_there_takes_its_name(tmp_path):
     for name in ("run", "a.cs1", "b.cs1.checkpoint"):
         (tmp_path / name).symlink_to("missing")

@@ -276,7 +276,7 @@ class Observer:
             "canvas": self._canvas(canvas),
             "panel": _rect(window.area.panels),
             "clicks": window.clicks.state,
-            "jobs": [self._job(job) for job in session.jobs.running],
+            "jobs": [self._job(job.handle) for job in session.jobs.running],
             "model": None if session.model is None else session.model.name,
             "offered": len(session.proposals.offered),
             "choosing": session.proposals.busy,

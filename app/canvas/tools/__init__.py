@@ -16,7 +16,7 @@ from app.canvas.tools.tidy import CleanUpTool, DeleteTool, FillHolesTool
 if TYPE_CHECKING:
     from app.canvas.canvas import Canvas
 
-__all__ = ["Assistant", "ClickTool", "PointerEvent", "Tool", "all_tools"]
+__all__ = ["TOOL_KEYS", "Assistant", "ClickTool", "PointerEvent", "Tool", "all_tools"]
 
 _TOOLS: tuple[type[Tool], ...] = (
     SelectTool,
@@ -32,6 +32,8 @@ _TOOLS: tuple[type[Tool], ...] = (
     CleanUpTool,
     RegionTool,
 )
+#: The key that takes each tool in hand, by its name.
+TOOL_KEYS = {tool.name: tool.key for tool in _TOOLS}
 
 
 def all_tools(canvas: Canvas) -> dict[str, Tool]:

@@ -79,7 +79,7 @@ class AccuracyTab(Panel):
         session.project_changed.connect(self._project_changed)
         session.images_changed.connect(self._soon.start)
         session.image_state_changed.connect(lambda _id: self._soon.start())
-        session.jobs.ended.connect(lambda _job: self._soon.start())
+        session.job_ended.connect(lambda _job: self._soon.start())
         session.document_edited.connect(self._edited)
         self.refresh()
 

@@ -14,6 +14,7 @@ from app.pages.predict.scale import enough_cells, misfits, rescaling
 from app.pages.predict.thresholds import Thresholds
 from app.pages.shared.page import Page
 from app.session.planes import may_be_stack
+from app.session.run_requests import PredictionWish
 from app.translation import counted
 from app.widgets.banner import Banner
 from app.widgets.errors import show_error
@@ -66,9 +67,9 @@ class PredictPanel(Page):
             signal.connect(self._soon.start)
         session.image_state_changed.connect(lambda _id: self._soon.start())
         session.image_changed.connect(lambda: QTimer.singleShot(0, self, self._keep_run))
-        session.proposals.changed.connect(self._show_result)
-        session.jobs.started.connect(self._job_started)
-        session.jobs.ended.connect(self._job_ended)
+        session.proposals.run_changed.connect(self._show_result)
+        session.job_started.connect(self._job_started)
+        session.job_ended.connect(self._job_ended)
         self._take_job()
         self.refresh()
 
@@ -261,14 +262,15 @@ class PredictPanel(Page):
         """Start the prediction."""
         self.failures.clear()
         self._wanted_run = None
-        rescale = self._rescale if self.rescale_box.isChecked() and self._rescale else None
         try:
-            self._session.jobs.start_prediction(
-                self.images.planes(),
-                model=self._session.model,
-                backbone=self.model.facts.backbone,
-                overrides=self.form.overrides(),
-                rescale=rescale,
+            self._session.start_prediction(
+                PredictionWish(
+                    planes=self.images.planes(),
+                    model=self._session.model,
+                    backbone=self.model.facts.backbone,
+                    overrides=self.form.overrides(),
+                    rescale=self._rescale if self.rescale_box.isChecked() else {},
+                )
             )
         except CellSeg1Error as error:
             show_error(self, str(error))
@@ -280,7 +282,7 @@ class PredictPanel(Page):
 
     def _take_job(self) -> None:
         """Show the prediction of the project that is shown now, if one runs there, and no other."""
-        job = self._session.jobs.prediction
+        job = self._session.prediction
         if job is self.progress.job:
             return
         self.progress.let_go()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.session.jobs import scale_difference
+from app.session.run_requests import scale_difference
 from cellseg1.errors import CellSeg1Error, SettingsError
 from cellseg1.images import InputSpecification
 from cellseg1.lora.header import load_card

@@ -128,8 +128,7 @@ class Thresholds(QWidget):
 
         proposals = session.proposals
         proposals.changed.connect(self._show_count)
-        proposals.busy_changed.connect(lambda _busy: self._show_count())
-        proposals.settings_changed.connect(self._loaded)
+        proposals.run_changed.connect(self._loaded)
         self._loaded()
 
     # ---- which prediction
@@ -178,6 +177,7 @@ class Thresholds(QWidget):
         """Show the thresholds of another prediction."""
         self._first = self._session.proposals.settings
         self._show_values(self._first)
+        self._show_count()
 
     def _show_values(self, settings: SelectSettings) -> None:
         plane = self._session.plane

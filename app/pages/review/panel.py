@@ -72,7 +72,6 @@ class ReviewPanel(Page):
         self.primary_clicked.connect(self.check_and_go_on)
 
         session.proposals.changed.connect(self._proposals_changed)
-        session.proposals.busy_changed.connect(lambda _busy: self._soon.start())
         for signal in (session.image_changed, session.images_changed, session.model_changed, session.project_changed):
             signal.connect(self._soon.start)
         session.image_changed.connect(self._forget)

@@ -65,9 +65,9 @@ class TrainPanel(Page):
         session.project_changed.connect(self._project_changed)
         session.image_changed.connect(self._soon.start)
         session.document_edited.connect(self._soon.start)
-        session.jobs.started.connect(self._job_started)
-        session.jobs.ended.connect(self._job_ended)
-        session.jobs.interrupted_found.connect(lambda _runs: self._soon.start())
+        session.job_started.connect(self._job_started)
+        session.job_ended.connect(self._job_ended)
+        session.interrupted_found.connect(lambda _runs: self._soon.start())
         self._take_job()
         self.refresh()
 
@@ -199,8 +199,8 @@ class TrainPanel(Page):
         if self._why_not():
             return
         self._canvas.settle()
-        name = self.wishes.model_name
-        self._try(lambda: self._session.jobs.start_training(name, **self.wishes.wishes()))
+        wish = self.wishes.wish()
+        self._try(lambda: self._session.start_training(wish))
 
     def start_from(self, path: Path | None) -> None:
         """Choose the model that the next training goes on from."""
@@ -208,7 +208,7 @@ class TrainPanel(Page):
 
     def resume(self, run_id: str) -> None:
         """Go on with a training that ended early."""
-        self._try(lambda: self._session.jobs.resume_training(run_id))
+        self._try(lambda: self._session.resume_training(run_id))
 
     def discard(self, run_id: str) -> None:
         """Do not offer a training again; what it kept stays."""
@@ -262,7 +262,7 @@ class TrainPanel(Page):
 
     def _take_job(self) -> None:
         """Show the training of the project that is shown now, if one runs there, and no other."""
-        job = self._session.jobs.training
+        job = self._session.training
         if job is not self._job:
             self._job = None
             self.progress.let_go()

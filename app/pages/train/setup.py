@@ -22,6 +22,7 @@ from app.pages.train.plan import (
     training_plan,
 )
 from app.project.models import library_models
+from app.session.run_requests import TrainingWish
 from app.theme import GAP, TIGHT, heading
 from app.widgets.fold import FoldSection
 from app.widgets.plain import Label, plain_tip
@@ -171,15 +172,16 @@ class TrainingSetup(QWidget):
             self.start.setCurrentIndex(index)
             self._start_chosen()
 
-    def wishes(self) -> dict[str, Any]:
-        """Return what `Jobs.start_training` takes besides the name."""
-        return {
-            "backbone": self.backbones.chosen,
-            "recipe": str(self.recipe.currentData()),
-            "overrides": self.form.overrides(),
-            "start_model": self.start_model,
-            "channels": self.channels.wish,
-        }
+    def wish(self) -> TrainingWish:
+        """Return what is to be trained."""
+        return TrainingWish(
+            name=self.model_name,
+            backbone=self.backbones.chosen,
+            recipe=str(self.recipe.currentData()),
+            overrides=self.form.overrides(),
+            start_model=self.start_model,
+            channels=self.channels.wish,
+        )
 
     @property
     def device(self) -> Device:
@@ -294,13 +296,13 @@ class TrainingSetup(QWidget):
             self.fault = self.name_fault.text()
         elif not self.backbones.ready:
             self.fault = self.tr("This network is not on this computer; get it, or choose another.")
-        wishes = self.wishes()
+        wish = self.wish()
         try:
             plan = training_plan(
                 self._images.sizes(),
-                backbone=wishes["backbone"],
-                recipe=wishes["recipe"],
-                overrides=wishes["overrides"],
+                backbone=wish.backbone,
+                recipe=wish.recipe,
+                overrides=wish.overrides,
                 device=self.device,
             )
         except SettingsError as error:

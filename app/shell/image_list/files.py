@@ -90,11 +90,10 @@ class ImageFiles(QObject):
         for entry in project.images:
             folders.setdefault(str(Path(entry.file).parent), []).append(entry.id)
         for ids in folders.values():
-            self._session.run(
+            self._session.looking.run(
                 partial(_states_of, project, ids),
                 partial(self._checked, project),
                 self.tr("Looking at the images"),
-                by=self._session.looking,
             )
 
     def _checked(self, project: Project, states: dict[str, str]) -> None:
@@ -136,9 +135,7 @@ class ImageFiles(QObject):
                 # Its file cannot be read; or the image was removed meanwhile, which is nothing to be told.
                 return _states_of(project, [image_id]).get(image_id, "missing")
 
-        self._session.run(
-            make, partial(self._made, project, image_id), self.tr("Making a thumbnail"), by=self._session.looking
-        )
+        self._session.looking.run(make, partial(self._made, project, image_id), self.tr("Making a thumbnail"))
 
     def _made(self, project: Project, image_id: str, made: Path | str) -> None:
         if self._session.project is not project or not self.is_there(image_id):

@@ -308,6 +308,8 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         ("a.bmp", SQUARES, "ends in"),
         ("a.png", -SQUARES, "negative"),
         ("a.png", SQUARES * 0.5, "no label image"),
+        ("a.png", SQUARES[:0], "no label image"),
+        ("a.tif", SQUARES[:, :0], "no label image"),
         ("a.png", np.stack([SQUARES] * 2), "no label image"),
         ("a.tif", SQUARES.astype(np.int64) << 33, "too large"),
     ):

@@ -1,4 +1,4 @@
-"""Work for threads, whose answers come back into the window's thread."""
+"""Lanes: threads for work that takes longer than a frame, whose answers come back into the window's thread."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import contextlib
 import logging
 import threading
 import time
+import traceback
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import shiboken6
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from cellseg1.errors import CellSeg1Error
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 #: What takes longer may hang (a file server that is away): it does not keep what waits behind it any more.
@@ -24,6 +28,30 @@ _MOST = 32
 _LOOK_MS = 1000
 
 
+class Newest:
+    """Of several questions only the answer to the newest is wanted, and none after `drop`.
+
+    It goes with the question (`Lane.run`); who asks needs no number of its own.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def drop(self) -> None:
+        """Want no answer to what was asked so far."""
+        self._number += 1
+
+    def asked(self) -> Callable[[], bool]:
+        """Note a new question; what is returned tells whether its answer is still wanted."""
+        self.drop()
+        return self.current()
+
+    def current(self) -> Callable[[], bool]:
+        """Return what tells whether the newest question still is the newest."""
+        mine = self._number
+        return lambda: mine == self._number
+
+
 class Errand:
     """Something to do in a thread, and what to do with the answer.
 
@@ -31,19 +59,21 @@ class Errand:
     by `deliver`, whoever still has the errand itself.
     """
 
-    __slots__ = ("_answered", "_done", "_error", "_failed", "_result", "_work")
+    __slots__ = ("_answered", "_done", "_error", "_failed", "_result", "_wanted", "_work")
 
     def __init__(
         self,
         work: Callable[[], Any],
-        done: Callable[[Any], None],
+        done: Callable[[Any], object],
         failed: Callable[[BaseException], None],
         answered: Callable[[Errand], None],
+        wanted: Callable[[], bool] | None = None,
     ) -> None:
         self._work: Callable[[], Any] | None = work
-        self._done: Callable[[Any], None] | None = done
+        self._done: Callable[[Any], object] | None = done
         self._failed: Callable[[BaseException], None] | None = failed
         self._answered: Callable[[Errand], None] | None = answered
+        self._wanted = wanted
         self._result: Any = None
         self._error: BaseException | None = None
 
@@ -59,13 +89,13 @@ class Errand:
 
     def deliver(self) -> None:
         """Hand the answer over; in the window's thread."""
-        done, failed, result, error = self._done, self._failed, self._result, self._error
-        self._work = self._done = self._failed = self._answered = self._result = self._error = None
+        done, failed, result, error, wanted = self._done, self._failed, self._result, self._error, self._wanted
+        self._work = self._done = self._failed = self._answered = self._result = self._error = self._wanted = None
         if _is_gone(done):
             return
         if error is not None and failed is not None:
             failed(error)
-        elif done is not None:
+        elif done is not None and (wanted is None or wanted()):
             done(result)
 
 
@@ -156,17 +186,23 @@ class Crew:
         return not any(thread.is_alive() for thread in threads)
 
 
-class Errands(QObject):
-    """Threads that run errands.
+class Lane(QObject):
+    """Threads of one kind of work: what hangs in one lane holds up nobody in another.
+
+    Signals
+    -------
+    problem(str, str)
+        A sentence and details: what was done failed.
 
     Parameters
     ----------
     threads
-        How many at a time.
+        How many things at a time.
     seconds
         How long what has begun is waited for at the end.
     """
 
+    problem = Signal(str, str)
     _answered = Signal(object)
 
     def __init__(self, threads: int, name: str, parent: QObject | None = None, *, seconds: float = 30.0) -> None:
@@ -181,13 +217,44 @@ class Errands(QObject):
         self._answered.connect(self._deliver)
 
     def run(
-        self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[BaseException], None]
+        self,
+        work: Callable[[], T],
+        done: Callable[[T], object],
+        name: str = "",
+        failed: Callable[[], None] | None = None,
+        *,
+        newest: Newest | None = None,
     ) -> None:
-        """Run `work` in a thread, then ``done(result)`` or ``failed(error)`` in this one."""
-        errand = Errand(work, done, failed, self._tell)
+        """Run `work` in a thread, then ``done(result)`` in this one.
+
+        Parameters
+        ----------
+        name
+            What it is called in the sentence about an error that nobody expects.
+        failed
+            Called before an error becomes `problem`.
+        newest
+            The answer is dropped when another question was asked with the same one meanwhile.
+        """
+
+        def tell(error: BaseException) -> None:
+            if failed is not None:
+                failed()
+            self._tell_problem(error, name)
+
+        errand = Errand(work, done, tell, self._tell, None if newest is None else newest.asked())
         self._open.add(errand)
         self._crew.submit(errand)
         self._look.start()
+
+    def _tell_problem(self, error: BaseException, name: str) -> None:
+        details = "".join(traceback.format_exception(error))
+        if isinstance(error, CellSeg1Error):
+            self.problem.emit(str(error), details)
+            return
+        log.error("%s", details)
+        what = name or self.tr("The work in the background")
+        self.problem.emit(self.tr("{what} failed: {why}").format(what=what, why=error), details)
 
     def _tell(self, errand: Errand) -> None:
         """Send an errand back; in the thread.  One that took longer than the program has nobody to go to."""

@@ -1,0 +1,111 @@
+"""Edits of all cells of a large drawing: worked out on a copy in a thread, taken over at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from PySide6.QtCore import QObject, Signal
+
+from app.annotation import Aside
+from app.session.lanes import Lane, Newest
+from cellseg1.errors import CellSeg1Error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from app.annotation import Document
+    from cellseg1.masks import Box
+
+T = TypeVar("T")
+
+#: Operations on all cells of larger drawings are worked out in a thread.
+_QUICK_PIXELS, _QUICK_CELLS = 2_000_000, 250
+
+
+class EditsAside(QObject):
+    """Does one such edit at a time.
+
+    Attributes
+    ----------
+    waiting
+        What takes a while now, and lets no edit in between; empty: nothing.
+    shown
+        The document that is shown.
+    foresee
+        What is worked out in the thread so that showing a long edit is quick; set by who shows it.
+    """
+
+    waiting_changed = Signal(str)
+    problem = Signal(str, str)
+
+    def __init__(self, lane: Lane, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.waiting = ""
+        self.shown: Document | None = None
+        self.foresee: Callable[[NDArray[np.int32], Box], Callable[[], None]] | None = None
+        self._lane = lane
+        self._open = Newest()
+
+    def run(
+        self, document: Document, what: str, operation: Callable[[Document], T], done: Callable[[T], object]
+    ) -> None:
+        """Do an operation that makes at most one step, and then `done` with what it returned.
+
+        In a large drawing it is worked out on a copy in a thread and then taken over at once: the window goes on, says
+        `what` is going on, and lets no other edit in between.
+
+        Raises
+        ------
+        CellSeg1Error
+            While another edit of that kind goes on, or one is being drawn.
+        """
+        height, width = document.shape
+        if height * width <= _QUICK_PIXELS and len(document.cells) <= _QUICK_CELLS:
+            done(operation(document))
+            return
+        if self.waiting or document.editing:
+            raise CellSeg1Error(self.waiting or self.tr("Finish what you are drawing first."))
+        self._wait_for(what)
+        aside, foresee, wanted = Aside(document), self.foresee, self._open.asked()
+
+        def work() -> Callable[[], None] | CellSeg1Error | None:
+            try:
+                aside.work(operation)
+            except CellSeg1Error as error:
+                return error
+            return None if foresee is None or aside.box is None else foresee(aside.labels, aside.box)
+
+        def worked(found: Callable[[], None] | CellSeg1Error | None) -> None:
+            self._wait_for("")
+            if isinstance(found, CellSeg1Error):
+                self.problem.emit(str(found), "")
+            elif wanted():
+                self._take_over(aside, document, found, lambda: self.run(document, what, operation, done))
+                if not self.waiting:
+                    done(aside.value)
+
+        self._lane.run(work, worked, what, failed=lambda: self._wait_for(""))
+
+    def _take_over(
+        self, aside: Aside, document: Document, foreseen: Callable[[], None] | None, again: Callable[[], None]
+    ) -> None:
+        if foreseen is not None and document is self.shown:
+            foreseen()
+        try:
+            if not aside.take_over(document):
+                # A flag was set meanwhile: once more, from what is there now.
+                again()
+        except (OSError, CellSeg1Error) as error:
+            # It is done, but could not be written down; the project says so too, and tries again.
+            self.problem.emit(str(error), "")
+
+    def _wait_for(self, what: str) -> None:
+        self.waiting = what
+        self.waiting_changed.emit(what)
+
+    def drop(self) -> None:
+        """Take over nothing that is still worked out, because its project is closed."""
+        self._open.drop()
