@@ -1,13 +1,16 @@
 """CellSeg1: segment cells after training on one annotated image.
 
-The whole program in four functions, the same as behind the command line and the window::
+Images and masks are files or NumPy arrays, results are typed objects::
 
-    result = cellseg1.train("cells.tif", "mask.tif", "model.cs1")
-    model = cellseg1.load_model(result.path)
-    run = cellseg1.predict(model, "images", "results")
-    report = cellseg1.evaluate("truth", run.folder)
+    model = cellseg1.train(image, mask, "nuclei.cs1")
+    result = model.segment(other_image)
+    result.labels                       # (H, W) int32, every cell has its own number
+    result.save("cells.tif")
 
-Importing the package is cheap: torch is loaded when one of these is first used.
+`load` reads a model again, `segment_folder` does many files, `evaluate` compares with the truth, `measure` gives a
+table of the cells, `export` writes label images, `read_image` and `read_mask` read files.
+
+Importing the package is cheap: torch is loaded when a function that needs it is first used.
 """
 
 from __future__ import annotations
@@ -18,28 +21,55 @@ from typing import TYPE_CHECKING, Any
 from cellseg1._version import __version__
 
 if TYPE_CHECKING:
-    from cellseg1.evaluation.job import evaluate
-    from cellseg1.model import load_model
-    from cellseg1.prediction.job import predict
-    from cellseg1.training.job import train
+    from cellseg1.api.folders import evaluate, export, measure, segment_folder
+    from cellseg1.api.model import Model, Segmentation, load
+    from cellseg1.api.training import train
+    from cellseg1.errors import CellSeg1Error
+    from cellseg1.images import Image, read_image
+    from cellseg1.masks import Mask, read_mask
 
-__all__ = ["__version__", "evaluate", "load_model", "predict", "train"]
+__all__ = [
+    "CellSeg1Error",
+    "Image",
+    "Mask",
+    "Model",
+    "Segmentation",
+    "__version__",
+    "evaluate",
+    "export",
+    "load",
+    "measure",
+    "read_image",
+    "read_mask",
+    "segment_folder",
+    "train",
+]
 
 _LAZY = {
-    "evaluate": "cellseg1.evaluation.job",
-    "load_model": "cellseg1.model",
-    "predict": "cellseg1.prediction.job",
-    "train": "cellseg1.training.job",
+    "CellSeg1Error": "cellseg1.errors",
+    "Image": "cellseg1.images",
+    "Mask": "cellseg1.masks",
+    "Model": "cellseg1.api.model",
+    "Segmentation": "cellseg1.api.model",
+    "evaluate": "cellseg1.api.folders",
+    "export": "cellseg1.api.folders",
+    "load": "cellseg1.api.model",
+    "measure": "cellseg1.api.folders",
+    "read_image": "cellseg1.images",
+    "read_mask": "cellseg1.masks",
+    "segment_folder": "cellseg1.api.folders",
+    "train": "cellseg1.api.training",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public function when it is first asked for."""
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load a public name when it is first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:
-    """List the public functions, also those that are not loaded yet."""
-    return sorted({*globals(), *__all__})
+    """List the public names, also those that are not loaded yet."""
+    return sorted(__all__)

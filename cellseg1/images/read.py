@@ -46,6 +46,13 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     ------
     ImageError
         When the file is missing, no regular file, empty, damaged, cut off, too large, or no image.
+
+    Examples
+    --------
+    >>> import cellseg1
+    >>> image = cellseg1.read_image("cells.png")
+    >>> image.info.format, image.info.axes, image.array.shape
+    ('PNG', 'YX', (72, 96))
     """
     return load(path, as_labels=False)
 

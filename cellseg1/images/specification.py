@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from cellseg1.images.image import Image
 
-#: Channels as a caller names them: ``"DAPI,2"``, or a list of names and numbers (from 0).
-ChannelWish = str | Sequence[str | int]
+#: Channels as a caller names them: ``"DAPI,2"``, a number (from 0), or a list of names and numbers.
+ChannelWish = str | int | Sequence[str | int]
 #: A plane of a stack as a caller names it: ``"z=3,t=0"`` or ``{"z": 3}``, numbers from 0.
 PlaneWish = str | Mapping[str, int]
 
@@ -184,6 +184,8 @@ class PlaneChoice:
         if wish is None:
             return cls()
         hint = "write it as z=3, t=0 or z=3,t=0, numbered from 0"
+        if not isinstance(wish, str | Mapping):
+            raise SettingsError(f"{wish!r} is not a plane: {hint}.")
         pairs = list(wish.items()) if isinstance(wish, Mapping) else [part.partition("=")[::2] for part in _parts(wish)]
         found: dict[str, int] = {}
         for axis, text in pairs:
@@ -254,7 +256,10 @@ def parse_channels(wish: ChannelWish) -> tuple[Channel, ...]:
     SettingsError
         When there is none, or there are more than three.
     """
-    entries = _parts(wish, quotes=True) if isinstance(wish, str) else list(wish)
+    if isinstance(wish, str):
+        entries: list[str | int] = [*_parts(wish, quotes=True)]
+    else:
+        entries = list(wish) if isinstance(wish, Iterable) else [wish]
     channels = []
     for entry in entries:
         text = str(entry).strip()

@@ -188,6 +188,13 @@ def read_mask(
     MaskError
         When the file cannot be read, is a picture and no mask, has negative or fractional values, is a stack and no
         plane was named, or is empty and `require_cells` is set.
+
+    Examples
+    --------
+    >>> import cellseg1
+    >>> mask = cellseg1.read_mask("mask.png")
+    >>> mask.labels.shape, bool(mask.labels.max() == mask.n_cells)
+    ((72, 96), True)
     """
     masks = open_mask(path, image=image, pieces=pieces)
     for name, index, count in (("z", z, masks.n_z), ("t", t, masks.n_t)):

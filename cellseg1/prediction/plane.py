@@ -146,7 +146,7 @@ def predict_plane(
     check_memory(memory_needed(seen.shape, model), f"The image {image.info.path or 'that was given'}")
     candidates = predict_candidates(model, seen.pixels, scale=scale, progress=progress, stop=stop)
     selection = select(candidates, select_settings(model.settings))
-    labels, kept = _fitted(selection, seen.shape, model.settings)
+    labels, kept = fitted_labels(selection, seen.shape, model.settings)
     spent = time.monotonic() - started
     return PlaneResult(seen.pixels, candidates, labels, selection.score[kept], seen.notes, spent)
 
@@ -156,13 +156,13 @@ def label_image(selection: Selection, shape: tuple[int, int], settings: Settings
 
     Cells that are too small to be left when it shrinks leave no gap: the others are numbered anew.
     """
-    return _fitted(selection, shape, settings)[0]
+    return fitted_labels(selection, shape, settings)[0]
 
 
-def _fitted(
+def fitted_labels(
     selection: Selection, shape: tuple[int, int], settings: Settings
 ) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Return the label image, and which of the selected cells (from 0) are in it."""
+    """Return `label_image`, and which of the selected cells (from 0) are in it."""
     labels = selection.labels
     if settings.output_size != "upstream" and labels.shape != shape:
         labels = np.asarray(resize_mask(labels, shape), dtype=np.int32)

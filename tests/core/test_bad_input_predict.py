@@ -85,7 +85,7 @@ def test_seventy_thousand_ids_are_evaluated(tmp_path):
 
 
 def test_seventy_thousand_ids_are_written_as_tiff(tmp_path, model, image, monkeypatch):
-    monkeypatch.setattr(plane, "_fitted", lambda *_rest: (many_ids(), np.zeros(0, np.intp)))
+    monkeypatch.setattr(plane, "fitted_labels", lambda *_rest: (many_ids(), np.zeros(0, np.intp)))
     ran = predict(model, tmp_path / "out", image, more=["--json"])
     assert "65,535 cells do not fit into a PNG; saved as TIFF" in ran.err
     assert ran.json()["images"][0]["labels"] == "cells.tif"

@@ -85,8 +85,8 @@ def test_a_name_may_be_text(files, tmp_path):
     result = train(
         str(files[0]), [str(files[1])], str(tmp_path / "m.cs1"), overrides=QUICK, device="cpu", measure=False
     )
-    model = cellseg1.load_model(str(result.path), device="cpu")
-    found = cellseg1.predict(model, str(files[0]), str(tmp_path / "out"))
+    model = cellseg1.load(str(result.path), device="cpu")
+    found = cellseg1.segment_folder(model, str(files[0]), str(tmp_path / "out"))
     assert cellseg1.evaluate(str(files[1]), str(found.folder / "a.png")).images[0].n_true > 0
     assert {"train", "predict", "load_model", "evaluate", "__version__"} <= set(dir(cellseg1))
 

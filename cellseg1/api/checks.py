@@ -1,0 +1,25 @@
+"""Arguments of the public functions that cannot be what was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cellseg1.files import PathLike
+from cellseg1.images.memory import is_path
+
+
+def as_path(value: PathLike, what: str) -> Path:
+    """Return a path.
+
+    Raises
+    ------
+    TypeError
+        When it is none.
+    ValueError
+        When it is an empty name, which `Path` takes for the current folder.
+    """
+    if not is_path(value):
+        raise TypeError(f"{what} is named by a path (str or os.PathLike), not by {type(value).__name__}.")
+    if not str(value).strip():
+        raise ValueError(f"{what} has an empty name; give a path.")
+    return Path(value)
