@@ -88,7 +88,6 @@ def test_a_name_may_be_text(files, tmp_path):
     model = cellseg1.load(str(result.path), device="cpu")
     found = cellseg1.segment_folder(model, str(files[0]), str(tmp_path / "out"))
     assert cellseg1.evaluate(str(files[1]), str(found.folder / "a.png")).images[0].n_true > 0
-    assert {"train", "predict", "load_model", "evaluate", "__version__"} <= set(dir(cellseg1))
 
 
 class Fails:
