@@ -104,6 +104,8 @@ class Session(QObject):
         self.ask_to_leave: Callable[[], bool] = lambda: True
         #: Whether images are being added; the project stays open meanwhile.
         self.adding = False
+        #: Whether the project's list does not know yet what is shown.
+        self._unsettled = False
         self._remember = QTimer(self, interval=400, singleShot=True)
         self._remember.timeout.connect(self.settle)
         self.edits = EditsAside(self.background, self)
@@ -419,6 +421,7 @@ class Session(QObject):
 
     def _image_changed(self) -> None:
         plane = self.shown.plane
+        self._unsettled = plane is not None
         self.edits.shown = self.document
         self.proposals.show(plane)
         self.image_changed.emit()
@@ -455,7 +458,7 @@ class Session(QObject):
         """Change contrast and colours of the shown image; remembered with the image."""
         self.shown.display = display
         self.display_changed.emit()
-        self._remember.start()
+        self._settle_soon()
 
     def pixel_size(self) -> tuple[float, float] | None:
         """Return micrometres per pixel (y, x) of the shown image, None when unknown."""
@@ -478,7 +481,11 @@ class Session(QObject):
         self.proposals.edited(change)
         if change.kind != "cancel":
             self.document_edited.emit()
-            self._remember.start()
+            self._settle_soon()
+
+    def _settle_soon(self) -> None:
+        self._unsettled = True
+        self._remember.start()
 
     def settle(self) -> None:
         """Bring the project's list up to date with the shown document (cells, flags) and the display.
@@ -487,7 +494,8 @@ class Session(QObject):
         """
         self._remember.stop()
         self.tell_damage()
-        if self.project is None or self.image_id is None or self.project.read_only:
+        unsettled, self._unsettled = self._unsettled, False
+        if not unsettled or self.project is None or self.image_id is None or self.project.read_only:
             return
         if self.display is not None:
             self.project.images.set(self.image_id, display=self.display.to_dict())

@@ -20,6 +20,7 @@ class FakeJob(QObject):
     said = Signal(str)
     previewed = Signal(object)
     item_done = Signal(object)
+    state_changed = Signal(str)
     finished = Signal(object)
     failed = Signal(str, str)
     stopped = Signal()
@@ -29,11 +30,19 @@ class FakeJob(QObject):
         self.kind, self.title, self.run_id = kind, title, "0001-train"
         self.state, self.last_progress, self.log, self.stops = "running", None, ["Started"], 0
         self.silent, self.result, self.waiting_for = False, None, ""
+        self.curve, self.error = [], None
 
     def stop(self):
         self.stops += 1
+        self.be("stopping")
+
+    def be(self, state, error=None):
+        self.state, self.error = state, error
+        self.state_changed.emit(state)
 
     def go(self, share, left=None, text="", **detail):
+        if "loss" in detail:
+            self.curve.append((detail["step"], detail["loss"], 1e-3))
         self.last_progress = SimpleNamespace(share=share, text=text, seconds_left=left, detail=detail)
         self.progress.emit(self.last_progress)
 
@@ -263,7 +272,7 @@ def test_the_bar_is_absent_until_there_is_a_job_and_follows_it(qtbot):
     job.go(0.07, 4000)
     assert bar.sizeHint().width() == width
     bar._linger.setInterval(10)
-    job.finished.emit({})
+    job.be("finished")
     assert "finished" in bar.accessibleName()
     assert bar.running() == []
     qtbot.waitUntil(bar.isHidden)
@@ -275,7 +284,7 @@ def test_a_failure_stays_until_it_was_looked_at(qtbot):
     job = FakeJob()
     bar.add(job)
     bar._linger.setInterval(10)
-    job.failed.emit("The memory was not enough.", "details")
+    job.be("failed", ("The memory was not enough.", "details"))
     qtbot.wait(60)
     assert bar.isVisible()
     popup = bar.open_popup()
@@ -296,7 +305,7 @@ def test_several_jobs_are_counted_and_shown_in_the_popup(qtbot):
     third = FakeJob("Predicting c", "predict")
     bar.add(third)
     assert len(popup.cards) == 3
-    first.finished.emit({})
+    first.be("finished")
     assert "Predicting b and 1 more" in bar.accessibleName()
     popup.close()
     assert bar.running() == [second, third]
@@ -324,7 +333,7 @@ def test_the_popup_shows_curve_and_log_and_stops_once(qtbot):
     assert job.stops == 1
     assert not card.stop.isEnabled()
     assert "stopping" in bar.accessibleName()
-    job.stopped.emit()
+    job.be("stopped")
     assert not card.stop.isVisible()
     qtbot.keyClick(popup, Qt.Key.Key_Escape)
     job.said.emit("After the popup is gone")
@@ -341,6 +350,6 @@ def test_the_popup_shows_curve_and_log_and_stops_once(qtbot):
 def test_a_stopped_job_says_whether_anything_is_kept(qapp, kind, result, line):
     job = FakeJob()
     job.kind, job.result = kind, result
+    job.state = "stopped"
     entry = JobEntry(job)
-    entry.state = "stopped"
     assert entry.line() == line

@@ -369,7 +369,7 @@ def test_a_training_is_offered_in_every_step_only_if_it_ended_with_the_program(w
     project.runs.update(run, resume_later=True)
     assert offered() == list(STEPS)
     resumed = []
-    window.session.jobs.resume_training = resumed.append
+    window.session.resume_training = resumed.append
     window.show_step("measure")
     offer.resume.click()
     assert resumed == [run]

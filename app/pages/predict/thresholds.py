@@ -35,6 +35,7 @@ class Thresholds(QWidget):
         super().__init__(parent)
         self._session = session
         self._first: SelectSettings | None = None
+        self._writable = False
 
         self.runs = QComboBox()
         self.runs.setAccessibleName(self.tr("Prediction"))
@@ -175,6 +176,8 @@ class Thresholds(QWidget):
 
     def _loaded(self) -> None:
         """Show the thresholds of another prediction."""
+        project = self._session.project
+        self._writable = project is not None and not project.read_only
         self._first = self._session.proposals.settings
         self._show_values(self._first)
         self._show_count()
@@ -195,10 +198,8 @@ class Thresholds(QWidget):
 
     def _show_state(self) -> None:
         changed = self._first is not None and self._session.proposals.settings != self._first
-        project = self._session.project
-        writable = project is not None and not project.read_only
         self.reset.setEnabled(changed)
-        self.for_all.setEnabled(changed and writable)
+        self.for_all.setEnabled(changed and self._writable)
 
     def _reset(self) -> None:
         if self._first is not None:

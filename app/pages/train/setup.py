@@ -32,7 +32,9 @@ from cellseg1.errors import SettingsError
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, RECIPES, memory_preset
 
 if TYPE_CHECKING:
+    from app.project.project import ModelInfo
     from app.session.session import Session
+    from cellseg1.lora.card import Card
 
 _SAVE_MS = 500
 
@@ -52,6 +54,9 @@ class TrainingSetup(QWidget):
         self._asked = False
         self._filling = False
         self._own_name = False
+        #: Models of the project and of the library, as they were when they last changed.
+        self._own: list[ModelInfo] = []
+        self._library: list[ModelInfo] = []
         self.fault = ""
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -192,7 +197,13 @@ class TrainingSetup(QWidget):
 
     def refresh(self) -> None:
         """Bring names and models up to date."""
+        project = self._session.project
+        self._own = [] if project is None else project.models.all()
+        self._library = [] if project is None else library_models()
         self._fill_start()
+        self._offer_name()
+
+    def _offer_name(self) -> None:
         project = self._session.project
         if project is not None and not self._own_name:
             self.name.setText(free_name(project.name, self._names()))
@@ -213,31 +224,24 @@ class TrainingSetup(QWidget):
         self._basis_changed()
 
     def _names(self) -> list[str]:
-        project = self._session.project
-        return [] if project is None else [model.name for model in project.models.all()]
+        return [model.name for model in self._own]
 
     def _fill_start(self) -> None:
-        project = self._session.project
         kept = self.start.currentData()
         self.start.clear()
         self.start.addItem(self.tr("The network as it comes"), None)
-        models = [] if project is None else [one for one in project.models.all() if one.card is not None]
-        library = [] if project is None else [one for one in library_models() if one.card is not None]
-        for model in models:
-            self.start.addItem(model.name, str(model.path))
-        for model in library:
+        for model in self._own:
+            if model.card is not None:
+                self.start.addItem(model.name, str(model.path))
+        for model in (one for one in self._library if one.card is not None):
             self.start.addItem(self.tr("{name} (library)").format(name=model.name), str(model.path))
         self.start.setCurrentIndex(max(0, self.start.findData(kept) if kept is not None else 0))
         if kept is not None and self.start.currentData() is None:
             self._start_chosen()
 
-    def _card(self) -> Any:
+    def _card(self) -> Card | None:
         path = self.start_model
-        project = self._session.project
-        if path is None or project is None:
-            return None
-        every = [*project.models.all(), *library_models()]
-        return next((one.card for one in every if one.path == path), None)
+        return next((one.card for one in (*self._own, *self._library) if one.path == path), None)
 
     def _start_chosen(self) -> None:
         card = self._card()
@@ -285,7 +289,7 @@ class TrainingSetup(QWidget):
     def forget_name(self) -> None:
         """Offer the next free name again; the present one is used up."""
         self._own_name = False
-        self.refresh()
+        self._offer_name()
 
     def _show_plan(self) -> None:
         problems = self.form.problems()

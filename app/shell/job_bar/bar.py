@@ -17,7 +17,6 @@ from app.widgets.showing import screen_room
 
 if TYPE_CHECKING:
     from app.engine.jobs import JobHandle
-    from app.engine.messages import Progress
 
 #: How long the end of a job stays readable in the bar.
 _LINGER_MS = 8000
@@ -46,12 +45,10 @@ class JobBar(QAbstractButton):
         """Show a job from now until some seconds after its end."""
         entry = JobEntry(job)
         self.entries.append(entry)
-        job.progress.connect(lambda progress: self._progress(entry, progress))
+        job.progress.connect(lambda _progress: self._refresh())
         # Also that it has not been heard for long.
         job.said.connect(lambda _text: self._refresh())
-        job.finished.connect(lambda *_: self._end(entry, "finished"))
-        job.stopped.connect(lambda *_: self._end(entry, "stopped"))
-        job.failed.connect(lambda sentence, _details="": self._end(entry, "failed", sentence))
+        job.state_changed.connect(lambda _state: self._state_changed(entry))
         self._linger.stop()
         self._refresh()
         self.jobs_changed.emit()
@@ -62,25 +59,17 @@ class JobBar(QAbstractButton):
 
     # ---- what happens to jobs
 
-    def _progress(self, entry: JobEntry, progress: Progress) -> None:
-        detail = progress.detail
-        if "loss" in detail:
-            entry.losses.append((float(detail.get("step", len(entry.losses))), float(detail["loss"])))
-        self._refresh()
-
-    def _end(self, entry: JobEntry, state: str, sentence: str = "") -> None:
-        entry.state, entry.sentence = state, sentence
+    def _state_changed(self, entry: JobEntry) -> None:
         if not self.running():
             self._linger.start()
         self._refresh()
-        self.jobs_changed.emit()
+        if not entry.running:
+            self.jobs_changed.emit()
 
     def stop(self, entry: JobEntry) -> None:
         """Ask a job to stop and keep what it has."""
         if entry.state == "running":
-            entry.state = "stopping"
             entry.job.stop()
-            self._refresh()
 
     def _forget_ended(self) -> None:
         # A failure stays until it was looked at; it may have happened over night.

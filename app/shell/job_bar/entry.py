@@ -21,13 +21,15 @@ def percent(progress: Progress | None) -> int:
 
 
 class JobEntry:
-    """What the bar remembers of one job."""
+    """What the bar says of one job."""
 
     def __init__(self, job: JobHandle) -> None:
         self.job = job
-        self.state = "running"
-        self.sentence = ""
-        self.losses: list[tuple[float, float]] = []
+
+    @property
+    def state(self) -> str:
+        """running, stopping, and at the end finished, stopped or failed."""
+        return "running" if self.job.state == "starting" else self.job.state
 
     @property
     def running(self) -> bool:
@@ -51,5 +53,5 @@ class JobEntry:
             "stopped": QCoreApplication.translate("JobBar", "stopped; what was done is kept")
             if kept
             else QCoreApplication.translate("JobBar", "stopped"),
-            "failed": self.sentence,
+            "failed": self.job.error[0] if self.job.error is not None else "",
         }[self.state]

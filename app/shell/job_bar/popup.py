@@ -137,12 +137,13 @@ class _JobCard(QFrame):
         self.text.setVisible(entry.running and bool(text) and text != entry.line())
         self.stop.setVisible(entry.running)
         self.stop.setEnabled(entry.state == "running")
-        if len(entry.losses) != self._drawn:
-            self._drawn = len(entry.losses)
-            self.curve.set_points(entry.losses)
+        curve = entry.job.curve
+        if len(curve) != self._drawn:
+            self._drawn = len(curve)
+            self.curve.set_points([(step, loss) for step, loss, _rate in curve])
             # As in the panel: how far it is, not only how it went.
             self.curve.set_total(0.0 if progress is None else float(progress.detail.get("steps", 0)))
-        self.curve.setVisible(len(entry.losses) > 1)
+        self.curve.setVisible(len(curve) > 1)
 
 
 class JobPopup(QFrame):
