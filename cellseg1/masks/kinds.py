@@ -24,6 +24,11 @@ _BINARY_VALUES = (1, 255, 65535)
 _MOST_CLASSES = 16
 """Ids that are used for several cells are few: colours of a map, classes, generations."""
 _PIECES_PER_CLASS = 3
+_NEARLY_ALL = 0.9
+_MOST_COLOURS = 256
+"""More ids than `_MOST_CLASSES`, up to `_MOST_COLOURS`, are classes only if nearly all of them have many pieces."""
+_LINE = 4
+"""Pixels from the middle of a drawn line to its sides."""
 _CRUMB_SHARE = 0.1
 """Pieces smaller than this share of the largest of their id are slips of a brush and say nothing about its use."""
 _SOFT_BAND = 3
@@ -99,6 +104,10 @@ def _from_colours(plane: NDArray[Any], pieces: Pieces, *, lossy: bool) -> Cells:
     if len(colours) == 1:
         return _from_two_values(labels > 0, pieces, notes)
     _refuse_lossy(lossy=lossy)
+    line = _outline_of_all(labels)
+    if line:
+        labels, colours = _without(labels, line), np.delete(colours, line - 1, axis=0)
+        notes = (*notes, "A colour of the mask only outlines the cells; it was taken as background.")
     found = _structure(labels)
     if found.mixed:
         soft = _soft_colour(plane, labels, found, colours, background)
@@ -117,6 +126,11 @@ def _from_ids(plane: NDArray[Any], pieces: Pieces, *, lossy: bool) -> Cells:
         return _from_two_values(labels > 0, pieces)
     if n_ids > 1:
         _refuse_lossy(lossy=lossy)
+    notes: tuple[str, ...] = ()
+    line = _outline_of_all(labels)
+    if line:
+        notes = (f"The value {ids[line - 1]} of the mask only outlines the cells; it was taken as background.",)
+        labels, ids = _without(labels, line), np.delete(ids, line - 1)
     found = _structure(labels)
     if found.mixed:
         soft = _soft_edged(plane, found.sliver_pixels)
@@ -126,7 +140,7 @@ def _from_ids(plane: NDArray[Any], pieces: Pieces, *, lossy: bool) -> Cells:
         _refuse_mixed(labels, found)
     _refuse_picture(labels, found)
     if n_ids == 0 or not labels.all():
-        return _ids_or_classes(labels, ids, found, pieces, (), "ids")
+        return _ids_or_classes(labels, ids, found, pieces, notes, "ids")
     if n_ids > 1 and pieces != "keep" and (n_ids == 2 or _are_classes(labels, found)):
         # A class image without a zero, as pixel classifiers write it: one of its numbers is the background.
         background = _most_frequent(_border(labels))
@@ -140,6 +154,42 @@ def _from_ids(plane: NDArray[Any], pieces: Pieces, *, lossy: bool) -> Cells:
         return _ids_or_classes(rest, others, _structure(rest), pieces, (note,), "ids")
     note = "The mask has no background (no pixel is 0), so every pixel belongs to a cell."
     return _ids_or_classes(labels, ids, found, pieces, (note,), "ids")
+
+
+def _outline_of_all(labels: Labels) -> int:
+    """Return the label of thin lines that part all others from each other and from the background; 0: there is none.
+
+    Masks as those of Pascal VOC have such a value, 255, for pixels that belong to no object for sure.
+    """
+    from scipy import ndimage
+
+    count = int(labels.max(initial=0))
+    if count < 3:
+        return 0
+    contacts = np.zeros(count + 1, np.int64)
+    meetings: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
+    for after, before in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = labels[after] != labels[before]
+        meetings.append((labels[after][differ], labels[before][differ]))
+        for side in meetings[-1]:
+            contacts += np.bincount(side, minlength=count + 1)
+    line = int(contacts[1:].argmax()) + 1
+    with_line = with_ground = 0
+    for one, other in meetings:
+        beside = np.concatenate([one[other == line], other[one == line]])
+        with_ground += int(np.count_nonzero(beside == 0))
+        with_line += int(np.count_nonzero(beside))
+    of_others = int(contacts[1:].sum() - contacts[line])
+    if not with_ground or with_line < 0.95 * of_others:
+        return 0
+    drawn = np.pad(labels == line, 1)
+    from_side = ndimage.distance_transform_cdt(drawn, metric="chessboard")[drawn]
+    # Where several lines meet they are thicker.
+    return line if np.mean(from_side <= _LINE) >= _NEARLY_ALL else 0
+
+
+def _without(labels: Labels, label: int) -> Labels:
+    return relabel_sequential(np.where(labels == label, 0, labels))[0]
 
 
 def _from_soft(cells: NDArray[np.bool_], pieces: Pieces) -> Cells:
@@ -294,12 +344,14 @@ def _inner(pieces: Labels) -> NDArray[np.bool_]:
 def _are_classes(labels: Labels, found: _Structure) -> bool:
     """Whether the ids stand for classes or colours, each used for many cells, and not for cells."""
     n_ids = int(labels.max(initial=0))
-    if not 1 <= n_ids <= _MOST_CLASSES or found.sizes.size < _PIECES_PER_CLASS * n_ids:
+    if not 1 <= n_ids <= _MOST_COLOURS or found.sizes.size < _PIECES_PER_CLASS * n_ids:
         return False
     largest = np.zeros(n_ids + 1, np.int64)
     np.maximum.at(largest, found.owner, found.sizes)
     counted = (found.sizes >= _CRUMB_SHARE * largest[found.owner]) & ~found.slivers
     per_id = np.bincount(found.owner[counted], minlength=n_ids + 1)[1:]
+    if n_ids > _MOST_CLASSES and np.mean(per_id >= _PIECES_PER_CLASS) < _NEARLY_ALL:
+        return False
     return bool(per_id.sum() >= _PIECES_PER_CLASS * n_ids and 2 * np.count_nonzero(per_id > 1) >= n_ids)
 
 

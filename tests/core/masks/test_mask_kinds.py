@@ -324,3 +324,58 @@ def test_a_file_with_jpeg_compression_is_no_mask(tmp_path: Path, name: str, qual
         for plane in (ids, np.dstack([ids, ids[::-1], ids * 2])):
             with pytest.raises(MaskError, match="JPEG changes the values of pixels"):
                 read_mask(with_jpeg(path, plane, quality))
+
+
+def save(folder: Path, plane: np.ndarray) -> Path:
+    np.save(folder / "a.npy", plane)
+    return folder / "a.npy"
+
+
+def outlined(labels: np.ndarray, value: int, width: int) -> np.ndarray:
+    """Draw the outside of every cell with `value`, as the void of Pascal VOC masks."""
+    from scipy import ndimage
+
+    grown = ndimage.binary_dilation(labels > 0, np.ones((3, 3)), iterations=width)
+    return np.where(grown & (labels == 0), value, labels)
+
+
+@pytest.mark.parametrize("width", [1, 3, 5])
+@pytest.mark.parametrize("count", [2, 5, 12])
+def test_a_value_that_only_outlines_the_cells_is_background(tmp_path: Path, count: int, width: int) -> None:
+    labels = discs(count, 6, seed=4)
+    voc = outlined(labels, 255, width).astype(np.uint8)
+    mask = read_mask(save(tmp_path, voc))
+    np.testing.assert_array_equal(mask.labels, labels)
+    assert mask.original_ids.tolist() == list(range(1, count + 1))
+    assert mask.notes == ("The value 255 of the mask only outlines the cells; it was taken as background.",)
+    table = np.random.default_rng(2).integers(1, 255, (256, 3)).astype(np.uint8)
+    table[0] = 0
+    mask = read_mask(save(tmp_path, table[voc]))
+    assert mask.n_cells == count
+    np.testing.assert_array_equal(mask.labels > 0, labels > 0)
+    assert mask.notes == ("A colour of the mask only outlines the cells; it was taken as background.",)
+
+
+def test_a_cell_that_others_touch_is_no_outline(tmp_path: Path) -> None:
+    labels = np.zeros((HEIGHT, WIDTH), np.int32)
+    labels[40:46, 10:120] = 9  # a long thin cell between others, which reach the background as well
+    labels[20:40, 20:40], labels[46:70, 50:70], labels[20:40, 80:100] = 2, 3, 4
+    assert read_mask(save(tmp_path, labels.astype(np.uint16))).original_ids.tolist() == [2, 3, 4, 9]
+    labels[10:80, 10:130] = 9  # a large cell with others inside
+    labels[20:40, 20:40], labels[46:70, 50:70], labels[20:40, 80:100] = 2, 3, 4
+    assert read_mask(save(tmp_path, labels.astype(np.uint16))).original_ids.tolist() == [2, 3, 4, 9]
+
+
+@pytest.mark.parametrize("colours", [17, 20, 25])
+def test_many_colours_that_are_used_again_are_classes_too(tmp_path: Path, colours: int) -> None:
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    number = (y // 8) * (WIDTH // 8 + 1) + x // 8
+    cells = (y % 8 < 6) & (x % 8 < 6) & (y < HEIGHT - 8) & (x < WIDTH - 8)
+    expected = len(np.unique(number[cells]))
+    assert expected > 3 * colours
+    mask = read_mask(save(tmp_path, np.where(cells, number % colours + 1, 0).astype(np.uint8)))
+    assert mask.n_cells == expected
+    assert f"The mask uses {colours} ids for {expected} separate pieces" in mask.notes[0]
+    # A few cells in several pieces say nothing about the others.
+    some = np.where(cells, np.where(number < expected // 2, number + 3, number % 3), 0)
+    assert read_mask(save(tmp_path, some.astype(np.uint8))).n_cells == len(np.unique(some)) - 1
