@@ -90,6 +90,19 @@ setup) setup ;;
 demo) setup; exec "$venv/bin/cellseg1" demo "${@:2}" ;;
 studio) setup; exec "$venv/bin/python" -m app "${@:2}" ;;
 lint) setup; lint ;;
+docs)
+    setup
+    "$venv/bin/python" -c 'import sphinx, myst_parser, furo' 2>/dev/null ||
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+    "$venv/bin/python" -m sphinx -W --keep-going --quiet -b html docs site "${@:2}"
+    echo "The documentation is site/index.html" ;;
+lock)
+    # What was tried together, for all systems, with hashes; no place to fetch it from is named.
+    setup
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'uv>=0.7,<1'
+    "$venv/bin/uv" pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra app --extra dev \
+        --extra docs --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+        --custom-compile-command "bash installer/from_source.sh lock" --output-file requirements.lock "${@:2}" ;;
 format) setup; "$venv/bin/ruff" check --fix --quiet cellseg1 app installer tests; "$venv/bin/ruff" format cellseg1 app installer tests ;;
 test)
     setup; screen; lint

@@ -59,14 +59,20 @@ def segment_folder(
         As in `Model.segment`.
     plane
         Segment this plane of stacks only, ``"z=3"``; None: all.
-    overlays, proposals
-        Also write pictures of the outlined cells, and all proposals.
+    overlays
+        Also write pictures of the outlined cells.
+    proposals
+        Also keep all proposals, from which other cells can be chosen later.
     suffix
         Of the label images, ``.png`` or ``.tif``.
     on_plane
         Called with the record of every plane as soon as its files are written, and of every image that failed.
-    progress, stop, say
-        Called with where it is; True ends it and keeps what is done; called with every sentence for the user.
+    progress
+        Called with where it is.
+    stop
+        Asked often; True ends the run, and what is done is kept.
+    say
+        Called with every sentence the user should see.
 
     Returns
     -------

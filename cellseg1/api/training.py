@@ -69,8 +69,10 @@ def train(
     regions
         For each image the part that is fully annotated: (x, y, width, height), a mask file, or a bool array; None:
         the whole image.
-    backbone, recipe
-        ``tiny`` or one of ``vit_b``, ``vit_l``, ``vit_h``; ``studio``, or ``paper`` as published.
+    backbone
+        ``tiny``, ``vit_b``, ``vit_l`` or ``vit_h``.
+    recipe
+        ``studio``, or ``paper`` for the numbers of the published research code.
     settings
         Settings by name that replace those of the recipe, such as ``{"epoch_max": 50}``.
     start_model
@@ -81,8 +83,12 @@ def train(
         Take up the interrupted training that was to write `out`.
     pieces
         Whether separate pieces of one number in a mask are separate cells: ``split``, ``keep`` or ``auto``.
-    progress, stop, say
-        Called after every step; asked between two steps; called with every sentence the user should see.
+    progress
+        Called after every step.
+    stop
+        Asked between two steps; True ends the training, and the model keeps what was learned.
+    say
+        Called with every sentence the user should see.
 
     Returns
     -------
