@@ -4,6 +4,7 @@ from page_help import CELLS, SHAPE, Stage, labels_of
 from PySide6.QtGui import QImage
 
 from app.pages.measure.compare import CompareView
+from app.pages.measure.pane import Lines
 from app.pages.measure.scores import Drawn, Pair, score_pair
 from cellseg1.masks import write_label_image
 
@@ -79,7 +80,7 @@ def test_what_a_view_shows_can_be_chosen_and_the_place_stays(view):
 
 
 def test_colours_and_width_of_the_outlines(view):
-    view.set_lines(truth=(255, 255, 0), width=4)
+    view.set_lines(Lines(truth=(255, 255, 0), width=4))
     canvas = view.panes[1].canvas
     assert canvas.overlay.color == (255, 255, 0)
     assert canvas.overlay.outline_width == 4

@@ -166,7 +166,7 @@ def test_a_failed_or_cancelled_import_leaves_all_as_it_was(bench, models):
     assert bench.problems == ["The network is not installed."]
     assert models.import_button.isEnabled()
     models.import_published(bench.folder / "a.pth", {})
-    models._cancel()
+    models.working._cancel()
     assert bench.jobs[-1].killed
     assert not models.working.isVisible()
     assert names(models) == ["one", "two", "shared"]

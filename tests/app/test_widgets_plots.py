@@ -167,7 +167,7 @@ def test_a_long_training_is_drawn_quickly(curve):
     start = time.perf_counter()
     curve.grab()
     assert time.perf_counter() - start < 0.25
-    assert curve._path(curve._place(), curve._y).elementCount() < 2 * curve.width() + 4
+    assert curve._axes().path(curve._x, curve._y).elementCount() < 2 * curve.width() + 4
 
 
 def test_the_curve_follows_the_theme(curve, qapp):

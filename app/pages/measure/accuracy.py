@@ -18,7 +18,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.pages.measure.ap_curve import ApCurve
 from app.pages.measure.compare import CompareView
 from app.pages.measure.errors import ErrorList
 from app.pages.measure.report import ReportText, at_level, columns, mean_row, row_of, write_csv, write_pdf, write_png
@@ -32,6 +31,7 @@ from app.widgets.errors import show_error
 from app.widgets.number_table import NumberTable, fit_height
 from app.widgets.panel import Panel
 from app.widgets.plain import Label, plain_tip
+from app.widgets.plots.ap_curve import ApCurve
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error
 from cellseg1.evaluation import Report

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import (
-    QColorDialog,
     QComboBox,
     QDialog,
     QFileDialog,
@@ -23,13 +21,13 @@ from PySide6.QtWidgets import (
 )
 
 from app.annotation.document import Document
-from app.canvas import Canvas
-from app.canvas.layers.cells import Overlay
-from app.canvas.layers.decor import MARK_COLOURS, Mark
+from app.canvas.layers.decor import MARK_COLOURS
+from app.pages.measure.pane import Lines, Loaded, Pane
 from app.pages.measure.scores import Drawn, PlaneScore, error_picture, read_pair, take_drawn
 from app.project.display import Display, auto_display
 from app.session.planes import Plane
 from app.theme import GAP, MARGIN, TIGHT, icon
+from app.widgets.colour_button import ColourButton, swatch
 from app.widgets.errors import show_error
 from app.widgets.flow import FlowLayout
 from app.widgets.number_field import NumberField
@@ -44,160 +42,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.project.display import Colour
     from app.session.session import Session
-    from cellseg1.evaluation import Mistake
 
     Picture = tuple[NDArray[Any] | None, Display | None]
 
 #: What the four views show at first.
 _FIRST = ("image", "both", "truth_labels", "errors")
-_SOLID = Overlay("fill", 1.0, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """Everything that the views show of one result."""
-
-    plane: NDArray[Any] | None
-    display: Display | None
-    truth: Document
-    prediction: Document
-    errors: NDArray[np.uint8]
-    mistakes: tuple[Mistake, ...]
-    pixel_size: tuple[float, float] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """Colours and width of the outlines."""
-
-    truth: Colour = (86, 180, 233)
-    prediction: Colour = (240, 160, 32)
-    width: int = 2
-
-
-class Pane(QWidget):
-    """One view, and the choice of what it shows."""
-
-    def __init__(self, content: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._loaded: Loaded | None = None
-        self._lines = Lines()
-        self.canvas = Canvas()
-        self.canvas.read_only = True
-        self.box = QComboBox()
-        self.box.setAccessibleName(self.tr("What this view shows"))
-        self.box.setToolTip(self.tr("Choose what this view shows"))
-        for key, text in (
-            ("image", self.tr("Image")),
-            ("truth", self.tr("Outlines of the truth")),
-            ("prediction", self.tr("Outlines of the prediction")),
-            ("both", self.tr("Both outlines")),
-            ("truth_labels", self.tr("Cells of the truth")),
-            ("prediction_labels", self.tr("Cells of the prediction")),
-            ("errors", self.tr("Errors")),
-        ):
-            self.box.addItem(text, key)
-        self.box.setCurrentIndex(self.box.findData(content))
-        self.box.currentIndexChanged.connect(lambda _index: self._show())
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(TIGHT)
-        layout.addWidget(self.box)
-        layout.addWidget(self.canvas, 1)
-
-    @property
-    def content(self) -> str:
-        """What is shown."""
-        return str(self.box.currentData())
-
-    def set_content(self, content: str) -> None:
-        """Show something else."""
-        self.box.setCurrentIndex(self.box.findData(content))
-
-    def set_loaded(self, loaded: Loaded | None, lines: Lines) -> None:
-        """Show another result, or the same in other colours."""
-        self._loaded, self._lines = loaded, lines
-        self._show()
-
-    def _show(self) -> None:
-        found, canvas, lines = self._loaded, self.canvas, self._lines
-        if found is None:
-            canvas.set_document(None)
-            canvas.set_image(None)
-            return
-        content = self.content
-        state = canvas.view_state if canvas.shape == found.truth.shape else None
-        black = np.zeros(found.truth.shape, np.uint8)
-        if content == "errors":
-            canvas.set_image(found.errors)
-        else:
-            plane = found.plane if found.plane is not None else black
-            canvas.set_image(plane, found.display if found.plane is not None else None)
-        canvas.set_image_visible(content not in ("truth_labels", "prediction_labels"))
-        canvas.set_pixel_size(found.pixel_size)
-        document: Document | None = None
-        overlay = _SOLID
-        if content in ("truth", "both", "truth_labels"):
-            document = found.truth
-            overlay = Overlay("outline", 0.0, lines.width, lines.truth)
-        elif content in ("prediction", "prediction_labels"):
-            document = found.prediction
-            overlay = Overlay("outline", 0.0, lines.width, lines.prediction)
-        if content.endswith("_labels"):
-            overlay = _SOLID
-        if canvas.document is not document:
-            canvas.set_document(document)
-        canvas.set_overlay(overlay)
-        both = found.prediction.labels if content == "both" else None
-        canvas.set_reference(both, lines.prediction, lines.width)
-        marks = [Mark(one.kind, one.box) for one in found.mistakes] if content == "errors" else []
-        canvas.set_marks(marks)
-        if state is not None:
-            canvas.set_view_state(state)
-
-
-class ColourButton(QToolButton):
-    """A colour, which a click changes."""
-
-    chosen = Signal(object)
-
-    def __init__(self, text: str, colour: Colour, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.colour = colour
-        self.setText(text)
-        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.setIconSize(QSize(16, 16))
-        self.setAccessibleName(self.tr("Colour: {what}").format(what=text))
-        self.setToolTip(self.tr("Choose another colour"))
-        self.clicked.connect(self._ask)
-        self.set_colour(colour)
-
-    def set_colour(self, colour: Colour) -> None:
-        """Show this colour."""
-        self.colour = colour
-        self.setIcon(swatch(QColor(*colour), self.devicePixelRatioF()))
-
-    def _ask(self) -> None:
-        found = QColorDialog.getColor(QColor(*self.colour), self.window(), self.tr("Colour of the outlines"))
-        if found.isValid():
-            self.set_colour((found.red(), found.green(), found.blue()))
-            self.chosen.emit(self.colour)
-
-
-def swatch(colour: QColor, ratio: float = 1.0) -> QIcon:
-    """Return a small square of a colour."""
-    picture = QPixmap(QSize(16, 16) * ratio)
-    picture.setDevicePixelRatio(ratio)
-    picture.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(picture)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(colour)
-    painter.drawRoundedRect(1, 1, 14, 14, 3, 3)
-    painter.end()
-    return QIcon(picture)
 
 
 class CompareView(QDialog):
@@ -255,9 +105,9 @@ class CompareView(QDialog):
         self.number.setToolTip(self.tr("Number of views"))
         self.number.currentIndexChanged.connect(lambda _index: self._arrange(int(self.number.currentData())))
         self.truth_colour = ColourButton(self.tr("Truth"), self.lines.truth)
-        self.truth_colour.chosen.connect(lambda colour: self.set_lines(truth=colour))
+        self.truth_colour.chosen.connect(lambda colour: self.set_lines(replace(self.lines, truth=colour)))
         self.prediction_colour = ColourButton(self.tr("Prediction"), self.lines.prediction)
-        self.prediction_colour.chosen.connect(lambda colour: self.set_lines(prediction=colour))
+        self.prediction_colour.chosen.connect(lambda colour: self.set_lines(replace(self.lines, prediction=colour)))
         self.width_box = NumberField()
         self.width_box.setDecimals(0)
         self.width_box.setRange(1, 8)
@@ -265,7 +115,7 @@ class CompareView(QDialog):
         self.width_box.setSuffix(f"\N{NARROW NO-BREAK SPACE}{self.tr('px')}")
         self.width_box.setAccessibleName(self.tr("Width of the outlines"))
         self.width_box.setToolTip(self.tr("Width of the outlines"))
-        self.width_box.valueChanged.connect(lambda width: self.set_lines(width=round(width)))
+        self.width_box.valueChanged.connect(lambda width: self.set_lines(replace(self.lines, width=round(width))))
         fit = self._tool("fit", self.tr("Fit the image"), "0", self.panes[0].canvas.fit)
         self.save = QPushButton(icon("export"), self.tr("Save picture..."))
         self.save.setToolTip(self.tr("Save the views side by side as PNG"))
@@ -341,11 +191,9 @@ class CompareView(QDialog):
         self._results = results
         self._show_result(index)
 
-    def set_lines(self, **values: Any) -> None:
-        """Change colours (`truth`, `prediction`) or `width` of the outlines."""
-        import dataclasses
-
-        self.lines = dataclasses.replace(self.lines, **values)
+    def set_lines(self, lines: Lines) -> None:
+        """Change colours or width of the outlines."""
+        self.lines = lines
         for pane in self.panes:
             pane.set_loaded(self.loaded, self.lines)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QBuffer, QCoreApplication, QIODevice, QMarginsF, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPageLayout, QPageSize, QPainter, QPdfWriter, QPen
 
-from app.pages.measure.ap_curve import CurveColours, paint_curve
 from app.pages.measure.scores import counts
+from app.widgets.plots.ap_curve import CurveColours, paint_curve
 from cellseg1.errors import OutputError
 from cellseg1.evaluation import ImageScore, Report
 from cellseg1.files import write_bytes

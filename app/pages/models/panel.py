@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QInputDialog,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QTreeWidget,
@@ -25,6 +24,7 @@ from app.pages.models import files
 from app.pages.models.card import card_rows
 from app.pages.models.conversion import Conversion, start_pth_export, start_pth_import
 from app.pages.models.published import PublishedDialog
+from app.pages.models.working import Working
 from app.project.models import import_cs1
 from app.theme import GAP, MARGIN, TIGHT, heading, icon
 from app.widgets.banner import Banner
@@ -61,7 +61,6 @@ class ModelsPanel(QWidget):
         self._models: dict[str, tuple[str, ModelInfo]] = {}
         self._items: list[QTreeWidgetItem] = []
         self._cells: list[QWidget] = []
-        self._conversion: Conversion | None = None
         self.setAccessibleName(self.tr("Models"))
         #: The model that was removed last, and whether it was in use.
         self._last_removed: tuple[Path, bool] | None = None
@@ -106,25 +105,8 @@ class ModelsPanel(QWidget):
             self.tr("Import..."), self.tr("Import a model (.cs1) or a published adapter (.pth)"), "import"
         )
         self.import_button.clicked.connect(self.ask_for_import)
-        self.working = QWidget()
-        row = QHBoxLayout(self.working)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP)
-        self.working_line = Label()
-        self.working_line.setWordWrap(True)
-        bar = QProgressBar()
-        bar.setRange(0, 0)
-        bar.setTextVisible(False)
-        bar.setAccessibleName(self.tr("Working on a model"))
-        cancel = self._button(self.tr("Cancel"), self.tr("Stop; nothing is written"))
-        cancel.clicked.connect(self._cancel)
-        column = QVBoxLayout()
-        column.setSpacing(TIGHT)
-        column.addWidget(self.working_line)
-        column.addWidget(bar)
-        row.addLayout(column, 1)
-        row.addWidget(cancel)
-        self.working.hide()
+        self.working = Working(self._button(self.tr("Cancel"), self.tr("Stop; nothing is written")))
+        self.working.ended.connect(self._converted)
         layout.addWidget(self.import_button)
         layout.addWidget(self.working)
         return holder
@@ -471,19 +453,10 @@ class ModelsPanel(QWidget):
     def _follow(self, conversion: Conversion | None) -> None:
         if conversion is None:
             return
-        self._conversion = conversion
-        self.working_line.setText(conversion.job.title + "...")
-        self.working.show()
+        self.working.follow(conversion)
         self.import_button.setEnabled(False)
-        conversion.ended.connect(self._converted)
-
-    def _cancel(self) -> None:
-        if self._conversion is not None:
-            self._conversion.cancel()
 
     def _converted(self, path: Path | None) -> None:
-        self._conversion = None
-        self.working.hide()
         self.import_button.setEnabled(True)
         self.refresh()
         if path is not None:

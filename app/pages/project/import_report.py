@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRect, Qt, QTimer
 from PySide6.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
@@ -16,33 +16,10 @@ from cellseg1.tables import joined_by_tabs, safe_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+
+    from app.project.adding import ImportReport
 
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-
-
-class Report(Protocol):
-    """What is reported; `app.project.images.ImportReport` is one.
-
-    Attributes
-    ----------
-    added
-        Ids of the new images.
-    skipped
-        Files that were not added, each with the reason.
-    cells
-        By image id: how many cells came with its mask.
-    masks
-        How many masks were looked at.
-    sentences
-        Masks that were not matched or do not fit, and what was taken how.
-    """
-
-    added: list[str]
-    skipped: list[tuple[Path, str]]
-    cells: dict[str, int]
-    masks: int
-    sentences: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +40,7 @@ class ImportReportDialog(Dialog):
     """
 
     def __init__(
-        self, report: Report, parent: QWidget | None = None, *, names: Mapping[str, str] | None = None
+        self, report: ImportReport, parent: QWidget | None = None, *, names: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(parent, self.tr("Images added"), columns=92, rows=26)
         self._report = report
@@ -108,7 +85,7 @@ class ImportReportDialog(Dialog):
         self.add_copy_button(self.text, self.tr("Copy list"))
         self.add_close_button()
 
-    def _lines_of(self, report: Report, names: Mapping[str, str]) -> Sequence[_Line]:
+    def _lines_of(self, report: ImportReport, names: Mapping[str, str]) -> Sequence[_Line]:
         lines = [_Line(path.name, shown(reason), problem=True) for path, reason in report.skipped]
         lines += [_Line("", shown(text), problem=True) for text in report.sentences]
         for image_id in report.added:

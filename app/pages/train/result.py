@@ -25,7 +25,6 @@ class TrainingResult(QFrame):
 
     predict_wanted = Signal()
     resume_wanted = Signal(str)
-    closed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -14,7 +14,6 @@ from PySide6.QtGui import (
     QKeyEvent,
     QMouseEvent,
     QPainter,
-    QPainterPath,
     QPaintEvent,
     QPen,
 )
@@ -22,12 +21,13 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.theme import GAP, TIGHT, colours, tabular
 from app.widgets.plots.axis import number, round_step, ticks
+from app.widgets.plots.plot import Axes, Plot, line_pen, nearest
 
 #: Share of a new value in the smooth line once there are many values.
 _LEAST_SHARE = 0.06
 
 
-class LossCurve(QWidget):
+class LossCurve(Plot):
     """Draws values against steps: every value faintly, a smooth line over them.
 
     The pointer, or the arrow keys, show the value at a step.
@@ -44,7 +44,6 @@ class LossCurve(QWidget):
         self._at: int | None = None
         self._empty = self.tr("The curve appears with the first steps.")
         self._x_name, self._y_name = self.tr("step"), self.tr("loss")
-        self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName(self.tr("Loss curve"))
@@ -140,12 +139,10 @@ class LossCurve(QWidget):
         inside = QRectF(self.rect()).adjusted(labels + GAP, metrics.height() + GAP, -GAP, -below)
         return inside if inside.width() > 8 and inside.height() > 8 else QRectF()
 
-    def _to_screen(self, place: QRectF, x: float, y: float) -> QPointF:
-        left, right, low, high = self._ranges()
-        return QPointF(
-            place.left() + (x - left) / (right - left) * place.width(),
-            place.bottom() - (y - low) / (high - low) * place.height(),
-        )
+    def _axes(self) -> Axes | None:
+        """Return the axes, None while there is nothing to show or no room."""
+        place = self._place() if self._x else QRectF()
+        return None if place.isEmpty() else Axes(place, *self._ranges())
 
     # ---- drawing
 
@@ -162,34 +159,29 @@ class LossCurve(QWidget):
             inside = self.rect().adjusted(GAP, GAP, -GAP, -GAP)
             painter.drawText(inside, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._empty)
             return
-        place = self._place()
-        if place.isEmpty():
+        axes = self._axes()
+        if axes is None:
             return
         painter.setFont(tabular(self.font()))
-        self._draw_axes(painter, place)
-        self._draw_values(painter, place)
-        self._draw_reading(painter, place)
+        self._draw_axes(painter, axes)
+        self._draw_values(painter, axes)
+        self._draw_reading(painter, axes)
 
-    def _draw_axes(self, painter: QPainter, place: QRectF) -> None:
-        shades = colours()
+    def _draw_axes(self, painter: QPainter, axes: Axes) -> None:
+        shades, place = colours(), axes.place
         metrics = painter.fontMetrics()
-        left, right, low, high = self._ranges()
-        step = round_step(high - low, 4)
-        for value in ticks(low, high, 4):
-            y = round(self._to_screen(place, left, value).y()) + 0.5
-            painter.setPen(QPen(shades.qcolor("border"), 1))
-            painter.drawLine(QPointF(place.left(), y), QPointF(place.right(), y))
-            painter.setPen(shades.qcolor("secondary"))
-            where = QRectF(0, y - metrics.height() / 2, place.left() - TIGHT, metrics.height())
-            painter.drawText(where, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, number(value, step))
+        step = round_step(axes.high - axes.low, 4)
+        marks = [(value, number(value, step)) for value in ticks(axes.low, axes.high, 4)]
+        both = shades.qcolor("border"), shades.qcolor("secondary")
+        self.paint_grid(painter, axes, marks, (0, place.left() - TIGHT), metrics.height(), both, sharp=True)
         room = max(2, int(place.width() / (metrics.horizontalAdvance("00000") * 1.6)))
-        wide = max(1.0, round_step(right - left, room))
+        wide = max(1.0, round_step(axes.right - axes.left, room))
         until = place.right() + GAP - metrics.horizontalAdvance(self._x_name) - GAP
-        for value in ticks(left, right, room):
+        for value in ticks(axes.left, axes.right, room):
             if value != round(value):
                 continue
             text = number(value, wide)
-            middle = self._to_screen(place, value, low).x()
+            middle = axes.at(value, axes.low).x()
             half = metrics.horizontalAdvance(text) / 2
             start = max(place.left() - TIGHT, middle - half)
             if start + 2 * half < until:
@@ -200,50 +192,27 @@ class LossCurve(QWidget):
         )
         painter.drawText(QPointF(TIGHT, metrics.ascent()), self._y_name)
 
-    def _draw_values(self, painter: QPainter, place: QRectF) -> None:
+    def _draw_values(self, painter: QPainter, axes: Axes) -> None:
         shades = colours()
         faint = QColor(shades.qcolor("secondary"))
         faint.setAlphaF(0.35)
         painter.setPen(QPen(faint, 1))
-        painter.drawPath(self._path(place, self._y))
-        pen = QPen(
-            shades.qcolor("accent"), 2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin
-        )
-        painter.setPen(pen)
+        painter.drawPath(axes.path(self._x, self._y))
+        painter.setPen(line_pen(shades.qcolor("accent"), 2))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if len(self._x) > 1:
-            painter.drawPath(self._path(place, self._smooth))
-        end = self._to_screen(place, self._x[-1], self._smooth[-1])
+            painter.drawPath(axes.path(self._x, self._smooth))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(shades.qcolor("accent"))
-        painter.drawEllipse(end, 3, 3)
+        painter.drawEllipse(axes.at(self._x[-1], self._smooth[-1]), 3, 3)
 
-    def _path(self, place: QRectF, values: list[float]) -> QPainterPath:
-        """Return the line through the values: of many within one pixel the lowest and the highest."""
-        left, right, low, high = self._ranges()
-        across, up = place.width() / (right - left), place.height() / (high - low)
-        count = len(values)
-        each = max(1, math.ceil(count / max(2, int(place.width()))))
-        path = QPainterPath()
-        for start in range(0, count, each):
-            part = values[start : start + each]
-            chosen = [start] if each == 1 else sorted({start + part.index(min(part)), start + part.index(max(part))})
-            for index in chosen:
-                x = place.left() + (self._x[index] - left) * across
-                y = place.bottom() - (values[index] - low) * up
-                if path.elementCount() == 0:
-                    path.moveTo(x, y)
-                else:
-                    path.lineTo(x, y)
-        return path
-
-    def _draw_reading(self, painter: QPainter, place: QRectF) -> None:
+    def _draw_reading(self, painter: QPainter, axes: Axes) -> None:
         read = self.reading()
         if read is None:
             return
-        shades = colours()
+        shades, place = colours(), axes.place
         metrics = painter.fontMetrics()
-        at = self._to_screen(place, *read)
+        at = axes.at(*read)
         painter.setPen(QPen(shades.qcolor("outline"), 1))
         painter.drawLine(QPointF(at.x(), place.top()), QPointF(at.x(), place.bottom()))
         painter.setPen(QPen(shades.qcolor("field"), 1.5))
@@ -259,15 +228,10 @@ class LossCurve(QWidget):
     # ---- reading
 
     def _read_at(self, x: float) -> None:
-        place = self._place() if self._x else QRectF()
-        if place.isEmpty():
-            return
-        left, right, _low, _high = self._ranges()
-        step = left + (x - place.left()) / place.width() * (right - left)
-        after = bisect.bisect_left(self._x, step)
-        near = [index for index in (after - 1, after) if 0 <= index < len(self._x)]
-        self._at = min(near, key=lambda index: abs(self._x[index] - step))
-        self.update()
+        axes = self._axes()
+        if axes is not None:
+            self._at = nearest(self._x, axes.x_at(x))
+            self.update()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Read the value under the pointer."""

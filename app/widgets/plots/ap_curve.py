@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, QEvent, QPointF, QRectF, QSize, Qt
@@ -13,13 +13,12 @@ from PySide6.QtGui import (
     QHelpEvent,
     QMouseEvent,
     QPainter,
-    QPainterPath,
     QPaintEvent,
     QPalette,
-    QPen,
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from app.widgets.plots.plot import Axes, Plot, line_pen, nearest
 from cellseg1.evaluation import Report
 
 _translate = QCoreApplication.translate
@@ -38,12 +37,13 @@ class CurveColours:
     single: QColor
 
 
-def plot_area(area: QRectF, font: QFont) -> QRectF:
-    """Return the part of `area` inside the axes."""
+def axes_in(area: QRectF, font: QFont, levels: Sequence[float]) -> Axes:
+    """Return the axes of a curve over these levels in `area`."""
     metrics = QFontMetricsF(font)
     left = metrics.horizontalAdvance("0.0") + 8
     bottom = 2 * metrics.height() + 6
-    return area.adjusted(left, metrics.height() + 6, -metrics.horizontalAdvance("0.95") / 2 - 2, -bottom)
+    place = area.adjusted(left, metrics.height() + 6, -metrics.horizontalAdvance("0.95") / 2 - 2, -bottom)
+    return Axes(place, levels[0], levels[-1], 0, 1)
 
 
 def paint_curve(
@@ -52,61 +52,47 @@ def paint_curve(
     """Draw axes, a thin line for each image and a thick one for the mean; `chosen` is drawn as thick as that."""
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    font = painter.font()
-    metrics = QFontMetricsF(font)
-    plot = plot_area(area, font)
     levels = report.thresholds
-    _paint_axes(painter, area, plot, levels, colours, metrics)
+    axes = axes_in(area, painter.font(), levels)
+    _paint_axes(painter, area, axes, levels, colours)
+
+    def line(values: Mapping[float, float], colour: QColor, width: float) -> None:
+        painter.setPen(line_pen(colour, width))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawPath(axes.path(levels, [values[level] for level in levels]))
+
     if len(report.images) > 1:
         for image in report.images[:_MOST_LINES]:
             if image.name != chosen:
-                _paint_line(painter, plot, levels, [image.ap[level] for level in levels], colours.single, 1.0)
-    if chosen is not None:
-        for image in report.images:
-            if image.name == chosen:
-                pen_colour = colours.text
-                _paint_line(painter, plot, levels, [image.ap[level] for level in levels], pen_colour, 1.5)
-                break
-    mean = report.ap
-    _paint_line(painter, plot, levels, [mean[level] for level in levels], colours.line, 2.5)
+                line(image.ap, colours.single, 1.0)
+    here = next((image for image in report.images if image.name == chosen), None)
+    if here is not None:
+        line(here.ap, colours.text, 1.5)
+    line(report.ap, colours.line, 2.5)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(colours.line)
+    for level in levels:
+        painter.drawEllipse(axes.at(level, report.ap[level]), 3.0, 3.0)
     painter.restore()
 
 
-def _place(plot: QRectF, levels: Sequence[float], index: int, value: float) -> QPointF:
-    low, high = levels[0], levels[-1]
-    share = 0.5 if high <= low else (levels[index] - low) / (high - low)
-    return QPointF(plot.left() + share * plot.width(), plot.bottom() - value * plot.height())
-
-
-def _paint_axes(
-    painter: QPainter,
-    area: QRectF,
-    plot: QRectF,
-    levels: Sequence[float],
-    colours: CurveColours,
-    metrics: QFontMetricsF,
-) -> None:
+def _paint_axes(painter: QPainter, area: QRectF, axes: Axes, levels: Sequence[float], colours: CurveColours) -> None:
+    metrics, place = QFontMetricsF(painter.font()), axes.place
     line = metrics.height()
-    for step in range(6):
-        value = step / 5
-        y = plot.bottom() - value * plot.height()
-        painter.setPen(QPen(colours.grid, 1))
-        painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
-        painter.setPen(colours.text)
-        box = QRectF(area.left(), y - line / 2, plot.left() - area.left() - 6, line)
-        painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{value:.1f}")
+    marks = [(step / 5, f"{step / 5:.1f}") for step in range(6)]
+    Plot.paint_grid(painter, axes, marks, (area.left(), place.left() - 6), line, (colours.grid, colours.text))
     room = metrics.horizontalAdvance("0.95") + 8
     shown = -room
     for index, level in enumerate(levels):
-        place = _place(plot, levels, index, 0)
+        x = axes.at(level, 0).x()
         # The last number is always there; one that would touch it is left out.
         last = index == len(levels) - 1
-        if not last and (place.x() - shown < room or plot.right() - place.x() < room):
+        if not last and (x - shown < room or place.right() - x < room):
             continue
-        shown = place.x()
-        box = QRectF(place.x() - room / 2, plot.bottom() + 3, room, line)
+        shown = x
+        box = QRectF(x - room / 2, place.bottom() + 3, room, line)
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, f"{level:.2f}".rstrip("0") if level != 1 else "1.0")
-    under = QRectF(plot.left(), plot.bottom() + 3 + line, plot.width(), line)
+    under = QRectF(place.left(), place.bottom() + 3 + line, place.width(), line)
     painter.drawText(under, Qt.AlignmentFlag.AlignCenter, _translate("ApCurve", "overlap asked for (IoU)"))
     over = QRectF(area.left(), area.top(), area.width(), line)
     painter.drawText(
@@ -114,30 +100,7 @@ def _paint_axes(
     )
 
 
-def _paint_line(
-    painter: QPainter, plot: QRectF, levels: Sequence[float], values: Sequence[float], colour: QColor, width: float
-) -> None:
-    path = QPainterPath()
-    for index, value in enumerate(values):
-        place = _place(plot, levels, index, value)
-        if index:
-            path.lineTo(place)
-        else:
-            path.moveTo(place)
-    pen = QPen(colour, width)
-    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
-    pen.setCapStyle(Qt.PenCapStyle.RoundCap)
-    painter.setPen(pen)
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawPath(path)
-    if width > 2:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(colour)
-        for index, value in enumerate(values):
-            painter.drawEllipse(_place(plot, levels, index, value), width + 0.5, width + 0.5)
-
-
-class ApCurve(QWidget):
+class ApCurve(Plot):
     """Shows the curve; the pointer over it tells the numbers."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -145,7 +108,6 @@ class ApCurve(QWidget):
         self.report: Report | None = None
         self._chosen: str | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMouseTracking(True)
         self.setAccessibleName(self.tr("Average precision curve"))
 
     def set_report(self, report: Report | None) -> None:
@@ -192,22 +154,23 @@ class ApCurve(QWidget):
         if self.report is None:
             return
         painter = QPainter(self)
-        font = QFont(self.font())
-        font.setPixelSize(max(11, round(self.fontInfo().pixelSize() * 0.85)))
-        painter.setFont(font)
+        painter.setFont(self._small())
         paint_curve(painter, QRectF(self.rect()), self.report, self.colours(), self._chosen)
         painter.end()
+
+    def _small(self) -> QFont:
+        font = QFont(self.font())
+        font.setPixelSize(max(11, round(self.fontInfo().pixelSize() * 0.85)))
+        return font
 
     def value_at(self, x: float) -> tuple[float, float] | None:
         """Return the threshold nearest to a place, and the mean AP there."""
         if self.report is None:
             return None
-        font = QFont(self.font())
-        font.setPixelSize(max(11, round(self.fontInfo().pixelSize() * 0.85)))
-        plot = plot_area(QRectF(self.rect()), font)
         levels = self.report.thresholds
-        nearest = min(range(len(levels)), key=lambda i: abs(_place(plot, levels, i, 0).x() - x))
-        return levels[nearest], self.report.ap[levels[nearest]]
+        axes = axes_in(QRectF(self.rect()), self._small(), levels)
+        level = levels[nearest(levels, axes.x_at(x))]
+        return level, self.report.ap[level]
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Tell the numbers."""

@@ -1,0 +1,132 @@
+"""One view of a comparison: what it can show, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PySide6.QtWidgets import (
+    QComboBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.annotation.document import Document
+from app.canvas import Canvas
+from app.canvas.layers.cells import Overlay
+from app.canvas.layers.decor import Mark
+from app.project.display import Display
+from app.theme import TIGHT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from app.project.display import Colour
+    from cellseg1.evaluation import Mistake
+
+
+_SOLID = Overlay("fill", 1.0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything that the views show of one result."""
+
+    plane: NDArray[Any] | None
+    display: Display | None
+    truth: Document
+    prediction: Document
+    errors: NDArray[np.uint8]
+    mistakes: tuple[Mistake, ...]
+    pixel_size: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Colours and width of the outlines."""
+
+    truth: Colour = (86, 180, 233)
+    prediction: Colour = (240, 160, 32)
+    width: int = 2
+
+
+class Pane(QWidget):
+    """One view, and the choice of what it shows."""
+
+    def __init__(self, content: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._loaded: Loaded | None = None
+        self._lines = Lines()
+        self.canvas = Canvas()
+        self.canvas.read_only = True
+        self.box = QComboBox()
+        self.box.setAccessibleName(self.tr("What this view shows"))
+        self.box.setToolTip(self.tr("Choose what this view shows"))
+        for key, text in (
+            ("image", self.tr("Image")),
+            ("truth", self.tr("Outlines of the truth")),
+            ("prediction", self.tr("Outlines of the prediction")),
+            ("both", self.tr("Both outlines")),
+            ("truth_labels", self.tr("Cells of the truth")),
+            ("prediction_labels", self.tr("Cells of the prediction")),
+            ("errors", self.tr("Errors")),
+        ):
+            self.box.addItem(text, key)
+        self.box.setCurrentIndex(self.box.findData(content))
+        self.box.currentIndexChanged.connect(lambda _index: self._show())
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(TIGHT)
+        layout.addWidget(self.box)
+        layout.addWidget(self.canvas, 1)
+
+    @property
+    def content(self) -> str:
+        """What is shown."""
+        return str(self.box.currentData())
+
+    def set_content(self, content: str) -> None:
+        """Show something else."""
+        self.box.setCurrentIndex(self.box.findData(content))
+
+    def set_loaded(self, loaded: Loaded | None, lines: Lines) -> None:
+        """Show another result, or the same in other colours."""
+        self._loaded, self._lines = loaded, lines
+        self._show()
+
+    def _show(self) -> None:
+        found, canvas, lines = self._loaded, self.canvas, self._lines
+        if found is None:
+            canvas.set_document(None)
+            canvas.set_image(None)
+            return
+        content = self.content
+        state = canvas.view_state if canvas.shape == found.truth.shape else None
+        black = np.zeros(found.truth.shape, np.uint8)
+        if content == "errors":
+            canvas.set_image(found.errors)
+        else:
+            plane = found.plane if found.plane is not None else black
+            canvas.set_image(plane, found.display if found.plane is not None else None)
+        canvas.set_image_visible(content not in ("truth_labels", "prediction_labels"))
+        canvas.set_pixel_size(found.pixel_size)
+        document: Document | None = None
+        overlay = _SOLID
+        if content in ("truth", "both", "truth_labels"):
+            document = found.truth
+            overlay = Overlay("outline", 0.0, lines.width, lines.truth)
+        elif content in ("prediction", "prediction_labels"):
+            document = found.prediction
+            overlay = Overlay("outline", 0.0, lines.width, lines.prediction)
+        if content.endswith("_labels"):
+            overlay = _SOLID
+        if canvas.document is not document:
+            canvas.set_document(document)
+        canvas.set_overlay(overlay)
+        both = found.prediction.labels if content == "both" else None
+        canvas.set_reference(both, lines.prediction, lines.width)
+        marks = [Mark(one.kind, one.box) for one in found.mistakes] if content == "errors" else []
+        canvas.set_marks(marks)
+        if state is not None:
+            canvas.set_view_state(state)
