@@ -110,13 +110,23 @@ def _as_image(path: Path, decoded: Decoded, *, as_labels: bool) -> Image:
         axes=axes,
         shape=array.shape,
         dtype=str(array.dtype),
-        channel_names=decoded.channel_names,
+        channel_names=_names_of_values(decoded.channel_names, axes, array.shape),
         pixel_size_um=decoded.pixel_size_um,
         guessed=guessed,
         notes=tuple(notes),
         lossy=decoded.lossy,
     )
     return Image(array, info)
+
+
+def _names_of_values(names: tuple[str, ...], axes: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Name every value of a pixel where files name channels of which each is a colour picture."""
+    if "S" not in axes or not names:
+        return names
+    if "C" not in axes:
+        return ()  # one name for red, green and blue together
+    samples = ("red", "green", "blue") if shape[-1] == 3 else tuple(str(number) for number in range(shape[-1]))
+    return tuple(f"{name} {sample}".strip() for name in names for sample in samples)
 
 
 def _usual(array: NDArray[Any]) -> NDArray[Any]:

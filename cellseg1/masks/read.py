@@ -171,6 +171,7 @@ def read_mask(
     - If there are only two values, 0 and 1, 255 or 65535, or black and one colour, the 4-connected pieces are the
       cells, and a note says so.  Soft edges between two values are cut half-way.
     - Ids or colours that are used for many pieces each are classes; see `pieces`.
+    - An id or colour that is only thin lines around all others is background.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ import tifffile
 
 from cellseg1.errors import ImageError
 from cellseg1.images import Image, read_image
+from cellseg1.images.specification import InputSpecification
 from cellseg1.masks import read_mask
 
 H, W = 36, 52
@@ -351,3 +352,20 @@ def test_colour_pages_are_planes_and_no_channels(tmp_path: Path) -> None:
     image = tiff(tmp_path / "a.tif", pages, photometric="rgb", metadata=None)
     assert (image.info.axes, image.n_z, image.n_channels) == ("ZYXS", 4, 3)
     np.testing.assert_array_equal(image.plane(z=2), pages[2])
+
+
+def test_names_of_channels_that_are_colour_pictures(tmp_path: Path) -> None:
+    stack = RNG.integers(0, 256, (2, H, W, 3)).astype(np.uint8)
+    names = {"Channel": {"Name": ["left", "right"]}}
+    image = tiff(tmp_path / "a.ome.tif", stack, photometric="rgb", metadata={"axes": "CYXS", **names})
+    assert image.info.channel_names == ("left red", "left green", "left blue", "right red", "right green", "right blue")
+    chosen, _notes = InputSpecification().with_channels("right green").indices_in(image)
+    assert chosen == (4,)
+    np.testing.assert_array_equal(image.plane()[..., 4], stack[1, ..., 1])
+    # The name of a colour picture is that of its three samples together.
+    image = tiff(
+        tmp_path / "b.ome.tif", stack[0], photometric="rgb", metadata={"axes": "YXS", "Channel": {"Name": ["HE"]}}
+    )
+    assert image.info.channel_names == ()
+    with pytest.raises(ImageError, match="has no channel HE; its channels are 0, 1, 2"):
+        InputSpecification().with_channels("HE").indices_in(image)
