@@ -33,6 +33,8 @@ _JPEG = (6, 7)
 _DESCRIPTIONS = ("ome", "mmstack", "imagej", "shaped")
 _PAGE_BY_PAGE = ("shaped",)
 _MOST_PLANES = 1_000_000
+_LOW_ID = 128
+"""Colours of cells reach higher values."""
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _ONE_OF_SEVERAL = "The file belongs to a set of OME-TIFF files; only its own pages were read."
@@ -323,7 +325,12 @@ def _are_planes(array: NDArray[Any]) -> bool:
     """Tell three label images (3, H, W), which some programs store as RGB, from a mask of one colour per cell.
 
     The cells of a colour mask have the same outlines in red, green and blue; other planes cut through each other.
+    Where cells lie apart in all planes, ids are told from colours: they are counted up from 1, in each plane.
     """
+    used = np.unique(array)
+    highest = int(used[-1])
+    if 0 < highest < _LOW_ID and highest <= 2 * np.count_nonzero(used) and array.any(axis=(1, 2)).all():
+        return not (np.array_equal(array[0], array[1]) and np.array_equal(array[0], array[2]))
     inner = own = 0
     for axis in (1, 2):
         changes = np.diff(array, axis=axis) != 0

@@ -379,3 +379,22 @@ def test_many_colours_that_are_used_again_are_classes_too(tmp_path: Path, colour
     # A few cells in several pieces say nothing about the others.
     some = np.where(cells, np.where(number < expected // 2, number + 3, number % 3), 0)
     assert read_mask(save(tmp_path, some.astype(np.uint8))).n_cells == len(np.unique(some)) - 1
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_three_planes_of_labels_that_are_stored_as_red_green_and_blue(tmp_path: Path, kind: type) -> None:
+    planes = np.zeros((3, HEIGHT, WIDTH), kind)
+    for i in range(3):
+        planes[i, 3:9, 3 + 10 * i : 9 + 10 * i], planes[i, 20:30, 5:15] = 1, 2  # one cell moves, one stays
+    options: dict[str, Any] = {"photometric": "rgb", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "a.tif", planes, **options)
+    masks = open_mask(tmp_path / "a.tif")
+    assert masks.n_z == 3
+    for z in range(3):
+        np.testing.assert_array_equal(masks.plane(z=z).labels, planes[z])
+    # Cells in pure colours are colours.
+    tifffile.imwrite(tmp_path / "b.tif", (planes == 1).astype(np.uint8) * 255, **options)
+    assert read_mask(tmp_path / "b.tif").n_cells == 3
+    # Three equal planes are one mask.
+    tifffile.imwrite(tmp_path / "c.tif", planes[[0, 0, 0]], **options)
+    assert read_mask(tmp_path / "c.tif").n_cells == 2
