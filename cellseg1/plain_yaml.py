@@ -35,10 +35,12 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise yaml.YAMLError(f"{twice[0]!r} stands in it twice")
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.YAMLError(f"{key.value!r} stands in it twice")
+                seen.add(key.value)
         found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return found
 
@@ -74,6 +76,9 @@ def load(data: bytes) -> Any:
         raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
     try:
         return yaml.load(data.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         lines = str(error).splitlines()
         raise ValueError(lines[0].rstrip(".") if lines else type(error).__name__) from error
+    except (TypeError, LookupError, OverflowError, AttributeError) as error:
+        # A value with a type of its own before it, as in "!!bool maybe".
+        raise ValueError("it holds a value that is not what it is called") from error

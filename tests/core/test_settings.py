@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+import time
 
 import pytest
 import yaml
 
+from cellseg1 import plain_yaml
 from cellseg1.errors import SettingsError
 from cellseg1.sam.backbones.tiny import TINY
 from cellseg1.settings import (
@@ -135,6 +137,8 @@ def test_a_file_with_all_upstream_keys_loads(tmp_path):
         ("seed: " + "9" * 5000, "a number of 5000 digits"),
         ("seed: " + "9" * 400, "a number of more than 399 digits"),
         ("base_lr: " + "9" * 400, "a finite number"),
+        ("seed: !!bool maybe", "a value that is not what it is called"),
+        ("seed: !!timestamp x", "a value that is not what it is called"),
         ("? [1, 2]\n: 3", "is not valid YAML"),
         ("? {a: 1}\n: 3", "is not valid YAML"),
         ("input_low: 50\ninput_high: 50", "must be below input_high"),
@@ -153,6 +157,17 @@ def test_files_that_cannot_be_used(tmp_path, text, said):
     assert said in str(caught.value)
     with pytest.raises(SettingsError, match="Check its name"):
         load_yaml(tmp_path / "missing.yaml")
+
+
+def test_many_names_take_time_in_proportion():
+    def seconds(count):
+        data = "".join(f"{number:x}:\n" for number in range(count)).encode()
+        began = time.process_time()
+        assert len(plain_yaml.load(data)) == count
+        return time.process_time() - began
+
+    seconds(10)
+    assert seconds(32_000) < 30 * seconds(4_000)
 
 
 @pytest.mark.parametrize("value", [None, 0, -1, [0, 0], [-1, -1], [512, 0], 0.0])
