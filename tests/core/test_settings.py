@@ -161,13 +161,13 @@ def test_files_that_cannot_be_used(tmp_path, text, said):
 
 def test_many_names_take_time_in_proportion():
     def seconds(count):
-        data = "".join(f"{number:x}:\n" for number in range(count)).encode()
+        data = "".join(f"n{number:x}:\n" for number in range(count)).encode()
         began = time.process_time()
         assert len(plain_yaml.load(data)) == count
         return time.process_time() - began
 
     seconds(10)
-    assert seconds(32_000) < 30 * seconds(4_000)
+    assert seconds(24_000) < 25 * seconds(3_000)
 
 
 @pytest.mark.parametrize("value", [None, 0, -1, [0, 0], [-1, -1], [512, 0], 0.0])
