@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
 
+from cellseg1.remarks import Remark
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -125,6 +127,8 @@ _PLACE = re.compile(r"\{(\w+)\}")
 
 def shown(sentence: str) -> str:
     """Return a sentence of the library, or the name of a step, in the user's language."""
+    if isinstance(sentence, Remark):
+        return QCoreApplication.translate(_CONTEXT, sentence.template).format(**sentence.values)
     for pattern, template in _patterns():
         match = pattern.fullmatch(sentence)
         if match is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cellseg1.errors import ImageError
 from cellseg1.images.image import AXES_ORDER, Image
+from cellseg1.remarks import Remark
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,8 +95,8 @@ def order_axes(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:
     return array.transpose(order), "".join(axes[i] for i in order)
 
 
-def describe_guess(shape: tuple[int, ...], axes: str) -> str:
-    """Return the sentence that tells the user which axes were guessed."""
+def describe_guess(shape: tuple[int, ...], axes: str) -> Remark:
+    """Return the sentence that tells the user which axes were guessed; its code is ``guessed_axes``."""
     words = {
         "T": "time points",
         "Z": "focal planes",
@@ -105,7 +106,7 @@ def describe_guess(shape: tuple[int, ...], axes: str) -> str:
         "S": "colour samples",
     }
     parts = ", ".join(f"{length} {words[letter]}" for length, letter in zip(shape, axes, strict=True))
-    return f"The file does not name its axes; they were guessed: {parts}."
+    return Remark("guessed_axes", "The file does not name its axes; they were guessed: {parts}.", parts=parts)
 
 
 def with_axes(image: Image, axes: str | None) -> Image:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cellseg1.errors import MaskError
 from cellseg1.masks.ids import equal_pieces
+from cellseg1.remarks import Remark
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def median_cell_diameter(labels: NDArray[np.int32]) -> float:
     return float(np.median(2 * np.sqrt(areas / math.pi))) if areas.size else 0.0
 
 
-def look_at_labels(labels: NDArray[np.int32]) -> list[str]:
+def look_at_labels(labels: NDArray[np.int32]) -> list[Remark]:
     """Say what in the numbering of a label image (H, W) is probably a mistake, whatever it is used for.
 
     Cells in several pieces, and one cell that covers more than half; empty when nothing is suspicious.
@@ -51,7 +52,7 @@ def look_at_labels(labels: NDArray[np.int32]) -> list[str]:
 
 def look_at_masks(
     image_shape: tuple[int, ...], labels: NDArray[np.int32], region: NDArray[np.bool_] | None = None
-) -> list[str]:
+) -> list[Remark]:
     """Say what in a training mask is probably a mistake.
 
     Parameters
@@ -65,8 +66,9 @@ def look_at_masks(
 
     Returns
     -------
-    list[str]
-        Warnings, the most serious first; empty when nothing is suspicious.
+    list[Remark]
+        Warnings, the most serious first; empty when nothing is suspicious.  Their codes: ``no_cells``, ``few_cells``,
+        ``large_cell``, ``specks``, ``same_area``, ``pieces``, ``empty_part``.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def look_at_masks(
     areas[0] = 0
     cells = np.flatnonzero(areas)
     if cells.size == 0:
-        return ["No cell is annotated: there is nothing to learn from."]
+        return [Remark("no_cells", "No cell is annotated: there is nothing to learn from.")]
     return [
         *_count_and_size(areas, cells, area),
         *_pieces(seen, cells),
@@ -92,32 +94,34 @@ def look_at_masks(
     ]
 
 
-def _count_and_size(areas: NDArray[np.int64], cells: NDArray[np.int64], area: int) -> list[str]:
-    found: list[str] = []
+def _count_and_size(areas: NDArray[np.int64], cells: NDArray[np.int64], area: int) -> list[Remark]:
+    found: list[Remark] = []
     sizes = areas[cells]
     if cells.size < FEW_CELLS:
-        what = "1 cell is" if cells.size == 1 else f"{cells.size} cells are"
-        found.append(f"Only {what} annotated; {FEW_CELLS} or more give a much better model.")
+        what = "1 cell is" if cells.size == 1 else "{n} cells are"
+        rest = " annotated; {few} or more give a much better model."
+        found.append(Remark("few_cells", f"Only {what}{rest}", n=int(cells.size), few=FEW_CELLS))
     found += _huge(areas, cells, area)
     tiny = cells[sizes < TINY_CELL_PIXELS]
     if tiny.size:
-        found.append(
-            f"{_cells(tiny)} smaller than {TINY_CELL_PIXELS} pixels; such specks are often slips of the brush."
-        )
+        rest = "smaller than {n} pixels; such specks are often slips of the brush."
+        found.append(_about_cells("specks", tiny, rest, n=TINY_CELL_PIXELS))
     if cells.size >= FEW_CELLS and np.ptp(sizes) <= 0.01 * sizes.mean():
-        found.append("All cells have the same area; are these stamped shapes and not outlines of cells?")
+        text = "All cells have the same area; are these stamped shapes and not outlines of cells?"
+        found.append(Remark("same_area", text))
     return found
 
 
-def _huge(areas: NDArray[np.int64], cells: NDArray[np.int64], area: int) -> list[str]:
+def _huge(areas: NDArray[np.int64], cells: NDArray[np.int64], area: int) -> list[Remark]:
     largest = int(cells[areas[cells].argmax()])
     share = areas[largest] / area
     if share <= LARGE_CELL_SHARE:
         return []
-    return [f"Cell {largest} covers {share:.0%} of the annotated area; is the background painted as a cell?"]
+    text = "Cell {cell} covers {share} of the annotated area; is the background painted as a cell?"
+    return [Remark("large_cell", text, cell=largest, share=f"{share:.0%}")]
 
 
-def _pieces(labels: Labels, cells: NDArray[np.int64]) -> list[str]:
+def _pieces(labels: Labels, cells: NDArray[np.int64]) -> list[Remark]:
     pieces = equal_pieces(labels)
     first = np.zeros(int(pieces.max()) + 1, np.int64)
     first[pieces.ravel()] = labels.ravel()
@@ -125,10 +129,11 @@ def _pieces(labels: Labels, cells: NDArray[np.int64]) -> list[str]:
     several = np.flatnonzero(counts > 1)
     if several.size == 0:
         return []
-    return [f"{_cells(several)} in several separate pieces; two cells may share one id, or the brush slipped."]
+    rest = "in several separate pieces; two cells may share one id, or the brush slipped."
+    return [_about_cells("pieces", several, rest)]
 
 
-def _empty_part(labels: Labels, region: NDArray[np.bool_] | None, areas: NDArray[np.int64], area: int) -> list[str]:
+def _empty_part(labels: Labels, region: NDArray[np.bool_] | None, areas: NDArray[np.int64], area: int) -> list[Remark]:
     """Compare the largest empty square with how dense the rest is."""
     filled = int(areas.sum())
     side = _largest_empty_square(labels, region)
@@ -136,12 +141,11 @@ def _empty_part(labels: Labels, region: NDArray[np.bool_] | None, areas: NDArray
     rest = area - empty
     if area == 0 or rest <= 0 or empty / area <= EMPTY_SHARE or filled / rest < DENSE_SHARE:
         return []
-    return [
-        (
-            f"A part of {side} x {side} pixels ({empty / area:.0%} of the area) has no annotated cell while the "
-            "rest is dense; if there are cells, annotate them or mark the region that is complete."
-        )
-    ]
+    text = (
+        "A part of {side} x {side} pixels ({share} of the area) has no annotated cell while the rest is dense; if "
+        "there are cells, annotate them or mark the region that is complete."
+    )
+    return [Remark("empty_part", text, side=side, share=f"{empty / area:.0%}")]
 
 
 def _largest_empty_square(labels: Labels, region: NDArray[np.bool_] | None) -> int:
@@ -156,9 +160,11 @@ def _largest_empty_square(labels: Labels, region: NDArray[np.bool_] | None) -> i
     return max(0, 2 * int(distance.max()) - 1)
 
 
-def _cells(ids: NDArray[np.int64]) -> str:
-    """Name at most five cells as the subject of a sentence: "Cell 3 is", "Cells 1, 2 and 9 more are"."""
+def _about_cells(code: str, ids: NDArray[np.int64], rest: str, **values: int) -> Remark:
+    """Say something of at most five cells by name: "Cell 3 is ...", "Cells 1, 2 and 9 more are ..."."""
     if ids.size == 1:
-        return f"Cell {ids[0]} is"
+        return Remark(code, f"Cell {{cell}} is {rest}", cell=int(ids[0]), **values)
     shown = ", ".join(str(number) for number in ids[:5])
-    return f"Cells {shown} are" if ids.size <= 5 else f"Cells {shown} and {ids.size - 5} more are"
+    if ids.size <= 5:
+        return Remark(code, f"Cells {{cells}} are {rest}", cells=shown, **values)
+    return Remark(code, f"Cells {{cells}} and {{more}} more are {rest}", cells=shown, more=int(ids.size) - 5, **values)

@@ -14,6 +14,7 @@ from cellseg1.errors import ImageError, PairingError
 from cellseg1.files import is_file
 from cellseg1.images.formats import readable_suffixes
 from cellseg1.images.opening import open_regular
+from cellseg1.remarks import Remark
 
 if TYPE_CHECKING:
     import os
@@ -226,18 +227,24 @@ class Pairing:
     masks_without_image: tuple[Path, ...] = ()
     ambiguous: tuple[tuple[tuple[Path, ...], tuple[Path, ...]], ...] = ()
 
-    def report(self) -> list[str]:
-        """Return sentences that say what was not matched; empty when all is."""
+    def report(self) -> list[Remark]:
+        """Return sentences that say what was not matched; empty when all is.
+
+        Their codes: ``ambiguous_names``, ``images_without_mask``, ``masks_without_image``.
+        """
         sentences = []
         for images, masks in self.ambiguous:
-            sentences.append(
-                f"These files have the same name, so it is not clear which mask is meant: {_names((*images, *masks))}. "
+            text = (
+                "These files have the same name, so it is not clear which mask is meant: {names}. "
                 "Rename or remove some."
             )
+            sentences.append(Remark("ambiguous_names", text, names=_names((*images, *masks))))
         if self.images_without_mask:
-            sentences.append(f"No mask was found for {_names(self.images_without_mask)}.")
+            text, names = "No mask was found for {names}.", _names(self.images_without_mask)
+            sentences.append(Remark("images_without_mask", text, names=names))
         if self.masks_without_image:
-            sentences.append(f"No image was found for the mask {_names(self.masks_without_image)}.")
+            text, names = "No image was found for the mask {names}.", _names(self.masks_without_image)
+            sentences.append(Remark("masks_without_image", text, names=names))
         return sentences
 
     def require_complete(self) -> None:

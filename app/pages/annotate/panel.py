@@ -18,6 +18,7 @@ from app.widgets.banner import Banner
 from app.widgets.plain import Label, plain_tip
 from app.widgets.showing import ask
 from cellseg1.errors import CellSeg1Error
+from cellseg1.remarks import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +127,8 @@ class AnnotatePanel(Page):
             self.axes_line.setText(axes[:1].upper() + axes[1:] + by_hand)
             self.size_line.setText(pixel_size_text(session.pixel_size(), by_hand=bool(entry.pixel_size_by_hand)))
             # The note about guessed axes is in the banner.
-            self.notes.setText("\n".join(note for note in image.info.notes if "guessed" not in note))
+            told = [note for note in image.info.notes if not (isinstance(note, Remark) and note.code == "guessed_axes")]
+            self.notes.setText("\n".join(told))
             self.notes.setVisible(bool(self.notes.text()))
         self.axes_button.setEnabled(usable)
         self.size_button.setEnabled(usable)

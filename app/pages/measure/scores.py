@@ -169,7 +169,7 @@ def _by_name(project: Project, files: Sequence[Path]) -> tuple[list[tuple[Projec
     """Match the project's images with mask files by name; of images with the same name none is matched."""
     entries = {Path(entry.id) / Path(entry.name).name: entry for entry in project.images}
     pairing = pair_by_name(list(entries), files)
-    remarks = [sentence for sentence in pairing.report() if not sentence.startswith("No mask was found")]
+    remarks = [one for one in pairing.report() if one.code != "images_without_mask"]
     return [(entries[image], mask) for image, mask in pairing.pairs], tuple(remarks)
 
 
@@ -238,7 +238,7 @@ def _two_folders(project: Project | None, truth: Path, prediction: Path) -> Pair
     if pairing.masks_without_image:
         left = len(pairing.masks_without_image)
         remarks.append(_some(left, "truth has", "truths have", "no prediction to be compared with."))
-    remarks += [one for one in pairing.report() if one.startswith("These files have the same name")]
+    remarks += [one for one in pairing.report() if one.code == "ambiguous_names"]
     return Pairs(tuple(pairs), tuple(remarks))
 
 

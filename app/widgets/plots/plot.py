@@ -39,16 +39,21 @@ class Axes:
 
     def path(self, x: Sequence[float], y: Sequence[float]) -> QPainterPath:
         """Return the line through values: of many within one pixel the lowest and the highest."""
+        across = self.place.width() / (self.right - self.left) if self.right > self.left else 0.0
+        up = self.place.height() / (self.high - self.low)
+        start_x = self.at(self.left, self.low).x()
         each = max(1, math.ceil(len(y) / max(2, int(self.place.width()))))
         path = QPainterPath()
         for start in range(0, len(y), each):
             part = y[start : start + each]
             chosen = [start] if each == 1 else sorted({start + part.index(min(part)), start + part.index(max(part))})
             for index in chosen:
+                at_x = start_x + (x[index] - self.left) * across
+                at_y = self.place.bottom() - (y[index] - self.low) * up
                 if path.elementCount() == 0:
-                    path.moveTo(self.at(x[index], y[index]))
+                    path.moveTo(at_x, at_y)
                 else:
-                    path.lineTo(self.at(x[index], y[index]))
+                    path.lineTo(at_x, at_y)
         return path
 
 
