@@ -12,17 +12,17 @@ _FIRST_LOOK_MS = 20
 _PARTS = (
     "numpy",
     "cv2",
-    "app.annotation",
-    "app.canvas",
-    "app.session.session",
-    "app.pages.annotate.panel",
-    "app.pages.train.panel",
-    "app.pages.predict.panel",
-    "app.pages.review.panel",
-    "app.pages.measure.panel",
-    "app.shell.project_commands",
-    "app.shell.help_commands",
-    "app.shell.wiring",
+    "..annotation",
+    "..canvas",
+    "..session.session",
+    "..pages.annotate.panel",
+    "..pages.train.panel",
+    "..pages.predict.panel",
+    "..pages.review.panel",
+    "..pages.measure.panel",
+    ".project_commands",
+    ".help_commands",
+    ".wiring",
 )
 
 
@@ -53,7 +53,7 @@ class Loading(QObject):
 
     def _next(self) -> None:
         if self._left:
-            importlib.import_module(self._left.pop(0))
+            importlib.import_module(self._left.pop(0), __package__)
         else:
             self._timer.stop()
             self.done.emit()
