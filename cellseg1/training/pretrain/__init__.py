@@ -1,5 +1,8 @@
 """Training of the bundled backbone `tiny` from scratch on openly licensed annotated cells.
 
+Internal: how the backbone that comes with the program was made.  Nobody who uses the program needs it, it is not part of
+the public interface, and it may change at any time.
+
 ``python -m cellseg1.training.pretrain --data FOLDER --out FOLDER --minutes N [--resume]``
 
 The second architecture (`cellseg1.sam.tiny2`, not in use yet) is trained without an end, in as many pieces as one
