@@ -1,7 +1,7 @@
 """Training of the bundled backbone `tiny` from scratch on openly licensed annotated cells.
 
-Internal: how the backbone that comes with the program was made.  Nobody who uses the program needs it, it is not part of
-the public interface, and it may change at any time.
+Internal: how the backbone that comes with the program was made.  Nobody who uses the program needs it, it is not part
+of the public interface, and it may change at any time.
 
 ``python -m cellseg1.training.pretrain --data FOLDER --out FOLDER --minutes N [--resume]``
 
