@@ -34,7 +34,7 @@ from cellseg1.settings import (
     load_yaml,
     parse_assignments,
 )
-from cellseg1.text import json_text, safe_text
+from cellseg1.text import json_text, terminal_text
 
 if TYPE_CHECKING:
     from cellseg1.prediction.job import PredictProgress
@@ -222,17 +222,17 @@ def _use_threads(options: argparse.Namespace) -> None:
 def _say(options: argparse.Namespace) -> Callable[[str], None]:
     def say(sentence: str) -> None:
         if not options.quiet:
-            sys.stderr.write(f"{safe_text(sentence)}\n")
+            sys.stderr.write(f"{terminal_text(sentence)}\n")
 
     return say
 
 
 def _error(sentence: str) -> None:
-    sys.stderr.write(f"cellseg1: {safe_text(sentence)}\n")
+    sys.stderr.write(f"cellseg1: {terminal_text(sentence)}\n")
 
 
 def _result(options: argparse.Namespace, values: Any, text: str) -> None:
-    shown = json_text(values, indent=1) if options.json else safe_text(text)
+    shown = json_text(values, indent=1) if options.json else terminal_text(text)
     with contextlib.suppress(AttributeError, ValueError):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     sys.stdout.write(f"{shown}\n")

@@ -12,6 +12,8 @@ import re
 from typing import Any
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+#: Control characters but tab and line feed, and marks that reverse the writing direction.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def safe_text(text: str) -> str:
@@ -19,10 +21,16 @@ def safe_text(text: str) -> str:
     return _SURROGATE.sub(_written_out, text)
 
 
+def terminal_text(text: str) -> str:
+    r"""Return `safe_text` without what would steer a terminal or turn its lines round: ``\x1b`` for an escape."""
+    return _STEERING.sub(_written_out, safe_text(text))
+
+
 def _written_out(found: re.Match[str]) -> str:
     number = ord(found.group())
     # Python hides the byte 0xNN of a file name in U+DCNN.
-    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
+    byte = number - 0xDC00 if 0xDC80 <= number <= 0xDCFF else number
+    return f"\\x{byte:02x}" if byte < 0x100 else f"\\u{number:04x}"
 
 
 def safe_values(values: Any) -> Any:

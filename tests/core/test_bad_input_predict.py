@@ -351,6 +351,16 @@ def test_settings_that_cannot_be(tmp_path, model, image, more, words):
 # ---- evaluation
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names of Unix")
+def test_a_file_name_does_not_steer_the_terminal(tmp_path):
+    path = tmp_path / "a\x1b[2Jb.png"
+    path.write_bytes(b"no image")
+    ran = run("evaluate", "--truth", path, "--pred", path)
+    assert ran.code == 2
+    assert "a\\x1b[2Jb.png is not an image" in ran.err
+    assert "\x1b" not in ran.err
+
+
 def test_evaluations_that_cannot_be(tmp_path):
     for name in ("truth", "pred", "empty"):
         (tmp_path / name).mkdir()

@@ -13,7 +13,7 @@ from cellseg1 import files
 from cellseg1.errors import OutputError
 from cellseg1.files import atomic_write, check_room, claim_folder, write_bytes, write_free
 from cellseg1.tables import csv_bytes, safe_cell
-from cellseg1.text import json_text, safe_text
+from cellseg1.text import json_text, safe_text, terminal_text
 from cellseg1.training.checkpoint import write_checkpoint
 
 posix = pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
@@ -188,6 +188,10 @@ def test_names_that_are_no_utf8():
     assert safe_text(name) == "caf\\xe9.png"
     assert safe_text("zellen ß 中.png") == "zellen ß 中.png"
     assert safe_text("\ud800") == "\\ud800"
+    assert (
+        terminal_text("a\x1b[2J\x9b1m\r\u202egnp.png\tzellen ß 中\n")
+        == "a\\x1b[2J\\x9b1m\\x0d\\u202egnp.png\tzellen ß 中\n"
+    )
     assert json_text({name: [name, ("ü", 1.5, None)]}) == '{"caf\\\\xe9.png": ["caf\\\\xe9.png", ["ü", 1.5, null]]}'
 
 
