@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QUrl
@@ -40,6 +40,9 @@ from app.widgets.plain import plain_tip
 from cellseg1.masks import WRITERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
     from PySide6.QtGui import QCloseEvent
 
     from app.pages.export.files import MaskWriter
@@ -200,25 +203,6 @@ class ExportMasksDialog(Dialog):
         self._session.preferences.set("last_folder", str(target if self.folder.isChecked() else target.parent))
         kind = WRITERS.known[self.format.currentData()]
         writer: MaskWriter = FolderWriter(target, kind) if self.folder.isChecked() else ZipWriter(target, kind)
-        if self.drawn.isChecked():
-
-            def prepare(plane: Plane) -> Any:
-                # A copy, so that the user can go on drawing.
-                return np.array(project.drawings.document(*plane).labels)
-
-            def labels_of(prepared: Any) -> Any:
-                return prepared
-
-        else:
-            run = self._runs[self.runs.currentData()]
-            settings = settings_of(self._session, run)
-
-            def prepare(plane: Plane) -> Any:
-                return project.runs.proposals_path(run.id, *plane), shape_of(project.images.get(plane[0]))
-
-            def labels_of(prepared: Any) -> Any:
-                return choose(prepared[0], settings, prepared[1])
-
         stems = {plane: _stem(project, plane) for plane in planes}
         sizes = {plane: project.images.get(plane[0]).pixel_size_um for plane in planes}
         self.failures.clear()
@@ -230,8 +214,8 @@ class ExportMasksDialog(Dialog):
         batch = Batch(
             self._session,
             planes,
-            lambda plane, prepared: writer.add(stems[plane], labels_of(prepared), sizes[plane]),
-            prepare=prepare,
+            lambda plane, labels: writer.add(stems[plane], labels(), sizes[plane]),
+            prepare=self._labels_of(project),
             name=lambda plane: plane_title(project, plane),
             finish=writer.finish,
             abandon=writer.abandon,
@@ -244,6 +228,25 @@ class ExportMasksDialog(Dialog):
         self._batch = batch
         self._update()
         batch.start()
+
+    def _labels_of(self, project: Project) -> Callable[[Plane], Callable[[], NDArray[np.int32]]]:
+        """Return what takes a plane in the window's thread, so that its labels can be had in another."""
+        if self.drawn.isChecked():
+
+            def drawn(plane: Plane) -> Callable[[], NDArray[np.int32]]:
+                # A copy, so that the user can go on drawing.
+                labels = np.array(project.drawings.document(*plane).labels)
+                return lambda: labels
+
+            return drawn
+        run = self._runs[self.runs.currentData()]
+        settings = settings_of(self._session, run)
+
+        def predicted(plane: Plane) -> Callable[[], NDArray[np.int32]]:
+            path, shape = project.runs.proposals_path(run.id, *plane), shape_of(project.images.get(plane[0]))
+            return lambda: choose(path, settings, shape)
+
+        return predicted
 
     def _progressed(self, done: int, total: int, name: str) -> None:
         self.progress.setValue(done)

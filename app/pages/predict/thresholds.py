@@ -162,7 +162,7 @@ class Thresholds(QWidget):
 
     # ---- sliders
 
-    def _set(self, **values: Any) -> None:
+    def _set(self, **values: float | None) -> None:
         self._session.proposals.set_thresholds(**values)
         self._show_state()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
@@ -60,7 +60,7 @@ class ChannelChoice(QWidget):
         """What is kept with the project, also while no image has several channels."""
         return self._wish
 
-    def set_wish(self, wish: Any) -> None:
+    def set_wish(self, wish: object) -> None:
         """Take what was kept with the project."""
         known = wish if isinstance(wish, (list, tuple)) else ()
         self._wish = tuple(one for one in known if isinstance(one, (str, int)) and not isinstance(one, bool))[:MOST]
