@@ -35,6 +35,7 @@ from cellseg1.settings import (
     parse_assignments,
 )
 from cellseg1.text import json_text, terminal_text
+from cellseg1.trouble import explained, log_cause
 
 if TYPE_CHECKING:
     from cellseg1.prediction.job import PredictProgress
@@ -75,11 +76,13 @@ def _run(options: argparse.Namespace, log_file: Path) -> int:
         _error(str(error))
         return 1
     except CellSeg1Error as error:
+        log_cause(error)
         _error(str(error))
         return 2
     except BrokenPipeError:
         return 1
     except OSError as error:
+        logging.getLogger(__name__).info("A file could not be used", exc_info=error)
         where = "" if error.filename is None else f" {error.filename}"
         _error(f"Cannot use{where or ' a file'}: {error.strerror or error}. Check its name, or choose another.")
         return 2
@@ -100,8 +103,6 @@ def _unexpected(error: Exception, log_file: Path) -> str:
         )
     if is_out_of_memory(error):
         return "The memory is not enough; close other programs, use smaller images, or --device cpu."
-    from cellseg1.trouble import explained
-
     return f"{explained(error, 'working on this command')} It is {log_file}."
 
 

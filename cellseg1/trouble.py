@@ -38,7 +38,7 @@ def reading(kind: type[CellSeg1Error], sentence: str) -> Iterator[None]:
 
 
 def explained(error: Exception, doing: str) -> CellSeg1Error:
-    """Return an error with a sentence for any error, and log those that should not have come.
+    """Return an error with a sentence for any error; the log gets the traceback of what the sentence leaves out.
 
     Parameters
     ----------
@@ -46,13 +46,16 @@ def explained(error: Exception, doing: str) -> CellSeg1Error:
         What was being done, such as "segmenting cells.tif".
     """
     if isinstance(error, CellSeg1Error):
+        log_cause(error)
         return error
     if is_out_of_memory(error):
+        log.info("Memory was not enough while %s", doing, exc_info=error)
         return ResourceExhaustedError(
             f"The memory is not enough for {doing}; close other programs, use smaller images, or --device cpu."
         )
     if isinstance(error, OSError):
         where = "" if error.filename is None else f" {error.filename}"
+        log.info("A file could not be used while %s", doing, exc_info=error)
         return ImageError(f"The file{where} cannot be used while {doing}: {error.strerror or error}.")
     log.error("Something went wrong while %s", doing, exc_info=error)
     why = str(error).strip().splitlines()[0][:200].rstrip(".") if str(error).strip() else "no reason given"
@@ -60,3 +63,9 @@ def explained(error: Exception, doing: str) -> CellSeg1Error:
         f"Something went wrong inside the program while {doing} ({type(error).__name__}: {why}); "
         "the log has the details."
     )
+
+
+def log_cause(error: CellSeg1Error) -> None:
+    """Log the traceback of an error that stands for another one; a plain refusal says all in its sentence."""
+    if error.__cause__ is not None and error.__cause__ is not error:
+        log.info("%s", error, exc_info=error)

@@ -378,3 +378,36 @@ def test_the_python_interface_is_the_same(tmp_path, model, image):
     assert (result.folder / "cells.png").read_bytes() == ours["cells.png"]
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = cellseg1.nothing
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where logs lie")
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (MemoryError("the inner reason"), "memory is not enough"),
+        (OSError(5, "the inner reason"), "the inner reason"),
+        (ZeroDivisionError("the inner reason"), "ZeroDivisionError"),
+    ],
+)
+def test_what_becomes_a_sentence_is_in_the_log_with_its_traceback(tmp_path, model, image, monkeypatch, cause, said):
+    from cellseg1.prediction import plane
+
+    def fails(*_args, **_more):
+        raise cause
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(plane, "predict_candidates", fails)
+    ran = run("predict", "--model", model, "--out", tmp_path / "out", image, "--device", "cpu")
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    (log,) = (tmp_path / "state").rglob("command.log")
+    text = log.read_text(encoding="utf-8")
+    assert "Traceback" in text
+    assert "the inner reason" in text
+    assert "in fails" in text
+
+
+def test_a_plain_refusal_needs_no_log(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert run("predict", "--model", tmp_path / "no.cs1", "--out", tmp_path / "out", IMAGE).code == 2
+    assert not (tmp_path / "state").exists()
