@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cellseg1.errors import ModelFileError
 from cellseg1.files import write_with
 from cellseg1.memory import check_memory
+from cellseg1.prediction.ranges import expand
 from cellseg1.text import parse_json
 from cellseg1.trouble import reading
 
@@ -208,8 +209,6 @@ class Candidates:
 
     def subset(self, index: NDArray[Any] | Sequence[int]) -> Candidates:
         """Return the proposals `index`, numbers (M,) or a bool choice (N,), in that order; views stay as they are."""
-        from cellseg1.prediction.runs import expand
-
         chosen = np.asarray(index)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64).reshape(-1)
         start, stop = self.offsets[chosen], self.offsets[chosen + 1]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellseg1.prediction.runs import Runs, components, expand, largest_components
+from cellseg1.prediction.ranges import expand
+from cellseg1.prediction.runs import Runs, components, largest_components
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cellseg1.prediction.ranges import expand
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,25 +21,6 @@ if TYPE_CHECKING:
 
 #: Unpacked bytes held at a time while the packed masks are read; bounds the memory for very large masks.
 _CHUNK_PIXELS = 1 << 25
-
-
-def expand(start: NDArray[np.integer], stop: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """List every integer of many ranges.
-
-    Parameters
-    ----------
-    start, stop
-        (R,) the ranges ``[start, stop)``; a range with ``stop <= start`` is empty.
-
-    Returns
-    -------
-    owner, value
-        (T,) int64 each: the number of the range and the integer, range by range, ascending.
-    """
-    length = np.maximum(np.asarray(stop, np.int64) - start, 0)
-    owner = np.repeat(np.arange(len(length)), length)
-    first = np.cumsum(length) - length
-    return owner, np.arange(len(owner)) + np.repeat(np.asarray(start, np.int64) - first, length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
