@@ -52,14 +52,24 @@ class ErrorDialog(QDialog):
         self.setWindowTitle(_translate("Errors", "CellSeg1 Studio"))
         self.sentence, self.details = sentence, details
         self.times = 1
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        layout.setSpacing(MARGIN)
+        layout.addLayout(self._words(nothing_lost=nothing_lost))
+        layout.addWidget(self._details(), 1)
+        layout.addLayout(self._buttons())
+        self.setAccessibleName(_translate("Errors", "Error"))
+        self.setAccessibleDescription(sentence)
+        self.close_button.setFocus()
 
-        what = Label(sentence)
+    def _words(self, *, nothing_lost: bool) -> QHBoxLayout:
+        what = Label(self.sentence)
         what.setFont(heading(self.font(), 0))
         what.setWordWrap(True)
         what.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.safe = Label(_translate("Errors", "Nothing was lost."))
         self.safe.setProperty("secondary", True)
-        self.safe.setVisible(nothing_lost and _translate("Errors", "Nothing was lost.") not in sentence)
+        self.safe.setVisible(nothing_lost and _translate("Errors", "Nothing was lost.") not in self.sentence)
         self._again = Label()
         self._again.setProperty("secondary", True)
         self._again.hide()
@@ -74,8 +84,10 @@ class ErrorDialog(QDialog):
         top.setSpacing(MARGIN)
         top.addWidget(Sign("error", 32, "error"), 0, Qt.AlignmentFlag.AlignTop)
         top.addLayout(words, 1)
+        return top
 
-        self.text = QPlainTextEdit(details)
+    def _details(self) -> FoldSection:
+        self.text = QPlainTextEdit(self.details)
         self.text.setReadOnly(True)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
@@ -85,8 +97,10 @@ class ErrorDialog(QDialog):
         self.fold = FoldSection(_translate("Errors", "Details"))
         self.fold.add(self.text)
         self.fold.toggled.connect(lambda _open: self.adjustSize())
-        self.fold.setVisible(bool(details))
+        self.fold.setVisible(bool(self.details))
+        return self.fold
 
+    def _buttons(self) -> QHBoxLayout:
         self.copy_button = QPushButton(_translate("Errors", "Copy details"))
         self.copy_button.setToolTip(_translate("Errors", "Copy the sentence and the details, to send them to somebody"))
         self.copy_button.setAccessibleName(_translate("Errors", "Copy details"))
@@ -103,16 +117,7 @@ class ErrorDialog(QDialog):
         buttons.addWidget(self.copy_button)
         buttons.addStretch(1)
         buttons.addWidget(self.close_button)
-
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.setSpacing(MARGIN)
-        layout.addLayout(top)
-        layout.addWidget(self.fold, 1)
-        layout.addLayout(buttons)
-        self.setAccessibleName(_translate("Errors", "Error"))
-        self.setAccessibleDescription(sentence)
-        self.close_button.setFocus()
+        return buttons
 
     def copy_details(self) -> None:
         """Put the sentence, the details and the versions into the clipboard."""

@@ -76,7 +76,22 @@ class SliderField(QWidget):
         self._logarithmic = logarithmic and minimum > 0
         self._value = self._settled = minimum
         self._guard = WheelGuard(self)
+        self._build(label, step, decimals, unit)
+        if tip:
+            self.setToolTip(plain_tip(tip))
+            self.slider.setAccessibleDescription(tip)
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST_MS)
+        self._rest.timeout.connect(self._settle)
+        self.slider.valueChanged.connect(self._moved)
+        self.slider.sliderReleased.connect(self._settle)
+        self.spin.valueChanged.connect(self._typed)
+        self.spin.editingFinished.connect(self._settle)
+        self.set_range(minimum, maximum)
+        self.set_value(minimum if value is None else value)
 
+    def _build(self, label: str, step: float, decimals: int, unit: str) -> None:
         self.label = Label(label)
         self.label.setWordWrap(True)
         self.spin = NumberField()
@@ -96,10 +111,6 @@ class SliderField(QWidget):
         if unit:
             # A narrow space: "40 %", "16 px".
             self.spin.setSuffix(f"\N{NARROW NO-BREAK SPACE}{unit}")
-        if tip:
-            self.setToolTip(plain_tip(tip))
-            self.slider.setAccessibleDescription(tip)
-
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(GAP)
@@ -109,17 +120,6 @@ class SliderField(QWidget):
         grid.addWidget(self.slider, 1, 0, 1, 2)
         grid.addWidget(self.spin.hint, 2, 0, 1, 2)
         grid.setColumnStretch(0, 1)
-
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(_REST_MS)
-        self._rest.timeout.connect(self._settle)
-        self.slider.valueChanged.connect(self._moved)
-        self.slider.sliderReleased.connect(self._settle)
-        self.spin.valueChanged.connect(self._typed)
-        self.spin.editingFinished.connect(self._settle)
-        self.set_range(minimum, maximum)
-        self.set_value(minimum if value is None else value)
 
     @property
     def value(self) -> float:

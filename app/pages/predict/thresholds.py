@@ -46,7 +46,20 @@ class Thresholds(QWidget):
         self.count = Label()
         self.count.setFont(tabular(self.count.font()))
         self.count.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP)
+        layout.addWidget(self.runs)
+        layout.addWidget(self.count)
+        self._build_sliders(layout)
+        self._build_buttons(layout)
 
+        proposals = session.proposals
+        proposals.changed.connect(self._show_count)
+        proposals.run_changed.connect(self._loaded)
+        self._loaded()
+
+    def _build_sliders(self, layout: QVBoxLayout) -> None:
         self.score = SliderField(
             self.tr("Score"),
             _LOWEST,
@@ -98,7 +111,10 @@ class Thresholds(QWidget):
         self.overlap.value_changed.connect(lambda value: self._set(crop_nms_thresh=value))
         self.smallest.value_changed.connect(lambda value: self._set(min_cell_area=0 if value <= 1 else int(value)))
         self.largest.value_changed.connect(self._set_largest)
+        for field in (self.score, self.stability, self.overlap, self.smallest, self.largest):
+            layout.addWidget(field)
 
+    def _build_buttons(self, layout: QVBoxLayout) -> None:
         self.reset = QPushButton(self.tr("Reset"))
         self.reset.setProperty("quiet", True)
         self.reset.setToolTip(self.tr("Back to the thresholds of this prediction"))
@@ -112,25 +128,12 @@ class Thresholds(QWidget):
         self.save.setToolTip(self.tr("Save the cells of all images as files (Ctrl+E)"))
         self.save.setAccessibleName(self.tr("Save all masks"))
         self.save.clicked.connect(self.save_wanted)
-
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(GAP)
-        layout.addWidget(self.runs)
-        layout.addWidget(self.count)
-        for field in (self.score, self.stability, self.overlap, self.smallest, self.largest):
-            layout.addWidget(field)
         buttons = QHBoxLayout()
         buttons.setSpacing(TIGHT)
         buttons.addWidget(self.for_all, 1)
         buttons.addWidget(self.reset)
         layout.addLayout(buttons)
         layout.addWidget(self.save)
-
-        proposals = session.proposals
-        proposals.changed.connect(self._show_count)
-        proposals.run_changed.connect(self._loaded)
-        self._loaded()
 
     # ---- which prediction
 

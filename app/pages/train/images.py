@@ -18,6 +18,7 @@ from app.theme import GAP, ICON, TIGHT, icon
 from app.translation import counted
 from app.widgets.plain import Label, one_line, plain_action, plain_tip
 from cellseg1.errors import CellSeg1Error
+from cellseg1.masks.check import FEW_CELLS
 
 if TYPE_CHECKING:
     from PySide6.QtCore import SignalInstance
@@ -125,7 +126,7 @@ class TrainingImages(QWidget):
         revision = int(note.get("revision", 0))
         cells = int(note.get("cells", 0))
         # That they are few is known at once; it must not push the page down a moment later.
-        thin = (advice(CellFacts(cells)),) if 0 < cells < _few() else ()
+        thin = (advice(CellFacts(cells)),) if 0 < cells < FEW_CELLS else ()
         fresh = PlaneFacts(plane, name, cells, shape_of(entry), revision, warnings=thin)
         if known is not None and (known.revision, known.cells) == (fresh.revision, fresh.cells) and known.looked:
             return replace(known, name=name, shape=fresh.shape)
@@ -376,9 +377,3 @@ class ElidedButton(QToolButton):
 def training_planes(project: Project | None) -> list[Plane]:
     """Return the planes that are used for training."""
     return [] if project is None else [(str(one), int(z), int(t)) for one, z, t in project.images.training()]
-
-
-def _few() -> int:
-    from cellseg1.masks.check import FEW_CELLS
-
-    return FEW_CELLS
