@@ -497,13 +497,30 @@ def _add_predict(commands: _Commands) -> None:
     parser.add_argument(
         "--plane", metavar="z=N,t=N", help="segment this plane of a stack, numbered from 0 (default: all planes)"
     )
-    parser.add_argument("--format", choices=("png", "tif"), default="png", help="of the label images (default: png)")
+    parser.add_argument(
+        "--format",
+        type=_label_format,
+        default=".png",
+        metavar="NAME",
+        help="of the label images: png, tif, or what other packages add (default: png)",
+    )
     parser.add_argument("--no-overlays", action="store_true", help="write no overlay pictures")
     parser.add_argument("--no-candidates", action="store_true", help="do not keep the proposals with the run")
     parser.add_argument("--no-adapter", action="store_true", help="use the plain backbone, for comparison")
     parser.add_argument("--backbone-file", type=_path, help="weights of the backbone, instead of the installed ones")
     parser.add_argument("inputs", type=_path, nargs="+", metavar="IMAGE_OR_FOLDER")
     _add_settings(parser)
+
+
+def _label_format(name: str) -> str:
+    """Return the suffix of a format for label images."""
+    from cellseg1.masks.writers import WRITERS
+    from cellseg1.plugins import listed
+
+    writer = WRITERS.get(name.removeprefix("."))
+    if writer is None:
+        raise argparse.ArgumentTypeError(f"there is no format {name!r}: choose {listed(WRITERS.names())}")
+    return writer.suffixes[0]
 
 
 def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
@@ -535,7 +552,7 @@ def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
             say=_say(options),
             overlays=not options.no_overlays,
             keep_candidates=not options.no_candidates,
-            suffix=f".{options.format}",
+            suffix=options.format,
             channels=options.channels,
             plane=options.plane,
         )

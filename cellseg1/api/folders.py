@@ -64,7 +64,7 @@ def segment_folder(
     proposals
         Also keep all proposals, from which other cells can be chosen later.
     suffix
-        Of the label images, ``.png`` or ``.tif``.
+        Of the label images: ``.png``, ``.tif``, or what other packages add.
     on_plane
         Called with the record of every plane as soon as its files are written, and of every image that failed.
     progress

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from cellseg1.errors import OutputError
 from cellseg1.files import PathLike, check_writable, free_folder
 from cellseg1.images import PlaneChoice
+from cellseg1.masks.writers import WRITERS, writer_of
 from cellseg1.model import Model
+from cellseg1.plugins import listed
 from cellseg1.prediction.inputs import collect_inputs
 from cellseg1.prediction.loop import segment_images
 from cellseg1.prediction.pipeline import Pipeline
@@ -91,8 +93,9 @@ def predict(
         if say is not None:
             say(safe_text(sentence))
 
-    if suffix not in (".png", ".tif"):
-        raise OutputError(f"Label images cannot be written as {suffix!r}; choose .png or .tif.")
+    if writer_of(suffix) is None:
+        known = listed(writer.suffixes[0] for writer in WRITERS.all())
+        raise OutputError(f"Label images cannot be written as {suffix!r}; choose {known}.")
     model = model.with_channels(channels)
     chosen = PlaneChoice.parse(plane)
     paths = collect_inputs(inputs, tell)

@@ -18,13 +18,11 @@ from cellseg1.files import write_with
 from cellseg1.images import Image, read_image, resize_image
 from cellseg1.images.axes import with_axes
 from cellseg1.masks import write_label_image
+from cellseg1.masks.writers import fitting_writer, writer_of
 from cellseg1.model import Model
 from cellseg1.prediction.overlay import overlay_picture
 from cellseg1.prediction.plane import PlaneResult, predict_plane
 from cellseg1.prediction.tasks import ImageTask, PlaneFiles, PlaneRecord
-
-#: A PNG label image cannot hold larger ids.
-_PNG_LIMIT = 65535
 
 
 class Pipeline:
@@ -109,10 +107,7 @@ class Pipeline:
         return self._read[2]
 
     def _write(self, files: PlaneFiles, result: PlaneResult, pixel_size_um: tuple[float, float] | None) -> str:
-        target = files.labels
-        if target is not None and target.suffix == ".png" and int(result.labels.max(initial=0)) > _PNG_LIMIT:
-            self._say(f"{target.stem}: more than 65,535 cells do not fit into a PNG; saved as TIFF.")
-            target = target.with_name(f"{target.name.removesuffix('.png')}.tif")
+        target = None if files.labels is None else self._fitting(files.labels, result.labels)
         beside = [file for file in (files.candidates, files.overlay) if file is not None]
         try:
             if files.candidates is not None:
@@ -127,6 +122,18 @@ class Pipeline:
             _remove(beside)
             raise
         return "" if target is None else target.name
+
+    def _fitting(self, target: Path, labels: NDArray[np.int32]) -> Path:
+        """Return the file of a label image, of another format where its own cannot hold that many cells."""
+        writer, highest = writer_of(target.suffix.lower()), int(labels.max(initial=0))
+        fitting = None if writer is None else fitting_writer(writer, highest)
+        if writer is None or fitting is None or fitting is writer:
+            return target
+        self._say(
+            f"{target.stem}: more than {writer.most_id:,} cells do not fit into a {writer.title}; saved as "
+            f"{fitting.title}."
+        )
+        return target.with_name(target.name[: -len(target.suffix)] + fitting.suffixes[0])
 
 
 def _remove(files: Sequence[Path]) -> None:

@@ -76,8 +76,10 @@ def test_the_command_has_what_a_package_adds(folder, model):
     assert json.loads(run(folder, "-m", "cellseg1", "model", "show", "mine.cs1", "--json"))["backbone"] == "mine"
     (folder / "in").mkdir()
     (folder / "cells.pgm").rename(folder / "in" / "cells.pgm")
-    ran = run(folder, "-m", "cellseg1", "predict", "--model", model, "--out", "out", "in", "--device", "cpu", "--json")
+    plain = ("--device", "cpu", "--json", "--format", "npy")
+    ran = run(folder, "-m", "cellseg1", "predict", "--model", model, "--out", "out", "in", *plain)
     assert [(one["image"], one["error"]) for one in json.loads(ran)["images"]] == [("cells.pgm", "")]
+    assert np.load(folder / "out" / "cells.npy").shape == (72, 96)
 
 
 def test_the_page_has_one_block_for_each():
