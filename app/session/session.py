@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.base.names import project_folder_of
 from app.engine.jobs import Engines
-from app.project.project import Project, RemovedImage
+from app.project.project import RemovedImage
+from app.session import flags
 from app.session.edits_aside import EditsAside
-from app.session.jobs import Job, Jobs
+from app.session.jobs import Jobs
 from app.session.lanes import Lane
+from app.session.looking import look_at_images
 from app.session.model_choice import ModelChoice
+from app.session.open_project import OpenProject
 from app.session.proposals import Proposals
 from app.session.shown_image import ShownImage
+from app.session.shown_jobs import ShownJobs
 from cellseg1.errors import CellSeg1Error
 from cellseg1.settings import DEFAULT_BACKBONE
 
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
 
     from app.annotation import Change, Document
     from app.engine.jobs import JobHandle
-    from app.engine.messages import ItemDone
     from app.preferences.store import PreferencesStore
     from app.project.display import Display
-    from app.project.project import ImportReport
+    from app.project.project import ImportReport, Project
     from app.session.run_requests import PredictionWish, TrainingWish
     from cellseg1.images import Image
 
@@ -39,21 +39,6 @@ T = TypeVar("T")
 
 #: What is being read at the end is waited for so long.
 _LAST_READ_SECONDS = 1.0
-#: What edits of the flags of a plane are called, on and off.
-_FLAG_EDITS = {
-    "training": ("Use for training", "Do not use for training"),
-    "checked": ("Mark as checked", "Mark as not checked"),
-}
-
-
-def is_project_at(project: Project, path: Path) -> bool:
-    """Whether a path, however it is written and through whatever links, means this open project."""
-    meant = project_folder_of(path)
-    if Path(os.path.abspath(meant)) == project.folder:  # noqa: PTH100 - links keep their own name
-        return True
-    with contextlib.suppress(OSError):
-        return meant.samefile(project.folder)
-    return False
 
 
 class Session(QObject):
@@ -95,13 +80,6 @@ class Session(QObject):
         self.reading = Lane(2, "reading", self, seconds=_LAST_READ_SECONDS)
         self.looking = Lane(1, "looking", self, seconds=_LAST_READ_SECONDS)
         self.engines = Engines(self)
-        self.project: Project | None = None
-        #: How many sentences about the project's files were said.
-        self._told = 0
-        #: Projects that were left while jobs run in them: they stay open (and locked) until these have ended.
-        self._left: list[Project] = []
-        #: Asks whether the open project may be left; set by the window.
-        self.ask_to_leave: Callable[[], bool] = lambda: True
         #: Whether images are being added; the project stays open meanwhile.
         self.adding = False
         #: Whether the project's list does not know yet what is shown.
@@ -113,25 +91,31 @@ class Session(QObject):
         self.models = ModelChoice(self)
         self.proposals = Proposals(self.background, self.edits, self)
         self.jobs = Jobs(self.engines, self.background, self)
+        self.projects = OpenProject(self.jobs, self)
+        self.shown_jobs = ShownJobs(self.jobs, self.projects, self.shown, self.proposals, self.models)
         self._connect()
 
     def _connect(self) -> None:
-        for lane in (self.background, self.reading, self.looking):
-            lane.problem.connect(self.problem)
-        self.edits.problem.connect(self.problem)
         self.edits.waiting_changed.connect(self.waiting_changed)
-        shown, proposals = self.shown, self.proposals
+        shown, proposals, projects, jobs = self.shown, self.proposals, self.projects, self.shown_jobs
         shown.loading.connect(self.image_loading)
         shown.changed.connect(self._image_changed)
         shown.unreadable.connect(self.unreadable)
         shown.edited.connect(self._edited)
-        for part in (shown, proposals):
-            part.problem.connect(self.problem)
+        projects.closing.connect(self._closing)
+        projects.closed.connect(self._project_replaced)
+        projects.moved.connect(self._project_replaced)
+        projects.opened.connect(self._project_opened)
+        projects.storage_problem.connect(self.storage_problem)
+        for part in (shown, proposals, projects):
             part.note.connect(self.note)
+        for one in (shown, proposals, projects, jobs, self.edits, self.background, self.reading, self.looking):
+            one.problem.connect(self.problem)
         self.models.changed.connect(self.model_changed)
-        self.jobs.planned.connect(self._job_planned)
-        self.jobs.item.connect(self._item_done)
-        self.jobs.ended.connect(self._job_ended)
+        jobs.started.connect(self.job_started)
+        jobs.ended.connect(self.job_ended)
+        jobs.predicted.connect(self.image_state_changed)
+        jobs.model_made.connect(self.models_changed)
 
     def run(self, work: Callable[[], T], done: Callable[[T], object], name: str = "") -> None:
         """Run `work` in a thread, then `done(result)` in the window's thread; an error becomes `problem`."""
@@ -186,75 +170,49 @@ class Session(QObject):
 
     # ---- project
 
-    def may_leave(self) -> bool:
-        """Whether the open project may be left; asks what becomes of its jobs and of edits that are not saved.
+    @property
+    def project(self) -> Project | None:
+        """The open project."""
+        return self.projects.project
 
-        Every way to another project, to none, and out of the program goes through here.
-        """
-        return self.project is None or self.ask_to_leave()
+    def may_leave(self) -> bool:
+        """Whether the open project may be left (see `OpenProject.may_leave`)."""
+        return self.projects.may_leave()
 
     def create_project(self, parent: Path, name: str) -> bool:
         """Make a project folder and open it; False when the user wants to stay.  Raises CellSeg1Error."""
-        if not self.may_leave():
-            return False
-        self._use(Project.create(parent, name))
-        return True
+        return self.projects.create(parent, name)
 
     def open_project(self, path: Path) -> bool:
-        """Open a project folder or its JSON file; False when the user wants to stay in the present one.
+        """Open a project; False when the user wants to stay in the present one.  Raises CellSeg1Error."""
+        return self.projects.open(path)
 
-        Raises
-        ------
-        CellSeg1Error
-            When it cannot be opened; the open project then is left as it is.
-        """
-        if self.project is not None and is_project_at(self.project, path):
-            return True
-        if self.project is not None and self._follow(self.project, path):
-            return True
-        kept = self._kept_at(path)
-        project = kept or Project.open(path)
-        if not self.may_leave():
-            if kept is None:
-                project.close()
-            return False
-        if kept is not None and kept not in self._left:
-            # Its last job ended while the question was open.
-            project = Project.open(path)
-        self._use(project)
-        return True
+    def close_project(self) -> None:
+        """Write everything and let go of the project (see `OpenProject.close`)."""
+        self.projects.close()
 
-    def _follow(self, project: Project, path: Path) -> bool:
-        """Go on at a path if that is where something else has moved the open project."""
-        if project.is_there():
-            return False
-        try:
-            project.moved_to(project_folder_of(path))
-        except CellSeg1Error:
-            return False
+    def require_project(self) -> Project:
+        """Return the open project; raises CellSeg1Error when none is open."""
+        return self.projects.require()
+
+    def _closing(self) -> None:
+        self.settle()
+        self.edits.drop()
+        self.shown.clear()
+        self._image_dropped()
+
+    def _project_replaced(self) -> None:
+        """Tell of it: it was closed, or is found at another place."""
         self.project_changed.emit()
         self.images_changed.emit()
-        return True
 
-    def _kept_at(self, path: Path) -> Project | None:
-        """Return the project at a path if it was left while its jobs go on."""
-        return next((project for project in self._left if is_project_at(project, path)), None)
-
-    def _use(self, project: Project) -> None:
-        self.close_project()
-        if project in self._left:
-            self._left.remove(project)
-        else:
-            project.on_storage_problem(lambda sentence: self._storage_problem_of(project, sentence))
-        self.project = project
+    def _project_opened(self, project: Project) -> None:
         self.models.load(project)
-        self.jobs.name_for(project)
         self.project_changed.emit()
         self.models_changed.emit()
         self.model_changed.emit()
         self.images_changed.emit()
-        self._told = 0
-        self.tell_damage()
+        self.projects.tell_damage()
         found = self.jobs.interrupted(project)
         if found:
             self.interrupted_found.emit(found)
@@ -266,56 +224,13 @@ class Session(QObject):
         elif ids:
             self.shown.show_any(project, ids[0])
 
-    def close_project(self) -> None:
-        """Write everything and let go of the project; it stays open unseen until its jobs have ended.
-
-        It asks nobody (see `may_leave`).  Nothing happens when none is open.
-        """
-        self.settle()
-        self.edits.drop()
-        self.shown.clear()
-        project, self.project = self.project, None
-        if project is None:
-            return
-        self._image_dropped()
-        self.jobs.name_for(None)
-        if self.jobs.of(project):
-            self._left.append(project)
-        else:
-            project.close()
-        self.project_changed.emit()
-        self.images_changed.emit()
-
-    def tell_damage(self) -> None:
-        """Say what was not whole in the project's files, or happened to them, and was not said yet."""
-        if self.project is not None:
-            new = self.project.damage[self._told :]
-            self._told += len(new)
-            for sentence in new:
-                self.note.emit(sentence)
-
-    def _storage_problem_of(self, project: Project, sentence: str) -> None:
-        """Pass on that a project cannot be written, or can be again; from any thread."""
-        if project is self.project:
-            self.storage_problem.emit(sentence)
-        elif sentence and project in self._left:
-            self.problem.emit(sentence, "")
-
     def close(self) -> None:
         """End everything; the session cannot be used afterwards."""
-        self.close_project()
+        self.projects.close()
         self.engines.close()
-        for project in self._left:
-            project.close()
-        self._left.clear()
+        self.projects.close_left()
         for lane in (self.looking, self.reading, self.background):
             lane.close()
-
-    def require_project(self) -> Project:
-        """Return the open project; raises CellSeg1Error when none is open."""
-        if self.project is None:
-            raise CellSeg1Error(self.tr("No project is open; open or make one first."))
-        return self.project
 
     def add_images(
         self,
@@ -343,39 +258,10 @@ class Session(QObject):
         return report
 
     def look_at_images(
-        self, image_ids: Sequence[str], done: Callable[[], None], progress: Callable[[int], None] | None = None
+        self, image_ids: Sequence[str], done: Callable[[], None], progress: Callable[[int], None] = lambda _seen: None
     ) -> None:
-        """Read images that were never opened, one after the other in the background, to know their planes.
-
-        One that cannot be read stays unknown; whoever uses it says why.
-        """
-        project, left = self.require_project(), list(image_ids)
-
-        def next_one() -> None:
-            if self.project is not project:
-                return
-            if progress is not None:
-                progress(len(image_ids) - len(left))
-            if not left:
-                done()
-                return
-            image_id = left.pop(0)
-
-            def read() -> Image | None:
-                try:
-                    return project.images.read(image_id)
-                except CellSeg1Error:
-                    return None
-
-            def looked(image: Image | None) -> None:
-                known = any(one.id == image_id for one in project.images)
-                if self.project is project and image is not None and known and not project.read_only:
-                    project.images.describe(image_id, image)
-                next_one()
-
-            self.reading.run(read, looked, self.tr("Looking at the images"))
-
-        next_one()
+        """Read images that were never opened, one after the other in the background, to know their planes."""
+        look_at_images(self.reading, self.projects, image_ids, done, progress, self.tr("Looking at the images"))
 
     def remove_image(self, image_id: str) -> RemovedImage:
         """Move an image with its cells to the project's trash, from which `restore` brings it back."""
@@ -426,7 +312,7 @@ class Session(QObject):
         self.proposals.show(plane)
         self.image_changed.emit()
         if plane is not None:
-            self.tell_damage()
+            self.projects.tell_damage()
             plane.project.set_setting("shown", {"image": plane.image_id, "z": plane.z, "t": plane.t})
 
     def _image_dropped(self) -> None:
@@ -493,7 +379,7 @@ class Session(QObject):
         It happens by itself some time after an edit; whoever reads the list for a job wants it now.
         """
         self._remember.stop()
-        self.tell_damage()
+        self.projects.tell_damage()
         unsettled, self._unsettled = self._unsettled, False
         if not unsettled or self.project is None or self.image_id is None or self.project.read_only:
             return
@@ -513,16 +399,6 @@ class Session(QObject):
         """Do an operation that may take long as one edit (see `EditsAside.run`)."""
         self.edits.run(document, what, operation, done)
 
-    def undo(self) -> None:
-        """Take back the last edit of the shown plane."""
-        if self.document is not None:
-            self.document.undo()
-
-    def redo(self) -> None:
-        """Do the last undone edit again."""
-        if self.document is not None:
-            self.document.redo()
-
     def save_now(self) -> None:
         """Bring everything to disk at once (it is written continuously anyway)."""
         if self.project is not None:
@@ -531,58 +407,41 @@ class Session(QObject):
             self.note.emit(self.tr("Everything is saved."))
 
     def set_flag(self, image_id: str, flag: str, value: bool) -> int:
-        """Use an image for training or mark it as checked, or not, as its list does; returns on how many planes.
-
-        Of a stack that means the planes on which there is something: used for training are those with cells, checked
-        those with cells or a prediction, and taken back it is wherever it was set.  Where there is nothing yet, it is
-        the shown plane, or the first.
+        """Use an image for training or mark it as checked, or not; returns on how many planes.
 
         Raises
         ------
         CellSeg1Error
-            When the image or a drawing cannot be read.
+            When nothing may be changed, or the image or a drawing cannot be read.
         """
         project = self.require_project()
-        project.require_writable()
         self.settle()
-        first = (self.z, self.t) if image_id == self.image_id else (0, 0)
-        entry = project.images.get(image_id)
-        if not entry.n_z:
-            # Its planes are not known before it was read.
-            project.drawings.document(image_id, *first)
-        noted = {(int(z), int(t)): note for key, note in entry.planes.items() for z, t in [key.split(",")]}
-        telling = (flag,) if not value else ("cells",) if flag == "training" else ("cells", "predicted", "checked")
-        planes = sorted(place for place, note in noted.items() if any(note.get(one) for one in telling))
-        if not planes and value:
-            planes = [first]
-        for z, t in planes:
-            document = project.drawings.document(image_id, z, t)
-            document.set_attribute(_FLAG_EDITS[flag][0 if value else 1], flag, value)
-            project.drawings.update_plane(image_id, z, t, document)
+        shown = (self.z, self.t) if image_id == self.image_id else (0, 0)
+        count = flags.set_flag_of_image(project, image_id, flag, value, shown=shown)
         self.image_state_changed.emit(image_id)
-        return len(planes)
+        return count
 
     def set_training(self, use: bool) -> None:
         """Use the shown plane for training, or not; an edit that can be undone."""
         if self.document is not None:
-            self.document.set_attribute(_FLAG_EDITS["training"][0 if use else 1], "training", use)
+            flags.set_flag(self.document, "training", use)
 
     def set_checked(self, checked: bool) -> None:
         """Mark the shown plane as checked; an edit that can be undone."""
         if self.document is not None:
-            self.document.set_attribute(_FLAG_EDITS["checked"][0 if checked else 1], "checked", checked)
+            flags.set_flag(self.document, "checked", checked)
 
     # ---- jobs
 
     @property
     def training(self) -> JobHandle | None:
         """The training in progress in the shown project."""
-        return self.jobs.find("train", self.project)
+        return self.shown_jobs.find("train")
 
     @property
     def prediction(self) -> JobHandle | None:
         """The prediction in progress in the shown project."""
-        return self.jobs.find("predict", self.project)
+        return self.shown_jobs.find("predict")
 
     def start_training(self, wish: TrainingWish) -> JobHandle:
         """Train on the planes marked for training (or the shown one when none is).
@@ -609,46 +468,6 @@ class Session(QObject):
         project = self.require_project()
         self.settle()
         return self.jobs.start_prediction(project, wish, self.preferences.values.device)
-
-    def _job_planned(self, job: Job) -> None:
-        if job.project is self.project:
-            self.job_started.emit(job.handle)
-
-    def _item_done(self, job: Job, item: ItemDone) -> None:
-        if job.project is not self.project or all(image.id != item.image_id for image in job.project.images):
-            # Another project is shown, or the image was removed meanwhile; the result waits for it on the disk.
-            return
-        self.image_state_changed.emit(item.image_id)
-        if (item.image_id, item.z, item.t) == (self.image_id, self.z, self.t) and not item.error:
-            self.proposals.reload()
-
-    def _job_ended(self, job: Job) -> None:
-        handle, here = job.handle, job.project is self.project
-        if handle.error is not None:
-            sentence, details = handle.error
-            self.problem.emit(sentence if here else f"{job.project.name}: {sentence}", details)
-        elif job.kind == "train":
-            self._model_trained(job, here=here)
-        elif here and self.proposals.run_id == handle.run_id:
-            self.proposals.reload()
-        if here:
-            self.job_ended.emit(handle)
-        if job.project in self._left and not self.jobs.of(job.project):
-            # It was left while this ran.
-            self._left.remove(job.project)
-            job.project.close()
-
-    def _model_trained(self, job: Job, *, here: bool) -> None:
-        """Use the model from now on; where another project is shown, when its own is opened again."""
-        made = (job.handle.result or {}).get("model")
-        path = Path(made) if made else None
-        own = path is not None and path.is_relative_to(job.project.models_folder)
-        if here:
-            self.models_changed.emit()
-            if own:
-                self.set_model(path)
-        elif own and path is not None:
-            job.project.set_setting("model", path.name)
 
     # ---- model
 

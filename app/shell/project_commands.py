@@ -215,7 +215,7 @@ class ProjectCommands(QObject):
             self.forget(old)
         self._opened()
         session.project_changed.emit()
-        session.tell_damage()
+        session.projects.tell_damage()
 
     def do_duplicate_project(self) -> None:
         """Make a copy beside the project and open it."""

@@ -56,7 +56,7 @@ def connect(parts: Parts) -> None:
 
 def _connect_session(parts: Parts) -> None:
     session, area, possible = parts.session, parts.area, parts.possible
-    session.ask_to_leave = parts.closing.may_leave
+    session.projects.ask_to_leave = parts.closing.may_leave
     session.images_changed.connect(parts.files.fill)
     session.images_changed.connect(parts.shown_image.show_place)
     session.images_changed.connect(possible.update)

@@ -77,7 +77,7 @@ def test_the_count_follows_drawing_and_undo(bench, panel):
     bench.draw(12)
     bench.wait(lambda: panel.cells.count.text() == "12 cells")
     assert panel.primary.isEnabled()
-    bench.session.undo()
+    bench.session.document.undo()
     bench.wait(lambda: panel.cells.count.text() == "No cells yet")
 
 

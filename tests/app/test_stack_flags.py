@@ -76,5 +76,5 @@ def test_where_nothing_is_drawn_the_shown_plane_is_meant_and_undo_takes_it_back(
     # One that was never opened is read first.
     qtbot.waitUntil(lambda: bool(project.images.get(other).planes))
     assert [key for key, note in project.images.get(other).planes.items() if note.get("checked")] == ["0,0"]
-    window.session.undo()
+    window.session.document.undo()
     assert not project.images.get(image_id).planes["2,0"].get("checked")

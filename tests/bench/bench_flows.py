@@ -126,7 +126,7 @@ def painting(window: Any, counter: Calls, *, files: bool) -> None:
         seconds += counted(counter, lambda at=x + 6 + 5 * number: send(canvas, QEvent.Type.MouseMove, at, y))
     send(canvas, QEvent.Type.MouseButtonRelease, x + 6 + 5 * MOVES, y)
     say("mouse move with the brush down", counter, seconds, MOVES, files=files)
-    window.session.undo()
+    window.session.document.undo()
     events(1.0)
 
 
@@ -213,7 +213,7 @@ def main() -> None:
             sliding(window, counter, files=options.files)
         finally:
             counter.end()
-            window.session.ask_to_leave = lambda: True
+            window.session.projects.ask_to_leave = lambda: True
             window.close()
             window.shut_down()
 

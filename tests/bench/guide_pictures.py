@@ -373,7 +373,7 @@ class Walk:
         self.window.view.choose_tool("region")
         self.drag([(width * 0.2, height * 0.2), (width * 0.5, height * 0.5), (width * 0.8, height * 0.7)])
         self.shoot("annotate_region")
-        self.session.undo()
+        self.session.document.undo()
         self.window.view.choose_tool("brush")
 
     def annotate_dialogs(self) -> None:
