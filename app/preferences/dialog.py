@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.preferences.fields import TABLE, Row
+from app.preferences.fields import TABLE, Row, translated
 from app.theme import GAP, MARGIN, WIDE, tabular
 from app.widgets.dialog import Dialog, Role, scrolling, sentence, title_label
 from app.widgets.number_field import NumberField
@@ -63,9 +63,9 @@ class PreferencesDialog(Dialog):
         groups: dict[str, dict[str, Row]] = {}
         for name, row in TABLE.items():
             if row.group:
-                groups.setdefault(row.group, {})[name] = row
+                groups.setdefault(translated(row.group), {})[name] = row
         for group, rows in groups.items():
-            column.addWidget(self._group(_shown(group), rows))
+            column.addWidget(self._group(group, rows))
         column.addStretch(1)
         self.body.addWidget(scrolling(inside, self.tr("Preferences")), 1)
         self._problem = sentence()
@@ -95,7 +95,7 @@ class PreferencesDialog(Dialog):
         grid.addWidget(title_label(title), 0, 0, 1, 2)
         at = 1
         for name, row in rows.items():
-            label, about = _shown(row.label), _shown(row.help)
+            label, about = translated(row.label), translated(row.help)
             widget = self._field(name, row)
             widget.setAccessibleName(label)
             widget.setToolTip(plain_tip(about or label))
@@ -125,7 +125,7 @@ class PreferencesDialog(Dialog):
             case "device":
                 return self._choice(name, self._devices)
             case "choice":
-                return self._choice(name, {value: _shown(text) for value, text in row.options.items()})
+                return self._choice(name, {value: translated(text) for value, text in row.options.items()})
             case "flag":
                 return self._flag(name)
             case "number":
@@ -172,7 +172,9 @@ class PreferencesDialog(Dialog):
         return spin
 
     def _folder(self, name: str, row: Row) -> FolderField:
-        field = FolderField(_shown(row.label), placeholder=self._folders.get(name, "") or self.tr("The usual place"))
+        field = FolderField(
+            translated(row.label), placeholder=self._folders.get(name, "") or self.tr("The usual place")
+        )
         self._show[name] = lambda value: field.set_path(value or None)
         field.settled.connect(lambda text: self._set(name, text))
         return field
@@ -192,8 +194,3 @@ class PreferencesDialog(Dialog):
     def _follow(self, name: str) -> None:
         if name in self._show:
             self._show[name](getattr(self._store.values, name))
-
-
-def _shown(words: str) -> str:
-    """Translate words of the table."""
-    return QCoreApplication.translate("PreferencesDialog", words) if words else ""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from PySide6.QtCore import QT_TRANSLATE_NOOP
+from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
 
 ThemeName = Literal["system", "light", "dark"]
 OverlayMode = Literal["fill", "outline", "none"]
@@ -21,16 +21,16 @@ Kind = Literal["choice", "device", "flag", "number", "folder", "layouts"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What is known of a preference beside its default.
 
     Attributes
     ----------
-    good, wanted
-        Whether a value fits, and what it must be otherwise, for the sentence that refuses it.
-    group, label, help, unit
-        English words of the dialog, in the context ``PreferencesDialog``; a row without a group is not in it.
+    group, label, help
+        English words of the dialog (see `translated`); a row without a group is not in it.
+    unit
+        Shown behind a number.
     options
         The values to choose from, with their words.
     low, high, step, factor
@@ -38,87 +38,78 @@ class Row:
     """
 
     kind: Kind
-    good: Callable[[object], bool]
-    wanted: str
-    group: str = ""
-    label: str = ""
-    help: str = ""
+    group: object = ""
+    label: object = ""
+    help: object = ""
     unit: str = ""
-    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, object] = dataclasses.field(default_factory=dict)
     low: float = 0.0
     high: float = 0.0
     step: float = 1.0
     factor: float = 1.0
 
+    def good(self, value: object) -> bool:
+        """Whether a value fits."""
+        match self.kind:
+            case "choice":
+                return value in tuple(self.options)
+            case "device":
+                return isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda:\d{1,2}", value) is not None
+            case "flag":
+                return isinstance(value, bool)
+            case "number":
+                # A whole number of hundreds of digits is no float; comparing it is possible all the same.
+                if isinstance(value, bool) or not isinstance(value, (int, float)):
+                    return False
+                return self.low <= value <= self.high
+            case "folder":
+                return isinstance(value, str) and "\0" not in value
+        return isinstance(value, Mapping) and all(isinstance(one, str) for item in value.items() for one in item)
 
-def _field(default: T, row: Row) -> T:
+    @property
+    def wanted(self) -> str:
+        """What a value must be, for the sentence that refuses another."""
+        return {
+            "choice": "one of " + ", ".join(self.options),
+            "device": "auto, cpu, or cuda: and the number of the GPU",
+            "flag": "true or false",
+            "number": f"between {self.low:g} and {self.high:g}",
+            "folder": "a text",
+            "layouts": "a table of texts",
+        }[self.kind]
+
+
+def translated(words: object) -> str:
+    """Return words of the table in the user's language."""
+    return QCoreApplication.translate("Preferences", str(words)) if words else ""
+
+
+def _row(default: T, kind: Kind, group: object = "", label: object = "", about: object = "", **more: Any) -> T:
+    row = Row(kind=kind, group=group, label=label, help=about, **more)
     return dataclasses.field(default=default, metadata={"row": row})
 
 
-# QT_TRANSLATE_NOOP marks words for the translators and is typed as giving any object.
-
-
-def _choice(default: T, group: object, label: object, options: Mapping[str, object]) -> T:
-    wanted = "one of " + ", ".join(options)
-    known = {value: str(text) for value, text in options.items()}
-    return _field(
-        default, Row("choice", lambda value: value in tuple(known), wanted, str(group), str(label), options=known)
-    )
-
-
-def _flag(default: bool, group: object, label: object, about: object) -> bool:
-    return _field(
-        default, Row("flag", lambda value: isinstance(value, bool), "true or false", str(group), str(label), str(about))
-    )
-
-
-def _number(
-    default: float,
-    group: object,
-    label: object,
-    unit: str,
-    low: float,
-    high: float,
-    *,
-    step: float = 1.0,
-    factor: float = 1.0,
-) -> float:
-    def good(value: object) -> bool:
-        # A whole number of hundreds of digits is no float; comparing it is possible all the same.
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-
-    wanted = f"between {low:g} and {high:g}"
-    return _field(default, Row("number", good, wanted, str(group), str(label), "", unit, {}, low, high, step, factor))
-
-
-def _folder(group: object = "", label: object = "", about: object = "") -> str:
-    def good(value: object) -> bool:
-        return isinstance(value, str) and "\0" not in value
-
-    return _field("", Row("folder", good, "a text", str(group), str(label), str(about)))
-
-
-def _device(default: str, group: object, label: object, about: object) -> str:
-    def good(value: object) -> bool:
-        return isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda:\d{1,2}", value) is not None
-
-    return _field(
-        default,
-        Row("device", good, "auto, cpu, or cuda: and the number of the GPU", str(group), str(label), str(about)),
-    )
-
-
-def _layouts() -> Mapping[str, str]:
-    def good(value: object) -> bool:
-        return isinstance(value, Mapping) and all(isinstance(a, str) and isinstance(b, str) for a, b in value.items())
-
-    return dataclasses.field(default_factory=dict, metadata={"row": Row("layouts", good, "a table of texts")})
-
-
-_LOOK: Final = QT_TRANSLATE_NOOP("PreferencesDialog", "Look")
-_DRAWING: Final = QT_TRANSLATE_NOOP("PreferencesDialog", "Drawing")
-_FOLDERS: Final = QT_TRANSLATE_NOOP("PreferencesDialog", "Folders")
-_COMPUTING: Final = QT_TRANSLATE_NOOP("PreferencesDialog", "Computing")
+_LOOK: Final = QT_TRANSLATE_NOOP("Preferences", "Look")
+_DRAWING: Final = QT_TRANSLATE_NOOP("Preferences", "Drawing")
+_FOLDERS: Final = QT_TRANSLATE_NOOP("Preferences", "Folders")
+_COMPUTING: Final = QT_TRANSLATE_NOOP("Preferences", "Computing")
+_THEMES = {
+    "system": QT_TRANSLATE_NOOP("Preferences", "Like the system"),
+    "light": QT_TRANSLATE_NOOP("Preferences", "Light"),
+    "dark": QT_TRANSLATE_NOOP("Preferences", "Dark"),
+}
+_MODES = {
+    "fill": QT_TRANSLATE_NOOP("Preferences", "Filled"),
+    "outline": QT_TRANSLATE_NOOP("Preferences", "Outlines"),
+    "none": QT_TRANSLATE_NOOP("Preferences", "Not at all"),
+}
+_CLOSING = {
+    "ask": QT_TRANSLATE_NOOP("Preferences", "Ask each time"),
+    "background": QT_TRANSLATE_NOOP("Preferences", "Keep running in the background"),
+    "stop": QT_TRANSLATE_NOOP("Preferences", "Stop and resume later"),
+}
+_PROTECT = QT_TRANSLATE_NOOP("Preferences", "Brush and lasso never paint over a cell that is already there.")
+_DEVICE = QT_TRANSLATE_NOOP("Preferences", "The computer check says what there is, and why something cannot be used.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,76 +119,50 @@ class Preferences:
     `layouts` holds window geometry and splitter positions by name, as base64 text.
     """
 
-    theme: ThemeName = _choice(
-        "system",
-        _LOOK,
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Theme"),
-        {
-            "system": QT_TRANSLATE_NOOP("PreferencesDialog", "Like the system"),
-            "light": QT_TRANSLATE_NOOP("PreferencesDialog", "Light"),
-            "dark": QT_TRANSLATE_NOOP("PreferencesDialog", "Dark"),
-        },
+    theme: ThemeName = _row("system", "choice", _LOOK, QT_TRANSLATE_NOOP("Preferences", "Theme"), options=_THEMES)
+    brush_size: float = _row(
+        16.0, "number", _DRAWING, QT_TRANSLATE_NOOP("Preferences", "Brush size"), unit="px", low=1, high=1000
     )
-    brush_size: float = _number(16.0, _DRAWING, QT_TRANSLATE_NOOP("PreferencesDialog", "Brush size"), "px", 1, 1000)
-    overlay_mode: OverlayMode = _choice(
-        "fill",
-        _DRAWING,
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Show masks as"),
-        {
-            "fill": QT_TRANSLATE_NOOP("PreferencesDialog", "Filled"),
-            "outline": QT_TRANSLATE_NOOP("PreferencesDialog", "Outlines"),
-            "none": QT_TRANSLATE_NOOP("PreferencesDialog", "Not at all"),
-        },
+    overlay_mode: OverlayMode = _row(
+        "fill", "choice", _DRAWING, QT_TRANSLATE_NOOP("Preferences", "Show masks as"), options=_MODES
     )
-    overlay_opacity: float = _number(
+    overlay_opacity: float = _row(
         0.35,
+        "number",
         _DRAWING,
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Opacity of the masks"),
-        "%",
-        0,
-        1,
+        QT_TRANSLATE_NOOP("Preferences", "Opacity of the masks"),
+        unit="%",
+        low=0,
+        high=1,
         step=5,
         factor=100,
     )
-    outline_width: float = _number(
-        1.0, _DRAWING, QT_TRANSLATE_NOOP("PreferencesDialog", "Width of outlines"), "px", 0.5, 16
+    outline_width: float = _row(
+        1.0, "number", _DRAWING, QT_TRANSLATE_NOOP("Preferences", "Width of outlines"), unit="px", low=0.5, high=16
     )
-    protect_cells: bool = _flag(
-        True,
-        _DRAWING,
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Protect other cells"),
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Brush and lasso never paint over a cell that is already there."),
+    protect_cells: bool = _row(
+        True, "flag", _DRAWING, QT_TRANSLATE_NOOP("Preferences", "Protect other cells"), _PROTECT
     )
-    project_folder: str = _folder(
+    project_folder: str = _row(
+        "",
+        "folder",
         _FOLDERS,
-        QT_TRANSLATE_NOOP("PreferencesDialog", "New projects"),
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Where new projects are made."),
+        QT_TRANSLATE_NOOP("Preferences", "New projects"),
+        QT_TRANSLATE_NOOP("Preferences", "Where new projects are made."),
     )
-    library_folder: str = _folder(
+    library_folder: str = _row(
+        "",
+        "folder",
         _FOLDERS,
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Model library"),
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Models that all projects can use."),
+        QT_TRANSLATE_NOOP("Preferences", "Model library"),
+        QT_TRANSLATE_NOOP("Preferences", "Models that all projects can use."),
     )
-    device: str = _device(
-        "auto",
-        _COMPUTING,
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Compute on"),
-        QT_TRANSLATE_NOOP(
-            "PreferencesDialog", "The computer check says what there is, and why something cannot be used."
-        ),
+    device: str = _row("auto", "device", _COMPUTING, QT_TRANSLATE_NOOP("Preferences", "Compute on"), _DEVICE)
+    closing_during_job: ClosingChoice = _row(
+        "ask", "choice", _COMPUTING, QT_TRANSLATE_NOOP("Preferences", "Leaving while a job runs"), options=_CLOSING
     )
-    closing_during_job: ClosingChoice = _choice(
-        "ask",
-        _COMPUTING,
-        QT_TRANSLATE_NOOP("PreferencesDialog", "Leaving while a job runs"),
-        {
-            "ask": QT_TRANSLATE_NOOP("PreferencesDialog", "Ask each time"),
-            "background": QT_TRANSLATE_NOOP("PreferencesDialog", "Keep running in the background"),
-            "stop": QT_TRANSLATE_NOOP("PreferencesDialog", "Stop and resume later"),
-        },
-    )
-    last_folder: str = _folder()
-    layouts: Mapping[str, str] = _layouts()
+    last_folder: str = _row("", "folder")
+    layouts: Mapping[str, str] = dataclasses.field(default_factory=dict, metadata={"row": Row(kind="layouts")})
 
 
 #: The row of every preference, by name.
