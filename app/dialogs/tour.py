@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import shiboken6
-from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.theme import GAP, MARGIN, RADIUS, colours, heading
+from app.theme import GAP, MARGIN, RADIUS, colours
 from app.widgets.plain import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _EDGE = 6
 _AWAY = 12
@@ -28,25 +28,19 @@ class TourStep:
     ----------
     target
         The widget it points at; None (or a hidden one) to speak of the whole window.
-    text, title
-        What is said; the title may be empty.
-    prepare
-        Called when the step is entered, to show what it speaks of.
+    text
+        What is said.
     """
 
     target: QWidget | None
     text: str
-    title: str = ""
-    prepare: Callable[[], None] | None = None
 
 
 class TourOverlay(QWidget):
     """Lies over a window, darkens all but the part it speaks of, and says one thing at a time.
 
-    Return or Right goes on, Left goes back, Esc ends.  ``finished(bool)`` says whether the last step was reached.
+    Return or Right goes on, Left goes back, Esc ends.
     """
-
-    finished = Signal(bool)
 
     def __init__(self, window: QWidget, steps: Sequence[TourStep]) -> None:
         super().__init__(window)
@@ -59,9 +53,6 @@ class TourOverlay(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._bubble = QFrame(self)
         self._bubble.setProperty("card", True)
-        self._title = Label()
-        self._title.setFont(heading(self._title.font(), 1))
-        self._title.setWordWrap(True)
         self._text = Label()
         self._text.setWordWrap(True)
         self._place = Label()
@@ -77,7 +68,7 @@ class TourOverlay(QWidget):
         for button in (self.skip_button, self.back_button, self.next_button):
             button.setAutoDefault(False)
             button.setAccessibleName(button.text())
-        self.skip_button.clicked.connect(lambda: self._end(False))
+        self.skip_button.clicked.connect(self._end)
         self.back_button.clicked.connect(self.back)
         self.next_button.clicked.connect(self.go_on)
         row = QHBoxLayout()
@@ -90,7 +81,6 @@ class TourOverlay(QWidget):
         column = QVBoxLayout(self._bubble)
         column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         column.setSpacing(GAP)
-        column.addWidget(self._title)
         column.addWidget(self._text)
         column.addSpacing(GAP)
         column.addLayout(row)
@@ -109,7 +99,7 @@ class TourOverlay(QWidget):
     def go_on(self) -> None:
         """Go to the next step, or end after the last."""
         if self.number + 1 >= len(self.steps):
-            self._end(True)
+            self._end()
         else:
             self._enter(self.number + 1)
 
@@ -121,23 +111,19 @@ class TourOverlay(QWidget):
     def _enter(self, number: int) -> None:
         self.number = number
         step = self.steps[number]
-        if step.prepare is not None:
-            step.prepare()
         last = number + 1 == len(self.steps)
-        self._title.setText(step.title)
-        self._title.setVisible(bool(step.title))
         self._text.setText(step.text)
         self._place.setText(self.tr("{n} of {all}").format(n=number + 1, all=len(self.steps)))
         self.back_button.setEnabled(number > 0)
         self.skip_button.setVisible(not last)
         self.next_button.setText(self.tr("Done") if last else self.tr("Next"))
         self.next_button.setAccessibleName(self.next_button.text())
-        self.setAccessibleDescription(f"{step.title}. {step.text}" if step.title else step.text)
+        self.setAccessibleDescription(step.text)
         self._arrange()
         self.raise_()
         self.next_button.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def _end(self, completed: bool) -> None:
+    def _end(self) -> None:
         if self._ended:
             return
         self._ended = True
@@ -146,7 +132,6 @@ class TourOverlay(QWidget):
         before = self._before
         (before if before is not None and shiboken6.isValid(before) else self._window).setFocus()
         self.hide()
-        self.finished.emit(completed)
         self.deleteLater()
 
     # ---- where things are
@@ -217,7 +202,7 @@ class TourOverlay(QWidget):
         """Right and Return go on, Left goes back, Esc ends; nothing reaches the window."""
         match event.key():
             case Qt.Key.Key_Escape:
-                self._end(False)
+                self._end()
             case Qt.Key.Key_Right | Qt.Key.Key_Return | Qt.Key.Key_Enter:
                 self.go_on()
             case Qt.Key.Key_Left:
