@@ -23,6 +23,7 @@ import platformdirs
 
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error, SettingsError, StoppedError
+from cellseg1.paper import command as paper
 from cellseg1.plugins import listed
 from cellseg1.sam.registry import backbone_names, fetched_specs
 from cellseg1.settings import (
@@ -156,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(commands)
     _add_backbone(commands)
     _add_doctor(commands)
+    paper.add_to(commands)
     return parser
 
 
