@@ -109,6 +109,11 @@ def prepare(
         When an archive is damaged, hostile or another one.
     OutputError
         When nothing can be written, or a folder of that name is there that this program did not make.
+
+    Examples
+    --------
+    >>> prepare("images", "data", ["DSB"]).missing[0].archive
+    'dsb2018.zip'
     """
     source, target = Path(archives), Path(out)
     if not is_folder(source):

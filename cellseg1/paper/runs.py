@@ -10,17 +10,15 @@ import hashlib
 import json
 import random
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cellseg1.errors import SettingsError, StoppedError
+from cellseg1.errors import SettingsError
 from cellseg1.paper.data_sets import DATA_SETS, FIVE, TISSUES
 from cellseg1.settings import make_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
-    from cellseg1.paper.table import ResultsTable, Row
     from cellseg1.settings import Settings
 
 Study = Literal["robustness", "train_image_numbers", "vit_size", "batch_size", "generalization"]
@@ -260,43 +258,3 @@ _MAKERS: Final[dict[str, Callable[[Choice], list[Run]]]] = {
     "batch_size": _batch_size,
     "generalization": _generalization,
 }
-
-
-class DoRun(Protocol):
-    """Trains, predicts and evaluates one run."""
-
-    def __call__(self, run: Run, data: Path, out: Path) -> Row:
-        """Return the row of a run; `data` has the prepared data sets, `out` takes its model and predictions."""
-        ...
-
-
-def do_missing(
-    runs: Iterable[Run],
-    table: ResultsTable,
-    do_run: DoRun,
-    data: Path,
-    out: Path,
-    *,
-    stop: Callable[[], bool] | None = None,
-) -> int:
-    """Do the runs that the table does not have yet, and write each row when it is known.
-
-    Returns
-    -------
-    int
-        How many were done now.
-
-    Raises
-    ------
-    StoppedError
-        When `stop` says so between two runs; rows that are done are kept.
-    """
-    done = 0
-    for run in runs:
-        # Asked anew each time: another process may work on the same table.
-        if run.id in table.ids():
-            continue
-        if stop is not None and stop():
-            raise StoppedError(f"Stopped before {run.id}; {done} runs were done and are in {table.path}.")
-        done += table.add(do_run(run, data, out / run.training_id))
-    return done

@@ -136,6 +136,15 @@ class ResultsTable:
     ------
     SettingsError
         For another suffix, or when pyarrow is missing.
+
+    Examples
+    --------
+    >>> from cellseg1.paper.runs import Run
+    >>> table = ResultsTable("results.csv")
+    >>> table.add(row_of(Run("CPS", "CPS", (60,)), 0.85))
+    True
+    >>> [(row.train_set, row.train_id, row.ap) for row in table.rows()]
+    [('CPS', (60,), 0.85)]
     """
 
     def __init__(self, path: PathLike) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from cellseg1.paper.facts import Scores
@@ -158,7 +159,7 @@ def heat_map(axes: Axes, names: Sequence[str], matrix: Mapping[str, Mapping[str,
 
 def legend(figure: Figure, every: Sequence[Axes]) -> None:
     """Put one legend of everything that some axes show under the figure."""
-    found = {}
+    found: dict[str, Artist] = {}
     for axes in every:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)

@@ -5,8 +5,9 @@ import pytest
 from cellseg1.errors import SettingsError, StoppedError
 from cellseg1.paper import facts
 from cellseg1.paper.data_sets import DATA_SETS, FIVE, TISSUES, chosen_sets, data_set
-from cellseg1.paper.runs import STUDIES, Choice, Run, all_runs, do_missing, drawn_images, study_runs
+from cellseg1.paper.runs import STUDIES, Choice, Run, all_runs, drawn_images, study_runs
 from cellseg1.paper.table import ResultsTable, row_of
+from cellseg1.paper.work import do_missing
 
 
 def test_the_drawn_images_are_the_published_ones():
