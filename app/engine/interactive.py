@@ -18,7 +18,6 @@ from app.engine.messages import (
     EngineOptions,
     ExamineRequest,
     Failed,
-    ImportModelRequest,
     Masks,
     Skipped,
 )
@@ -56,7 +55,7 @@ class _Image:
     """What is needed to prepare an image again when the engine was ended in between."""
 
     request: Encode
-    pixels: NDArray[Any] | None
+    pixels: NDArray[Any]
     link: Link | None
 
 
@@ -101,13 +100,9 @@ class Interactive(QObject):
     def encode(
         self,
         key: str,
-        pixels: NDArray[Any] | None = None,
+        pixels: NDArray[Any],
         model: Path | None = None,
         *,
-        path: Path | None = None,
-        z: int = 0,
-        t: int = 0,
-        axes: str | None = None,
         raw: bool = False,
         colour: bool | None = None,
         channel_names: tuple[str, ...] = (),
@@ -115,19 +110,14 @@ class Interactive(QObject):
         device: str = "auto",
         scale: float | None = None,
         at: tuple[float, float] | None = None,
-        urgent: bool = True,
     ) -> int:
         """Prepare an image for clicks; `encoded` follows.
 
-        See `app.engine.messages.Encode` for the parameters.  `pixels` must not be changed afterwards.  With `urgent`
-        False (the next image, in advance) an image that is waited for is not given up for it.
+        See `app.engine.messages.Encode` for the parameters.  `pixels` must not be changed afterwards.  An image that
+        has not begun to be prepared is given up for it.
         """
         request = Encode(
             key,
-            path=path,
-            z=z,
-            t=t,
-            axes=axes,
             colour=colour,
             channel_names=channel_names,
             raw=raw,
@@ -136,7 +126,6 @@ class Interactive(QObject):
             device=device,
             scale=scale,
             at=at,
-            urgent=urgent,
         )
         self._images[key] = image = _Image(request, pixels, None)
         self._images.move_to_end(key)
@@ -178,20 +167,12 @@ class Interactive(QObject):
 
     def examine(
         self, callback: Callable[[dict[str, Any]], None], errback: Callable[[str, str], None] | None = None
-    ) -> int:
-        """Ask what this computer can do; `callback` gets the report of `cellseg1.doctor.examine`."""
-        return self.call(ExamineRequest(), callback, errback)
+    ) -> None:
+        """Ask what this computer can do; `callback` gets the report of `cellseg1.doctor.examine`.
 
-    def call(
-        self,
-        request: ExamineRequest | ImportModelRequest,
-        callback: Callable[[dict[str, Any]], None],
-        errback: Callable[[str, str], None] | None = None,
-    ) -> int:
-        """Have something done beside the clicks; without an `errback` a failure comes through `failed`."""
-        number = self._post(request)
-        self._calls[number] = (callback, errback)
-        return number
+        Without an `errback` a failure comes through `failed`.
+        """
+        self._calls[self._post(ExamineRequest())] = (callback, errback)
 
     def end(self) -> None:
         """End the engine; the next request starts another."""

@@ -149,7 +149,7 @@ class Encode:
     key
         The caller's name of the image; the last four stay prepared.
     pixels
-        A plane; None: it is read from `path`.
+        A plane; None until it lies in memory that both processes see.
     raw
         Whether `pixels` is a plane as it was read, to be converted by the model's rule; otherwise it is (H, W, 3)
         uint8 as the network shall see it.
@@ -161,16 +161,10 @@ class Encode:
         Network pixels per image pixel; None takes the model's.
     at
         (x, y) of the place that is looked at: a large image is prepared part by part, this one first.
-    urgent
-        Whether it makes earlier urgent ones that have not begun unnecessary (the user went on to another image).
     """
 
     key: str
     pixels: ArrayRef | None = None
-    path: Path | None = None
-    z: int = 0
-    t: int = 0
-    axes: str | None = None
     colour: bool | None = None
     raw: bool = False
     channel_names: tuple[str, ...] = ()
@@ -180,7 +174,6 @@ class Encode:
     device: str = "auto"
     scale: float | None = None
     at: tuple[float, float] | None = None
-    urgent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How long something will take on this computer, and which memory preset fits it.
+"""How long a training will take on this computer, and which memory preset fits it.
 
 Estimates come from the speed of former runs, which engines note in the user's configuration folder; before the first
 run, from the number of cores and a rough figure.  Imports neither Qt nor torch.
@@ -11,7 +11,7 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from app.base.places import config_folder
 from cellseg1.errors import OutputError
@@ -33,8 +33,6 @@ _NEW = 0.5
 _ROUGH_GPU = 60.0
 #: Programs do not get faster in proportion to the cores.
 _CORES_POWER = 0.8
-
-Kind = Literal["train", "predict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +142,6 @@ def _training_scale(images: Sequence[ImageSize], settings: Settings) -> float:
     return min(10.0, max(0.1, settings.target_diameter / middle))
 
 
-def estimate_prediction(
-    pixels: Sequence[int], *, scale: float = 1.0, backbone: str = "tiny", device: str = "cpu"
-) -> tuple[float, bool]:
-    """Estimate a prediction of images with these numbers of pixels: seconds, and whether that was measured here."""
-    each, measured = prediction_speed(backbone, device)
-    return each * sum(pixels) * scale**2 / 1e6, measured
-
-
 # ---- what is known of this computer
 
 
@@ -163,33 +153,19 @@ def calibration_file() -> Path:
 def training_speed(backbone: str, device: str, image_size: int) -> tuple[float, bool]:
     """Return seconds per training sample, and whether they were measured here."""
     area = (image_size / 256) ** 2
-    known = _read().get(_key("train", backbone, device))
+    known = _read().get(_key(backbone, device))
     if known is not None:
         return known * area, True
     return get_kind(backbone).seconds_per_tile * area / _rough_factor(device), False
 
 
-def prediction_speed(backbone: str, device: str) -> tuple[float, bool]:
-    """Return seconds per million pixels at the model's scale, and whether they were measured here."""
-    known = _read().get(_key("predict", backbone, device))
-    if known is not None:
-        return known, True
-    return get_kind(backbone).seconds_per_megapixel / _rough_factor(device), False
-
-
 def remember_training(backbone: str, device: str, image_size: int, seconds_per_sample: float) -> None:
     """Note how long a training sample took."""
-    _remember(_key("train", backbone, device), seconds_per_sample / (image_size / 256) ** 2)
+    _remember(_key(backbone, device), seconds_per_sample / (image_size / 256) ** 2)
 
 
-def remember_prediction(backbone: str, device: str, pixels: float, seconds: float) -> None:
-    """Note how long a prediction of so many pixels at the model's scale took; tiny images say nothing."""
-    if pixels >= 1e5:
-        _remember(_key("predict", backbone, device), seconds / pixels * 1e6)
-
-
-def _key(kind: Kind, backbone: str, device: str) -> str:
-    return f"{kind} {backbone} {device.partition(':')[0]}"
+def _key(backbone: str, device: str) -> str:
+    return f"train {backbone} {device.partition(':')[0]}"
 
 
 def _rough_factor(device: str) -> float:

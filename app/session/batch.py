@@ -13,6 +13,8 @@ from cellseg1.errors import CellSeg1Error, OutputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from app.session.session import Session
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -51,7 +53,7 @@ class Batch(QObject):
 
     def __init__(
         self,
-        session: Any,
+        session: Session,
         items: Sequence[Any],
         work: Callable[[Any, Any], Any],
         *,

@@ -87,6 +87,7 @@ class Clicks(QObject):
             return
         session = self._session
         assert session.image is not None
+        assert session.plane is not None
         self._key = key
         self._asked = None
         self._set_state("preparing")

@@ -11,31 +11,34 @@ from cellseg1.images import stack_suffixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from app.project.project import Project, ProjectImage, RunInfo
+    from app.session.session import Session
     from cellseg1.prediction.select import SelectSettings
 
 #: (image id, z, t)
 Plane = tuple[str, int, int]
 
 
-def planes_of(entry: Any) -> list[Plane]:
+def planes_of(entry: ProjectImage) -> list[Plane]:
     """Return all planes of a project's image; one that was never opened counts as one plane."""
     return [(entry.id, z, t) for t in range(max(1, entry.n_t or 1)) for z in range(max(1, entry.n_z or 1))]
 
 
-def may_be_stack(entry: Any) -> bool:
+def may_be_stack(entry: ProjectImage) -> bool:
     """Whether an image was never opened and is of a kind that can have several planes."""
     return not entry.n_z and str(entry.name).lower().endswith(stack_suffixes())
 
 
-def is_stack(entry: Any) -> bool:
+def is_stack(entry: ProjectImage) -> bool:
     """Whether an image has several planes."""
     return (entry.n_z or 1) * (entry.n_t or 1) > 1
 
 
-def plane_title(project: Any, plane: Plane) -> str:
+def plane_title(project: Project, plane: Plane) -> str:
     """Name a plane for people: the image, and for stacks where in it."""
     entry = project.images.get(plane[0])
     if not is_stack(entry):
@@ -48,13 +51,13 @@ def plane_title(project: Any, plane: Plane) -> str:
     return ", ".join(parts)
 
 
-def flags(entry: Any, plane: Plane) -> dict[str, Any]:
+def flags(entry: ProjectImage, plane: Plane) -> dict[str, Any]:
     """Return what the project notes of a plane: ``cells`` (their number), ``training``, ``checked``, ``predicted``."""
     found: dict[str, Any] = dict((entry.planes or {}).get(f"{plane[1]},{plane[2]}", {}))
     return found
 
 
-def drawn_planes(project: Any, *, checked_only: bool = False) -> Iterator[Plane]:
+def drawn_planes(project: Project, *, checked_only: bool = False) -> Iterator[Plane]:
     """Yield the planes on which cells are drawn, in the order of the images."""
     for entry in project.images:
         for plane in planes_of(entry):
@@ -63,18 +66,18 @@ def drawn_planes(project: Any, *, checked_only: bool = False) -> Iterator[Plane]
                 yield plane
 
 
-def shape_of(entry: Any) -> tuple[int, int] | None:
+def shape_of(entry: ProjectImage) -> tuple[int, int] | None:
     """Return height and width of an image's planes, None before it was opened the first time."""
     shape = entry.plane_shape
     return None if shape is None else (int(shape[0]), int(shape[1]))
 
 
-def predictions(project: Any) -> list[Any]:
+def predictions(project: Project) -> list[RunInfo]:
     """Return the runs that are predictions, the newest first."""
     return [run for run in reversed(list(project.runs)) if run.kind == "predict"]
 
 
-def predicted_planes(project: Any, run: Any) -> list[Plane]:
+def predicted_planes(project: Project, run: RunInfo) -> list[Plane]:
     """Return the planes of which a run has proposals, in the order of the images."""
     return [
         plane
@@ -84,7 +87,7 @@ def predicted_planes(project: Any, run: Any) -> list[Plane]:
     ]
 
 
-def settings_of(session: Any, run: Any) -> SelectSettings:
+def settings_of(session: Session, run: RunInfo) -> SelectSettings:
     """Return the thresholds of a run; of the one that is shown those of the sliders, so that one saves what one sees.
 
     They are read in the window's thread; the rest of the work may be done elsewhere.
@@ -95,7 +98,7 @@ def settings_of(session: Any, run: Any) -> SelectSettings:
     return select_of(run.fields.get("select") or {})
 
 
-def choose(path: Any, settings: SelectSettings, shape: tuple[int, int] | None) -> NDArray[np.int32]:
+def choose(path: Path, settings: SelectSettings, shape: tuple[int, int] | None) -> NDArray[np.int32]:
     """Choose the cells of stored proposals, at the size of the image where that is known."""
     from app.session.proposals import choose_labels
     from cellseg1.prediction.candidates import Candidates
@@ -106,7 +109,7 @@ def choose(path: Any, settings: SelectSettings, shape: tuple[int, int] | None) -
     return Selector(Candidates.load(path)).select(settings).labels
 
 
-def run_title(run: Any, *, longest: int = 18) -> str:
+def run_title(run: RunInfo, *, longest: int = 18) -> str:
     """Name a prediction for people: model and time; the model's name is shortened to fit beside the time."""
     model = run.fields.get("model")
     name = str(model).removesuffix(".cs1") if model else str(run.fields.get("backbone") or "tiny")

@@ -73,8 +73,8 @@ class BackboneKind(abc.ABC):
         Recipe -> settings that differ from those of the recipe.
     untrained
         Settings for using it without training.
-    seconds_per_tile, seconds_per_megapixel
-        Rough figures of one processor core: a training tile of 256 x 256 pixels, a million predicted pixels.
+    seconds_per_tile
+        Rough figure of one processor core: a training tile of 256 x 256 pixels.
     """
 
     name: str
@@ -87,7 +87,6 @@ class BackboneKind(abc.ABC):
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     untrained: Mapping[str, object] = field(default_factory=dict)
     seconds_per_tile: float = 22.0
-    seconds_per_megapixel: float = 800.0
 
     @abc.abstractmethod
     def spec(self) -> BackboneSpec:

@@ -180,14 +180,10 @@ def test_a_large_image_is_prepared_part_by_part(listener, picture):
     assert seconds < 3
 
 
-def test_an_image_is_read_from_its_file(listener, picture, tmp_path):
-    pixels, labels = picture
-    np.save(tmp_path / "stack.npy", np.stack([pixels[..., 0] * 0, pixels[..., 0]]))
-    listener.encode("file", path=tmp_path / "stack.npy", axes="ZYX", z=1)
-    _, x, y = inner_cells(labels)[0]
-    assert listener.click("file", [(x, y, 1)]).score > 0.3
-    listener.encode("file", path=tmp_path / "none.npy")
-    assert "does not exist" in listener.failed[0][0]
+def test_what_cannot_be_prepared_is_told_with_its_traceback(listener, picture, tmp_path):
+    listener.engine.encode("sample", picture[0], tmp_path / "none.cs1", device="cpu")
+    wait_for(lambda: listener.failed)
+    assert "none.cs1" in listener.failed[0][0]
     assert "Traceback" in listener.failed[0][1]
 
 
@@ -207,11 +203,10 @@ def test_going_through_images_prepares_only_the_last(listener, picture):
     pixels, _ = picture
     for number in range(6):
         listener.engine.encode(f"passing {number}", pixels[:, number:], device="cpu")
-    listener.engine.encode("next", pixels[1:], device="cpu", urgent=False)
     wait_for(lambda: not listener.engine.busy)
     keys = [key for key, _ in listener.encoded]
-    assert keys[-2:] == ["passing 5", "next"]
-    assert len(keys) < 7
+    assert keys[-1] == "passing 5"
+    assert len(keys) < 6
 
 
 def test_the_computer_is_examined(listener):
@@ -219,20 +214,6 @@ def test_the_computer_is_examined(listener):
     listener.engine.examine(reports.append)
     wait_for(lambda: reports)
     assert reports[0]["threads"] == 1
-
-
-def test_models_are_imported_beside_the_clicks(listener, tmp_path):
-    from app.engine.messages import ImportModelRequest
-
-    said = []
-    bad = tmp_path / "bad.cs1"
-    bad.write_bytes(b"nothing")
-    listener.engine.call(ImportModelRequest(bad, tmp_path / "new.cs1"), said.append, lambda *words: said.append(words))
-    wait_for(lambda: said)
-    assert "not a CellSeg1 model" in said[0][0]
-    assert "Traceback" in said[0][1]
-    assert not listener.failed
-    assert not (tmp_path / "new.cs1").exists()
 
 
 def test_shared_memory_is_gone(listener, picture):

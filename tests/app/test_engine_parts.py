@@ -31,7 +31,7 @@ EXAMPLES = [
     messages.PredictRequest(Path("m"), (messages.PredictItem("1", Path("a"), Path("c.npz")),)),
     messages.ExamineRequest(),
     messages.ImportModelRequest(Path("a.pth"), Path("a.cs1")),
-    messages.Encode("k", path=Path("a")),
+    messages.Encode("k", model=Path("a")),
     messages.Click("k", ((1.5, 2.5, 1),), (0, 1, 2, 3)),
     messages.Stop(),
     messages.Quit(),
@@ -297,8 +297,6 @@ def test_the_estimate_uses_what_was_measured(config):
     assert not plan_training(sizes, device="cuda:0", free_gib=20.0).measured
     planning.calibration_file().write_text("{damaged")
     assert not plan_training(sizes).measured
-    planning.remember_prediction("tiny", "cuda:0", 2e6, 1.0)
-    assert planning.estimate_prediction([1_000_000, 500_000], scale=2, device="cuda") == (pytest.approx(3.0), True)
 
 
 def test_presets_follow_the_memory(config):

@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from app.base.axes import read_with_axes
 from app.engine.arrays import pack
 from app.engine.child.answers import answer
 from app.engine.child.failure import explain, is_memory_error
@@ -55,7 +54,7 @@ def is_overtaken(request: Request, later: list[Request]) -> bool:
         return any(isinstance(one, Click) and one.key == request.key for one in later)
     if isinstance(request, Encode):
         wanted = any(isinstance(one, Click | Encode) and one.key == request.key for one in later)
-        return request.urgent and not wanted and any(isinstance(one, Encode) and one.urgent for one in later)
+        return not wanted and any(isinstance(one, Encode) for one in later)
     return False
 
 
@@ -134,7 +133,7 @@ class Clicks:
         started = time.monotonic()
         identity = (
             *(request.model, _changed(request), request.backbone, request.device),
-            *(request.scale, request.axes, request.channels, request.channel_names),
+            *(request.scale, request.channels, request.channel_names),
         )
         known = self._images.get(request.key)
         if known is not None and known[0] == identity:
@@ -159,15 +158,11 @@ class Clicks:
         from cellseg1.images import plane_input
 
         model = self._model(request, device).with_channels(request.channels or None)
-        if request.pixels is not None:
-            plane = request.pixels.read()
-            if request.raw:
-                plane = plane_input(_as_image(plane, request), model.input).pixels
-        elif request.path is not None:
-            image = read_with_axes(request.path, request.axes)
-            plane = plane_input(image, model.input, z=request.z, t=request.t).pixels
-        else:
+        if request.pixels is None:
             raise ImageError("There is no image to prepare; open one first.")
+        plane = request.pixels.read()
+        if request.raw:
+            plane = plane_input(_as_image(plane, request), model.input).pixels
         if plane.dtype != np.uint8 or plane.ndim != 3 or plane.shape[2] != 3:
             raise ImageError(f"An image of shape {plane.shape} and type {plane.dtype} cannot be prepared for clicks.")
         prepared = Prepared(model, plane, model.scale if request.scale is None else request.scale)
@@ -227,7 +222,7 @@ def _as_image(plane: NDArray[Any], request: Encode) -> Image:
     colour = bool(colour) and plane.ndim == 3 and plane.shape[2] == 3
     axes = "YX" if plane.ndim == 2 else "YXS" if colour else "CYX"
     array = np.moveaxis(plane, 2, 0) if axes == "CYX" else plane
-    info = ImageInfo(request.path, "", axes, array.shape, str(array.dtype), request.channel_names)
+    info = ImageInfo(None, "", axes, array.shape, str(array.dtype), request.channel_names)
     return Image(array, info)
 
 

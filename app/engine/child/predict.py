@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from app.base.run_files import RunRecord
-from app.engine import planning
 from app.engine.child.failure import explain
 from app.engine.messages import Done, EngineOptions, Failed, ItemDone, Progress, Say
 
@@ -83,7 +82,7 @@ class _Prediction:
         model = model.with_channels(request.channels or None)
         self.started = time.monotonic()
         stop = self.channel.stop.is_set
-        pipeline = Pipeline(model, say=self._say, stop=stop, on_result=lambda *found: self._segmented(model, *found))
+        pipeline = Pipeline(model, say=self._say, stop=stop, on_result=self._segmented)
         tasks = [_task(item) for item in request.items]
         stopped = segment_images(
             pipeline, tasks, self._done, progress=self._progress, stop=stop, explain=_sentence_and_details
@@ -101,12 +100,9 @@ class _Prediction:
             "select": dataclasses.asdict(select_settings(model.settings)),
         }
 
-    def _segmented(self, model: Model, task: ImageTask, found: PlaneResult) -> None:
+    def _segmented(self, _task: ImageTask, _found: PlaneResult) -> None:
         """Before the files of a plane are written."""
         self.record.require_folder()
-        scale = model.scale if task.scale is None else task.scale
-        pixels = found.labels.size * scale**2
-        planning.remember_prediction(model.settings.vit_name, model.backbone.device_of().type, pixels, found.seconds)
 
     def _done(self, plane: PlaneRecord) -> None:
         """Count a plane, or an image that failed, and tell the window."""

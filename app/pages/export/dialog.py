@@ -69,9 +69,9 @@ class ExportMasksDialog(Dialog):
         self._target: Path | None = None
         project = session.project
         self._drawn = list(drawn_planes(project)) if project is not None else []
-        self._runs = {run.id: run for run in predictions(project)} if project is not None else {}
-        self._planes = {key: predicted_planes(project, run) for key, run in self._runs.items()}
-        self._runs = {key: run for key, run in self._runs.items() if self._planes[key]}
+        runs = predictions(project) if project is not None else []
+        self._planes = {run.id: predicted_planes(project, run) for run in runs} if project is not None else {}
+        self._runs = {run.id: run for run in runs if self._planes[run.id]}
 
         self._build_what(run_id)
         self._build_how()

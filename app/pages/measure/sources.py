@@ -168,5 +168,7 @@ class PredictionBox(SourceBox):
             overlap=f"{used.crop_nms_thresh:.2f}",
             size=size,
         )
-        run = next((one for one in predictions(self._session.project) if one.id == data), None)
+        project = self._session.project
+        runs = predictions(project) if project is not None else []
+        run = next((one for one in runs if one.id == data), None)
         return (self.currentText() if run is None else f"{run_title(run, longest=200)} ({run.id})", line)

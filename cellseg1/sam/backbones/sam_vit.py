@@ -34,7 +34,6 @@ SAM_VITS = (
         title="SAM ViT-B",
         about="More accurate than tiny; slow without a graphics card.",
         seconds_per_tile=4.0,
-        seconds_per_megapixel=400.0,
         file=BackboneSpec(
             "vit_b",
             "sam_vit_b_01ec64.pth",
@@ -51,7 +50,6 @@ SAM_VITS = (
         title="SAM ViT-L",
         about="Needs a graphics card.",
         seconds_per_tile=12.0,
-        seconds_per_megapixel=600.0,
         file=BackboneSpec(
             "vit_l",
             "sam_vit_l_0b3195.pth",
@@ -68,7 +66,6 @@ SAM_VITS = (
         title="SAM ViT-H",
         about="The network of the paper; needs a graphics card.",
         seconds_per_tile=22.0,
-        seconds_per_megapixel=800.0,
         file=BackboneSpec(
             "vit_h",
             "sam_vit_h_4b8939.pth",

@@ -100,5 +100,4 @@ TINY = TinyKind(
     # where it knows many (decision 0016).
     untrained={"pred_iou_thresh": 0.7, "stability_score_thresh": 0.7},
     seconds_per_tile=0.5,
-    seconds_per_megapixel=21.0,
 )
