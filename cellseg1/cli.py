@@ -46,18 +46,19 @@ _TRAIN_GROUPS = (
     "environment",
     "data",
     "input",
-    "train",
-    "net",
+    "training",
+    "network",
     "points",
-    "augment",
+    "augmentation",
     "loss",
-    "predict",
+    "prediction",
+    "selection",
     "log",
     "switches",
 )
 #: No computer has more cores, and systems refuse many more threads in a way that ends the program.
 _MOST_THREADS = 1024
-_PREDICT_GROUPS = ("environment", "data", "input", "predict", "switches")
+_PREDICT_GROUPS = ("environment", "data", "input", "prediction", "selection", "switches")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

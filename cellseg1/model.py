@@ -90,8 +90,8 @@ def prepare_backbone(
     BackboneError
         When it is not installed, or its file is damaged.
     """
-    own = weights if weights is not None else Path(settings.model_path) if settings.model_path else None
-    backbone = build_backbone(name, settings.sam_image_size, own, verify=own is None)
+    own = weights if weights is not None else Path(settings.files.model_path) if settings.files.model_path else None
+    backbone = build_backbone(name, settings.data.sam_image_size, own, verify=own is None)
     assert isinstance(backbone, nn.Module)
     backbone.to(device)
     return backbone, "" if own is not None else get_spec(name).sha256
@@ -172,7 +172,7 @@ def _load_pth(path: Path, device: torch.device, overrides: Mapping[str, Any], we
         recipe="paper",
         backbone=name,
         backbone_sha256=sha256,
-        image_size=settings.sam_image_size,
+        image_size=settings.data.sam_image_size,
         input=input_of(settings).to_dict(),
         settings=settings.to_dict(),
         notes=notes,
@@ -195,9 +195,15 @@ def input_of(settings: Settings) -> InputSpecification:
 
 def rule_of(settings: Settings) -> InputRule:
     """How grey values become model input under these settings."""
-    values = settings.input_range or ()
+    values = settings.input.input_range or ()
     ranges = tuple(zip(values[::2], values[1::2], strict=True))
-    return InputRule(settings.input_rule, settings.input_low, settings.input_high, settings.input_outliers, ranges)
+    return InputRule(
+        settings.input.input_rule,
+        settings.input.input_low,
+        settings.input.input_high,
+        settings.input.input_outliers,
+        ranges,
+    )
 
 
 def check_input_settings(given: Mapping[str, Any], settings: Settings) -> None:
@@ -209,12 +215,12 @@ def check_input_settings(given: Mapping[str, Any], settings: Settings) -> None:
         With the name of the setting, and why it has no effect.
     """
     measured = [name for name in ("input_low", "input_high", "input_outliers") if name in given]
-    if measured and settings.input_rule == "minmax":
+    if measured and settings.input.input_rule == "minmax":
         raise SettingsError(
             f"The setting {measured[0]} has no effect with input_rule=minmax; "
             "add input_rule=percentile, or leave it out."
         )
-    if settings.input_range is not None and (measured or "input_rule" in given) and "input_range" in given:
+    if settings.input.input_range is not None and (measured or "input_rule" in given) and "input_range" in given:
         raise SettingsError(
             f"The setting {[*measured, 'input_rule'][0]} has no effect beside input_range; leave out one of them."
         )

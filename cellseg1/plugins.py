@@ -11,7 +11,6 @@ The entry point names an object of the kind, or a class or function without para
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -45,6 +44,8 @@ class Registry(Generic[_Kind]):
     def known(self) -> dict[str, _Kind]:
         """Everything by name, the program's own first.  One that cannot be loaded is logged and left out."""
         if self._known is None:
+            import importlib.metadata
+
             found = {self._check(one): one for one in self._own()}
             for point in sorted(importlib.metadata.entry_points(group=self.group), key=lambda one: one.name):
                 try:

@@ -102,9 +102,9 @@ def plan_training(
     name, preset = memory_preset(free_gib, backbone)
     settings = make_settings(recipe, backbone, overrides, preset)
     samples = samples_per_epoch(images, settings)
-    steps = math.ceil(samples / settings.batch_size) * settings.epoch_max
-    each, measured = training_speed(backbone, device, settings.sam_image_size)
-    return TrainingPlan(settings, name, steps, each * samples * settings.epoch_max, measured)
+    steps = math.ceil(samples / settings.training.batch_size) * settings.training.epoch_max
+    each, measured = training_speed(backbone, device, settings.data.sam_image_size)
+    return TrainingPlan(settings, name, steps, each * samples * settings.training.epoch_max, measured)
 
 
 def samples_per_epoch(images: Sequence[ImageSize], settings: Settings) -> int:
@@ -113,33 +113,33 @@ def samples_per_epoch(images: Sequence[ImageSize], settings: Settings) -> int:
     tiles = 0
     for image in images:
         shape = max(1, round(image.height * scale)), max(1, round(image.width * scale))
-        if settings.resize_size is not None:
-            shape = settings.resize_size
-        size = settings.patch_size
+        if settings.data.resize_size is not None:
+            shape = settings.data.resize_size
+        size = settings.data.patch_size
         if size is None:
             tiles += 1
             continue
         if min(shape) < size:
-            if settings.tile_starts == "upstream":
+            if settings.switches.tile_starts == "upstream":
                 factor = size / min(shape)
                 shape = max(size, round(shape[0] * factor)), max(size, round(shape[1] * factor))
             else:
                 shape = max(size, shape[0]), max(size, shape[1])
-        tiles += len(make_tiles(shape, size, "upstream" if settings.tile_starts == "upstream" else "even"))
-    wanted = settings.duplicate_data
-    if settings.duplicate_rule == "upstream":
+        tiles += len(make_tiles(shape, size, "upstream" if settings.switches.tile_starts == "upstream" else "even"))
+    wanted = settings.data.duplicate_data
+    if settings.switches.duplicate_rule == "upstream":
         every = tiles * (wanted // tiles + 1 if 0 < tiles < wanted else 1)
     else:
         every = max(wanted, tiles)
-    return every if settings.epoch_tiles is None else min(every, settings.epoch_tiles)
+    return every if settings.data.epoch_tiles is None else min(every, settings.data.epoch_tiles)
 
 
 def _training_scale(images: Sequence[ImageSize], settings: Settings) -> float:
     known = sorted(image.diameter for image in images if image.diameter)
-    if settings.target_diameter is None or not known:
+    if settings.data.target_diameter is None or not known:
         return 1.0
     middle = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
-    return min(10.0, max(0.1, settings.target_diameter / middle))
+    return min(10.0, max(0.1, settings.data.target_diameter / middle))
 
 
 # ---- what is known of this computer

@@ -56,12 +56,12 @@ def collect(out: Path) -> None:
     subprocess.CalledProcessError
         When it fails.
     """
-    from cellseg1.settings import FIELDS
+    from cellseg1.settings import TABLE
 
     tool = Path(sys.executable).with_name("pyside6-lupdate" + (".exe" if sys.platform == "win32" else ""))
     with tempfile.TemporaryDirectory() as folder:
         # The help of settings is written in the library, which knows nothing of Qt.
-        helps = sorted({str(field.metadata["help"]) for field in FIELDS.values() if field.metadata.get("help")})
+        helps = sorted({row.help for row in TABLE.values()})
         lines = [f'QT_TRANSLATE_NOOP("SettingHelp", {_quoted(one)})\n' for one in helps]
         extra = Path(folder) / "setting_help.py"
         extra.write_text("".join(lines), encoding="utf-8")

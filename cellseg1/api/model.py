@@ -277,7 +277,7 @@ def load(
     --------
     >>> import cellseg1
     >>> model = cellseg1.load("nuclei.cs1", device="cpu", settings={"min_area": 5})
-    >>> model.settings.min_area
+    >>> model.settings.selection.min_area
     5
     """
     weights = None if backbone_weights is None else as_path(backbone_weights, "The file of the backbone")

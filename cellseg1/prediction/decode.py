@@ -70,14 +70,18 @@ def find_candidates(
     shape = (image.shape[0], image.shape[1])
     scaled = _scaled(image, scale)
     views = plan_views((scaled.shape[0], scaled.shape[1]), settings)
-    floor = min(settings.candidate_floor, settings.pred_iou_thresh, settings.stability_score_thresh)
+    floor = min(
+        settings.prediction.candidate_floor,
+        settings.selection.pred_iou_thresh,
+        settings.selection.stability_score_thresh,
+    )
     found = _Found(MaskPacker(), [], [], [], [])
-    tiles = settings.view_plan == "tiles"
+    tiles = settings.prediction.view_plan == "tiles"
     module = model
     assert isinstance(module, nn.Module)
     was_training = module.training
     module.eval()
-    autocast = autocast_dtype(model.device_of()) if settings.precision == "auto" else None
+    autocast = autocast_dtype(model.device_of()) if settings.environment.precision == "auto" else None
     try:
         for number, view in enumerate(views):
             if stop is not None and stop():
@@ -98,8 +102,8 @@ def find_candidates(
     boxes = [[0, 0, shape[1], shape[0]]] if tiles else [list(view.box) for view in views]
     fixed = {
         "floor": floor,
-        "stability_score_offset": settings.stability_score_offset,
-        "view_plan": settings.view_plan,
+        "stability_score_offset": settings.selection.stability_score_offset,
+        "view_plan": settings.prediction.view_plan,
         "scale": scale,
     }
     return Candidates.from_masks(
@@ -147,7 +151,7 @@ def _decode_view(
     Yields the numbers of the batch's prompts with their answers.
     """
     device = model.device_of()
-    batch = settings.points_per_batch
+    batch = settings.prediction.points_per_batch
 
     def cast() -> torch.autocast:
         return torch.autocast(device.type, dtype=autocast or torch.bfloat16, enabled=autocast is not None)
@@ -159,7 +163,7 @@ def _decode_view(
         if is_out_of_memory(error):
             raise exhausted(device, "this prediction") from error
         raise
-    sparing = SparingPrompts(view.prompts) if settings.prompt_rule == "sparing" else None
+    sparing = SparingPrompts(view.prompts) if settings.prediction.prompt_rule == "sparing" else None
     waiting = np.arange(len(view.prompts)) if sparing is None else sparing.first()
     while len(waiting):
         numbers = waiting[:batch]
@@ -211,7 +215,7 @@ def _full_masks(
     kept = decoded.kept.cpu().numpy()
     scores = decoded.scores.float().cpu().numpy()
     in_image = view.prompts_in_image()
-    offset = settings.stability_score_offset
+    offset = settings.selection.stability_score_offset
     # A few at a time: a full-size mask of logits is a megabyte and more.
     for start in range(0, len(kept), 16):
         logits = _whole_view_logits(decoded, slice(start, start + 16), view)
@@ -302,7 +306,7 @@ def _window_masks(
     scores = decoded.scores.float().cpu().numpy()
     logits = decoded.logits.float().cpu().numpy()
     origin = decoded.origin.cpu().numpy()
-    offset = settings.stability_score_offset
+    offset = settings.selection.stability_score_offset
     x0, y0 = view.box[:2]
     # Model-input pixels per image pixel; 1 in both directions when the image was not rescaled.
     zoom = (scaled_shape[1] / shape[1], scaled_shape[0] / shape[0])

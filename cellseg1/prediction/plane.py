@@ -44,8 +44,8 @@ def predict_candidates(
         When `stop` said so.
     """
     settings = model.settings
-    if settings.resize_size is not None:
-        pixels = np.asarray(resize_image(pixels, settings.resize_size), dtype=np.uint8)
+    if settings.data.resize_size is not None:
+        pixels = np.asarray(resize_image(pixels, settings.data.resize_size), dtype=np.uint8)
 
     def find(wanted: float, number: int = 0, box: Box | None = None) -> Candidates | None:
         def report(share: float) -> None:
@@ -58,12 +58,12 @@ def predict_candidates(
         seen = pixels if box is None else np.ascontiguousarray(pixels[box[0] : box[2], box[1] : box[3]])
         return find_candidates(model.backbone, seen, settings, scale=wanted, progress=report, stop=stop)
 
-    own = scale is None and settings.image_scale == "own" and settings.target_diameter is not None
+    own = scale is None and settings.prediction.image_scale == "own" and settings.data.target_diameter is not None
     first_share = 0.9 if own else 1.0
     if own:
-        assert settings.target_diameter is not None
+        assert settings.data.target_diameter is not None
         chosen = select_settings(settings)
-        found = at_own_scale(find, lambda one: select(one, chosen), model.scale, settings.target_diameter)
+        found = at_own_scale(find, lambda one: select(one, chosen), model.scale, settings.data.target_diameter)
     else:
         found = find(model.scale if scale is None else scale)
     if found is None:
@@ -164,7 +164,7 @@ def fitted_labels(
 ) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
     """Return `label_image`, and which of the selected cells (from 0) are in it."""
     labels = selection.labels
-    if settings.output_size != "upstream" and labels.shape != shape:
+    if settings.switches.output_size != "upstream" and labels.shape != shape:
         labels = np.asarray(resize_mask(labels, shape), dtype=np.int32)
         there = _present(labels)
         there[0] = False
@@ -188,6 +188,6 @@ _BYTES_PER_PIXEL, _BYTES_PER_SCALED_PIXEL = 40, 12
 def memory_needed(shape: tuple[int, int], model: Model) -> int:
     """Estimate the memory (bytes) that segmenting an image of `shape` (H, W) takes on top of what is in use."""
     pixels = shape[0] * shape[1]
-    if model.settings.resize_size is not None:
-        pixels = max(pixels, model.settings.resize_size[0] * model.settings.resize_size[1])
+    if model.settings.data.resize_size is not None:
+        pixels = max(pixels, model.settings.data.resize_size[0] * model.settings.data.resize_size[1])
     return int(pixels * (_BYTES_PER_PIXEL + _BYTES_PER_SCALED_PIXEL * model.scale**2))

@@ -93,17 +93,17 @@ class SelectSettings:
 def select_settings(settings: Settings) -> SelectSettings:
     """Translate a model's settings into those of the choice."""
     return SelectSettings(
-        pred_iou_thresh=settings.pred_iou_thresh,
-        stability_score_thresh=settings.stability_score_thresh,
-        box_nms_thresh=settings.box_nms_thresh,
-        crop_nms_thresh=settings.crop_nms_thresh,
-        max_mask_region_area_ratio=settings.max_mask_region_area_ratio,
-        min_mask_region_area=settings.min_mask_region_area,
-        overlap_boxes="inclusive" if settings.box_overlap == "upstream" else "exact",
-        assemble=settings.assemble,
-        second_nms=settings.second_nms,
-        min_cell_area=settings.min_area,
-        max_cell_area=settings.max_area,
+        pred_iou_thresh=settings.selection.pred_iou_thresh,
+        stability_score_thresh=settings.selection.stability_score_thresh,
+        box_nms_thresh=settings.selection.box_nms_thresh,
+        crop_nms_thresh=settings.selection.crop_nms_thresh,
+        max_mask_region_area_ratio=settings.selection.max_mask_region_area_ratio,
+        min_mask_region_area=settings.selection.min_mask_region_area,
+        overlap_boxes="inclusive" if settings.switches.box_overlap == "upstream" else "exact",
+        assemble=settings.switches.assemble,
+        second_nms=settings.switches.second_nms,
+        min_cell_area=settings.selection.min_area,
+        max_cell_area=settings.selection.max_area,
     )
 
 

@@ -78,15 +78,15 @@ def input_size(shape: tuple[int, int], longest: int) -> tuple[int, int]:
 
 def plan_views(shape: tuple[int, int], settings: Settings) -> list[View]:
     """Plan the views of an image of `shape` (H, W) that was already rescaled to the model's scale."""
-    return _tiles(shape, settings) if settings.view_plan == "tiles" else _pyramid(shape, settings)
+    return _tiles(shape, settings) if settings.prediction.view_plan == "tiles" else _pyramid(shape, settings)
 
 
 def _pyramid(shape: tuple[int, int], settings: Settings) -> list[View]:
     """The published plan; with `pyramid_window`, a large image is cut into windows that are planned one by one."""
-    side = settings.pyramid_window
+    side = settings.prediction.pyramid_window
     if side is None or max(shape) <= 1.5 * side:
         return _pyramid_of((0, 0), shape, settings)
-    rows, columns = (_windows(length, side, settings.tile_overlap) for length in shape)
+    rows, columns = (_windows(length, side, settings.prediction.tile_overlap) for length in shape)
     return [
         view for y0, y1 in rows for x0, x1 in columns for view in _pyramid_of((x0, y0), (y1 - y0, x1 - x0), settings)
     ]
@@ -95,14 +95,16 @@ def _pyramid(shape: tuple[int, int], settings: Settings) -> list[View]:
 def _pyramid_of(corner: tuple[int, int], shape: tuple[int, int], settings: Settings) -> list[View]:
     left, top = corner
     views = []
-    for (x0, y0, x1, y1), layer in crop_boxes(shape, settings.crop_n_layers):
+    for (x0, y0, x1, y1), layer in crop_boxes(shape, settings.prediction.crop_n_layers):
         height, width = y1 - y0, x1 - x0
         if height < 1 or width < 1:
             continue
-        size = input_size((height, width), settings.sam_image_size)
+        size = input_size((height, width), settings.data.sam_image_size)
         # A very long image would lose its short side altogether.
         size = (max(1, size[0]), max(1, size[1]))
-        count = max(1, int(settings.points_per_side / settings.crop_n_points_downscale_factor**layer))
+        count = max(
+            1, int(settings.prediction.points_per_side / settings.prediction.crop_n_points_downscale_factor**layer)
+        )
         prompts = point_grid(count) * (width, height) * (size[1] / width, size[0] / height)
         views.append(View((left + x0, top + y0, left + x1, top + y1), size, prompts))
     return views
@@ -110,8 +112,10 @@ def _pyramid_of(corner: tuple[int, int], shape: tuple[int, int], settings: Setti
 
 def _tiles(shape: tuple[int, int], settings: Settings) -> list[View]:
     """Overlapping windows at the image's own scale; each grid point belongs to the window it is deepest in."""
-    rows, columns = (_windows(length, settings.tile_size, settings.tile_overlap) for length in shape)
-    ys, xs = (_grid(length, settings.point_spacing) for length in shape)
+    rows, columns = (
+        _windows(length, settings.prediction.tile_size, settings.prediction.tile_overlap) for length in shape
+    )
+    ys, xs = (_grid(length, settings.prediction.point_spacing) for length in shape)
     owner_y, owner_x = _owners(ys, rows), _owners(xs, columns)
     views = []
     for i, (y0, y1) in enumerate(rows):

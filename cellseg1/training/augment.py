@@ -77,10 +77,10 @@ def augment(settings: Settings, seed: int, pixels: Array, masks: Sequence[Array]
     generator.random()
     tile = Augmented(pixels, tuple(masks), np.asarray(xy, np.float64).reshape(-1, 2), np.arange(len(xy)))
     steps = (
-        (settings.bright_prob, _light(settings)),
-        (settings.flip_prob, _flip),
-        (settings.crop_prob, _crop(settings)),
-        (settings.rotate_prob, _shift_scale_rotate(settings)),
+        (settings.augmentation.bright_prob, _light(settings)),
+        (settings.augmentation.flip_prob, _flip),
+        (settings.augmentation.crop_prob, _crop(settings)),
+        (settings.augmentation.rotate_prob, _shift_scale_rotate(settings)),
         (1.0, _resize(settings)),
     )
     for share, step in steps:
@@ -91,7 +91,7 @@ def augment(settings: Settings, seed: int, pixels: Array, masks: Sequence[Array]
 
 
 def _light(settings: Settings) -> Step:
-    contrast, bright = settings.contrast_limit, settings.bright_limit
+    contrast, bright = settings.augmentation.contrast_limit, settings.augmentation.bright_limit
 
     def step(generator: random.Random, tile: Augmented) -> Augmented:
         factor = 1.0 + generator.uniform(-contrast, contrast)
@@ -117,7 +117,7 @@ def _flip(generator: random.Random, tile: Augmented) -> Augmented:
 
 
 def _crop(settings: Settings) -> Step:
-    size = settings.sam_image_size
+    size = settings.data.sam_image_size
 
     def step(generator: random.Random, tile: Augmented) -> Augmented:
         top, left, height, width = _part(generator, tile.size, settings)
@@ -133,9 +133,9 @@ def _crop(settings: Settings) -> Step:
 def _part(generator: random.Random, size: tuple[int, int], settings: Settings) -> tuple[int, int, int, int]:
     """Return top, left, height and width of a part with a random area and aspect ratio."""
     rows, columns = size
-    narrow, wide = settings.crop_ratio
+    narrow, wide = settings.augmentation.crop_ratio
     for _ in range(_TRIES):
-        area = generator.uniform(*settings.crop_scale) * (rows * columns)
+        area = generator.uniform(*settings.augmentation.crop_scale) * (rows * columns)
         ratio = math.exp(generator.uniform(math.log(narrow), math.log(wide)))
         width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < width <= columns and 0 < height <= rows:
@@ -157,7 +157,7 @@ def _start(place: int, whole: int, part: int) -> int:
 
 
 def _shift_scale_rotate(settings: Settings) -> Step:
-    smallest, largest = (1.0 + one for one in settings.scale_limit)
+    smallest, largest = (1.0 + one for one in settings.augmentation.scale_limit)
 
     def step(generator: random.Random, tile: Augmented) -> Augmented:
         height, width = tile.size
@@ -183,7 +183,7 @@ def _shift_scale_rotate(settings: Settings) -> Step:
 
 
 def _resize(settings: Settings) -> Step:
-    size = settings.sam_image_size
+    size = settings.data.sam_image_size
 
     def step(_generator: random.Random, tile: Augmented) -> Augmented:
         height, width = tile.size

@@ -53,7 +53,7 @@ from cellseg1.model import Model, check_input_settings, input_of, prepare_backbo
 from cellseg1.sam.device import choose_device
 from cellseg1.sam.memory import is_out_of_memory
 from cellseg1.sam.registry import canonical_name, data_dir
-from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, FIELDS, Settings, make_settings, memory_preset
+from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, TABLE, Settings, make_settings, memory_preset
 from cellseg1.text import json_text, safe_text
 from cellseg1.training.checkpoint import checkpoint_path, model_path, read_checkpoint
 from cellseg1.training.samples import SampleSource, TrainingImage, rescaled
@@ -183,7 +183,7 @@ def train(
     ranks = {} if first is None else _ranks_of(first)
     settings = make_settings(recipe, name, overrides, {**preset, **ranks})
     if preset:
-        tell(f"Preset for this computer: {preset_name} (batch {settings.batch_size}).")
+        tell(f"Preset for this computer: {preset_name} (batch {settings.training.batch_size}).")
     check_input_settings(overrides or {}, settings)
     if out.suffix.lower() == ".pth":
         check_pth(name, lora_config(settings))
@@ -229,7 +229,7 @@ def train(
     trainer.average()
     module.eval()
     if not outcome.finished:
-        card = _noted(card, f"Stopped after {outcome.epochs:.1f} of {settings.epoch_max} epochs.")
+        card = _noted(card, f"Stopped after {outcome.epochs:.1f} of {settings.training.epoch_max} epochs.")
     assert trainer.checkpoint is not None
     saved = save_safely(model_path(trainer.checkpoint), module, card, new=not resumable, tell=tell)
     if outcome.finished:
@@ -237,7 +237,7 @@ def train(
     if measure(outcome) if callable(measure) else measure:
         usable = Model(model, card, settings, seen, scale)
         card = _measured(saved, usable, [entry.image for entry in inputs], tell)
-    if settings.track_gpu_memory:
+    if settings.log.track_gpu_memory:
         _write_statistics(target.parent / "memory_stats.json", outcome, tell)
     return TrainResult(saved, card, outcome, tuple(notes))
 
@@ -250,13 +250,13 @@ def _adapted_backbone(
     module = model
     assert isinstance(module, nn.Module)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(settings.environment.seed)
         if start_model is None:
             inject_lora(module, lora_config(settings))
         else:
             _take_adapter(start_model, module, lora_config(settings), sha256)
         module.to(device)
-    model.checkpoint_encoder = settings.gradient_checkpointing
+    model.checkpoint_encoder = settings.training.gradient_checkpointing
     return model, sha256
 
 
@@ -386,18 +386,18 @@ def save_trained(path: Path, module: nn.Module, card: Card, *, new: bool = False
 def lora_config(settings: Settings) -> LoraConfig:
     """Translate settings into the adapter's configuration."""
     return LoraConfig(
-        image_encoder_rank=settings.image_encoder_lora_rank,
-        mask_decoder_rank=settings.mask_decoder_lora_rank,
-        dropout=settings.lora_dropout,
-        dropout_place="output" if settings.lora_dropout_place == "upstream" else "branch",
-        freeze_image_encoder=settings.freeze_image_encoder,
-        freeze_prompt_encoder=settings.freeze_prompt_encoder,
-        freeze_mask_decoder_transformer=settings.freeze_mask_decoder_transformer,
-        freeze_upscaling_cnn=settings.freeze_upscaling_cnn,
-        freeze_output_hypernetworks_mlps=settings.freeze_output_hypernetworks_mlps,
-        freeze_mask_decoder_mask_tokens=settings.freeze_mask_decoder_mask_tokens,
-        freeze_mask_decoder_iou=settings.freeze_mask_decoder_iou,
-        freeze_norms_and_biases=settings.freeze_norms_and_biases,
+        image_encoder_rank=settings.network.image_encoder_lora_rank,
+        mask_decoder_rank=settings.network.mask_decoder_lora_rank,
+        dropout=settings.network.lora_dropout,
+        dropout_place="output" if settings.switches.lora_dropout_place == "upstream" else "branch",
+        freeze_image_encoder=settings.network.freeze_image_encoder,
+        freeze_prompt_encoder=settings.network.freeze_prompt_encoder,
+        freeze_mask_decoder_transformer=settings.network.freeze_mask_decoder_transformer,
+        freeze_upscaling_cnn=settings.network.freeze_upscaling_cnn,
+        freeze_output_hypernetworks_mlps=settings.network.freeze_output_hypernetworks_mlps,
+        freeze_mask_decoder_mask_tokens=settings.network.freeze_mask_decoder_mask_tokens,
+        freeze_mask_decoder_iou=settings.network.freeze_mask_decoder_iou,
+        freeze_norms_and_biases=settings.network.freeze_norms_and_biases,
     )
 
 
@@ -597,10 +597,10 @@ def _free_gib(device: torch.device) -> float | None:
 
 def _scale_for(images: Sequence[TrainingImage], settings: Settings) -> float:
     """Factor that brings the median training cell to `target_diameter`; 1 when off or hardly any change."""
-    if settings.target_diameter is None:
+    if settings.data.target_diameter is None:
         return 1.0
     diameter = median_diameter(images)
-    factor = float(np.clip(settings.target_diameter / diameter, *_SCALE_LIMITS))
+    factor = float(np.clip(settings.data.target_diameter / diameter, *_SCALE_LIMITS))
     return 1.0 if abs(factor - 1) < _SCALE_TOLERANCE else factor
 
 
@@ -628,8 +628,8 @@ def _choose_share(model: Model, inputs: Sequence[_Input]) -> tuple[float, str]:
 
     The network of `model` is still as the training finds it.
     """
-    if model.settings.trained_share is not None:
-        return model.settings.trained_share, ""
+    if model.settings.training.trained_share is not None:
+        return model.settings.training.trained_share, ""
     training = model.module.training
     model.module.eval()
     try:
@@ -652,8 +652,7 @@ def _fingerprint(inputs: Sequence[_Input], settings: Settings, sha256: str, star
     values = {
         name: value
         for name, value in settings.to_dict().items()
-        if FIELDS[name].metadata["use"] in {"train", "both"}
-        and name not in {"checkpoint_seconds", "gradient_checkpointing"}
+        if TABLE[name].use in {"train", "both"} and name not in {"checkpoint_seconds", "gradient_checkpointing"}
     }
     digest = hashlib.sha256()
     for entry in inputs:
@@ -685,7 +684,7 @@ def _make_card(
         backbone=name,
         backbone_sha256=sha256,
         lora=lora_config(settings),
-        image_size=settings.sam_image_size,
+        image_size=settings.data.sam_image_size,
         input=specification.to_dict(),
         pixel_size_um=float(np.median(sizes)) if sizes else None,
         median_cell_diameter_px=round(median_diameter([entry.image for entry in inputs]), 3),

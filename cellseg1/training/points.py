@@ -46,16 +46,16 @@ def sample_points(
     -------
     At least one point, except where neither a usable cell nor any background exists.
     """
-    full_tile = settings.full_tile == "upstream"
+    full_tile = settings.switches.full_tile == "upstream"
     known = np.ones(labels.shape, bool) if annotated is None else annotated
     inside = labels if annotated is None else np.where(annotated, labels, 0).astype(np.int32)
     numbered, names = _number(inside, lowest_is_background=full_tile)
     count = len(names)
-    wanted_cells = min(settings.max_point_num, math.ceil(count * settings.pos_rate))
-    wanted_background = min(settings.max_point_num, math.ceil(count * settings.neg_rate))
+    wanted_cells = min(settings.points.max_point_num, math.ceil(count * settings.points.pos_rate))
+    wanted_background = min(settings.points.max_point_num, math.ceil(count * settings.points.neg_rate))
     covered = int(np.count_nonzero(numbered))
     free = int(np.count_nonzero(known)) - covered
-    if free == 0 or covered / free > settings.neg_area_ratio_threshold:
+    if free == 0 or covered / free > settings.points.neg_area_ratio_threshold:
         wanted_background = 0
     if wanted_cells == 0 and wanted_background == 0:
         wanted_background = 1
@@ -89,14 +89,14 @@ def _cell_points(
     result: list[tuple[tuple[int, int], int]] = []
     for index in chosen:
         box = boxes[index]
-        if box is None or near_border(box, settings.edge_distance, numbered.shape):
+        if box is None or near_border(box, settings.points.edge_distance, numbered.shape):
             continue
         inside = numbered[box] == index + 1
-        if int(inside.sum()) <= settings.min_cell_area:
+        if int(inside.sum()) <= settings.points.min_cell_area:
             continue
-        depth = _depth(inside, repaired=settings.distance == "repaired")
-        depth = innermost(depth, settings.foreground_sample_area_ratio)
-        y, x = _draw(depth, 1, settings.foreground_equal_prob, rng)[0]
+        depth = _depth(inside, repaired=settings.switches.distance == "repaired")
+        depth = innermost(depth, settings.points.foreground_sample_area_ratio)
+        y, x = _draw(depth, 1, settings.points.foreground_equal_prob, rng)[0]
         result.append(((x + box[1].start, y + box[0].start), int(index) + 1))
     return result
 
@@ -122,10 +122,10 @@ def _background_points(
     # The border counts as an obstacle, so points keep away from it.
     padded = np.pad(free, 1).astype(np.uint8)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1].astype(np.float32)
-    far = innermost(distance, settings.background_sample_area_ratio)
+    far = innermost(distance, settings.points.background_sample_area_ratio)
     area = int(np.count_nonzero(far))
-    wanted = min(wanted, int(area / settings.neg_area_threshold) + 1)
-    return [(x, y) for y, x in _draw(far, wanted, settings.background_equal_prob, rng)]
+    wanted = min(wanted, int(area / settings.points.neg_area_threshold) + 1)
+    return [(x, y) for y, x in _draw(far, wanted, settings.points.background_equal_prob, rng)]
 
 
 def innermost(distance: NDArray[np.float32], share: float) -> NDArray[np.float32]:

@@ -95,13 +95,15 @@ class SampleSource:
 
     def __len__(self) -> int:
         """Samples per epoch."""
-        most = self.settings.epoch_tiles
+        most = self.settings.data.epoch_tiles
         return self._all if most is None else min(self._all, most)
 
     @property
     def _all(self) -> int:
         """Samples until every tile was used as often as every other."""
-        return len(self._tiles) * self._repeats if self.settings.duplicate_rule == "upstream" else self._repeats
+        return (
+            len(self._tiles) * self._repeats if self.settings.switches.duplicate_rule == "upstream" else self._repeats
+        )
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Indices of the epoch's samples in the order they are used.
@@ -120,25 +122,25 @@ class SampleSource:
         return self._ordered[1]
 
     def _shuffled(self, number: int, total: int) -> NDArray[np.int64]:
-        return np.random.default_rng((self.settings.seed, number)).permutation(total).astype(np.int64)
+        return np.random.default_rng((self.settings.environment.seed, number)).permutation(total).astype(np.int64)
 
     def batches(self) -> int:
         """Batches per epoch."""
-        return math.ceil(len(self) / self.settings.batch_size)
+        return math.ceil(len(self) / self.settings.training.batch_size)
 
     def get(self, epoch: int, index: int) -> Sample | None:
         """Make one sample; None when all its points left the frame (only with `empty_tile` = upstream)."""
         settings = self.settings
         tile = self._tiles[index % len(self._tiles)]
-        rng = np.random.default_rng((settings.seed, epoch, index))
+        rng = np.random.default_rng((settings.environment.seed, epoch, index))
         points = sample_points(tile.labels, settings, rng, tile.annotated)
-        if settings.data_augmentation:
+        if settings.augmentation.data_augmentation:
             sample = self._augmented(tile, points, rng)
-            if sample is not None and (len(sample.xy) or settings.empty_tile == "upstream"):
+            if sample is not None and (len(sample.xy) or settings.switches.empty_tile == "upstream"):
                 return sample
-            if settings.empty_tile == "upstream":
+            if settings.switches.empty_tile == "upstream":
                 return None
-        return _plain(tile, points, settings.sam_image_size)
+        return _plain(tile, points, settings.data.sam_image_size)
 
     def _augmented(self, tile: _Tile, points: TilePoints, rng: np.random.Generator) -> Sample | None:
         masks: list[NDArray[Any]] = [tile.labels]
@@ -172,13 +174,13 @@ def _surviving(
     keep = np.ones(len(xy), bool)
     for index, (before, after) in enumerate(zip(was, now, strict=True)):
         if before == 0:
-            keep[index] = after == 0 or settings.moved_points == "upstream"
+            keep[index] = after == 0 or settings.switches.moved_points == "upstream"
             continue
         keep[index] = not (
             after == 0
-            or areas[after] <= settings.min_cell_area
-            or near_border(boxes[after - 1], settings.edge_distance, labels.shape)
-            or (settings.moved_points == "repaired" and after != before)
+            or areas[after] <= settings.points.min_cell_area
+            or near_border(boxes[after - 1], settings.points.edge_distance, labels.shape)
+            or (settings.switches.moved_points == "repaired" and after != before)
         )
     if annotated is not None:
         keep &= annotated[xy[:, 1], xy[:, 0]]
@@ -205,9 +207,11 @@ def _plain(tile: _Tile, points: TilePoints, size: int) -> Sample:
 
 def _resized(image: TrainingImage, settings: Settings) -> TrainingImage:
     """Apply `resize_size`; upstream reads it as (width, height) here (T9)."""
-    if settings.resize_size is None:
+    if settings.data.resize_size is None:
         return image
-    size = settings.resize_size if settings.resize_order == "repaired" else settings.resize_size[::-1]
+    size = (
+        settings.data.resize_size if settings.switches.resize_order == "repaired" else settings.data.resize_size[::-1]
+    )
     return _to_size(image, (size[0], size[1]))
 
 
@@ -246,12 +250,12 @@ def rescaled(image: TrainingImage, factor: float) -> TrainingImage:
 def _cut(image: TrainingImage, settings: Settings) -> list[_Tile]:
     """Cut one image into tiles; tiles without anything annotated are left out."""
     pixels, labels, annotated = image.pixels, image.labels, image.annotated
-    size = settings.patch_size
+    size = settings.data.patch_size
     if size is None:
         return [_Tile(pixels, labels, annotated)]
-    rule: Literal["upstream", "even"] = "upstream" if settings.tile_starts == "upstream" else "even"
+    rule: Literal["upstream", "even"] = "upstream" if settings.switches.tile_starts == "upstream" else "even"
     if min(labels.shape) < size:
-        if settings.tile_starts == "upstream":
+        if settings.switches.tile_starts == "upstream":
             pixels = np.asarray(resize_to_short_edge(pixels, size), dtype=np.uint8)
             labels = np.asarray(resize_to_short_edge(labels, size, labels=True), dtype=np.int32)
             if annotated is not None:
@@ -283,7 +287,7 @@ def _padded(
 
 def _repeats(tiles: int, settings: Settings) -> int:
     """How often the tiles are repeated (upstream rule, T11), or the number of samples per epoch (repaired)."""
-    wanted = settings.duplicate_data
-    if settings.duplicate_rule == "upstream":
+    wanted = settings.data.duplicate_data
+    if settings.switches.duplicate_rule == "upstream":
         return wanted // tiles + 1 if tiles and 0 < tiles < wanted else 1
     return max(wanted, tiles)

@@ -20,10 +20,10 @@ def planned_updates(batches: int, settings: Settings) -> int:
 
     The research code plans more updates than it takes, so its rate never reaches the end of the cycle (T1).
     """
-    accumulate = settings.gradient_accumulation_step
-    if settings.schedule_length == "upstream":
-        return max(1, settings.epoch_max * (batches + accumulate - 1) // accumulate)
-    return settings.epoch_max * math.ceil(batches / accumulate)
+    accumulate = settings.training.gradient_accumulation_step
+    if settings.switches.schedule_length == "upstream":
+        return max(1, settings.training.epoch_max * (batches + accumulate - 1) // accumulate)
+    return settings.training.epoch_max * math.ceil(batches / accumulate)
 
 
 def is_group_end(batch: int, batches: int, accumulate: int) -> bool:

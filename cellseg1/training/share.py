@@ -35,7 +35,7 @@ def share_for(ap: float) -> float:
 
 def ap_before(model: Model, images: Sequence[TrainingImage]) -> float:
     """Mean AP@0.5 of a network, as it is now, on the part of each of the first images with the most cells."""
-    settings = model.settings.replace(image_scale="model", **get_kind(model.settings.vit_name).untrained)
+    settings = model.settings.replace(image_scale="model", **get_kind(model.settings.files.vit_name).untrained)
     fixed = replace(model, settings=settings)
     return float(np.mean([_ap_of(fixed, image) for image in images[:_IMAGES]]))
 

@@ -121,7 +121,7 @@ class Trainer:
         self._stop = stop
         self._parameters = trainable_parameters(_module(model))
         # Taken before a checkpoint is read, so a resumed training goes back towards the same beginning.
-        self._share = trained_share or settings.trained_share or 1.0
+        self._share = trained_share or settings.training.trained_share or 1.0
         self._beginning = [p.detach().clone() for _, p in self._parameters] if self._share < 1 else []
         self._optimizer = _make_optimizer(self._parameters, settings)
         self._batches = source.batches()
@@ -130,7 +130,7 @@ class Trainer:
             self._optimizer,
             max_lr=[group["lr"] for group in self._optimizer.param_groups],
             total_steps=max(2, updates),
-            pct_start=settings.onecycle_lr_pct_start,
+            pct_start=settings.training.onecycle_lr_pct_start,
         )
         self._noted = noted or {}
         # Whether a checkpoint of that name would be another training's.
@@ -143,13 +143,13 @@ class Trainer:
         self._epoch_sum = 0.0
         self._epoch_count = 0
         self._resumed_from = 0
-        self._chunk = settings.batch_size
-        self._autocast = autocast_dtype(model.device_of()) if settings.precision == "auto" else None
+        self._chunk = settings.training.batch_size
+        self._autocast = autocast_dtype(model.device_of()) if settings.environment.precision == "auto" else None
 
     @property
     def steps(self) -> int:
         """Batches in the whole training."""
-        return self._batches * self.settings.epoch_max
+        return self._batches * self.settings.training.epoch_max
 
     def run(self) -> TrainOutcome:
         """Train from the current state to the end, or until asked to stop.
@@ -176,7 +176,9 @@ class Trainer:
                 if self._step % self._batches == 0:
                     memory.end_epoch(self._step // self._batches - 1)
                 stopped = self._stop is not None and self._step < self.steps and self._stop()
-                if self.checkpoint and (stopped or time.monotonic() - saved >= self.settings.checkpoint_seconds):
+                if self.checkpoint and (
+                    stopped or time.monotonic() - saved >= self.settings.training.checkpoint_seconds
+                ):
                     self._save_if_possible()
                     saved = time.monotonic()
         module.train(was_training)
@@ -209,10 +211,12 @@ class Trainer:
         if self._progress:
             left = self._seconds / self._step * (self.steps - self._step)
             mean = self._epoch_sum / max(1, self._epoch_count)
-            epoch = min(self.settings.epoch_max, (self._step - 1) // self._batches + 1)
+            epoch = min(self.settings.training.epoch_max, (self._step - 1) // self._batches + 1)
             rate = float(self._optimizer.param_groups[0]["lr"])
             self._progress(
-                TrainProgress(epoch, self.settings.epoch_max, self._step, self.steps, mean, rate, self._seconds, left)
+                TrainProgress(
+                    epoch, self.settings.training.epoch_max, self._step, self.steps, mean, rate, self._seconds, left
+                )
             )
         if self._step % self._batches == 0:
             self._losses.append(self._epoch_sum / max(1, self._epoch_count))
@@ -223,14 +227,14 @@ class Trainer:
         epoch, batch = divmod(self._step, self._batches)
         samples = self._samples(epoch, batch)
         loss = float("nan")
-        repaired = self.settings.skipped_batch == "repaired"
+        repaired = self.settings.switches.skipped_batch == "repaired"
         if samples:
             loss = self._accumulate(samples, self._weight(batch, len(samples)), (epoch, batch))
             self._pending += 1
         elif not repaired:
             # The research code leaves the loop body here: an update that was due is lost (T3).
             return loss
-        if is_group_end(batch, self._batches, self.settings.gradient_accumulation_step) and (
+        if is_group_end(batch, self._batches, self.settings.training.gradient_accumulation_step) and (
             self._pending or not repaired
         ):
             self._update()
@@ -258,23 +262,23 @@ class Trainer:
 
     def _samples(self, epoch: int, batch: int) -> list[Sample]:
         """Samples of one batch; empty when the batch cannot be used (T4)."""
-        size = self.settings.batch_size
+        size = self.settings.training.batch_size
         indices = self.source.order(epoch)[batch * size : (batch + 1) * size]
         made = [self.source.get(epoch, int(index)) for index in indices]
         samples = [sample for sample in made if sample is not None]
         empty = [len(sample.xy) == 0 for sample in samples]
-        if any(empty) and self.settings.empty_tile == "upstream":
+        if any(empty) and self.settings.switches.empty_tile == "upstream":
             return []
         return [sample for sample, nothing in zip(samples, empty, strict=True) if not nothing]
 
     def _weight(self, batch: int, count: int) -> float:
         """Weight of a batch in its update."""
-        accumulate = self.settings.gradient_accumulation_step
-        if self.settings.accumulation == "upstream":
+        accumulate = self.settings.training.gradient_accumulation_step
+        if self.settings.switches.accumulation == "upstream":
             # All but the last batch of an epoch are divided by the nominal group size, the last by the real one (T2).
             return 1.0 / (self._pending + 1 if batch + 1 == self._batches else accumulate)
         first, end = group_bounds(batch, self._batches, accumulate)
-        size, total = self.settings.batch_size, len(self.source)
+        size, total = self.settings.training.batch_size, len(self.source)
         tiles = min(end * size, total) - first * size
         return count / tiles
 
@@ -310,9 +314,9 @@ class Trainer:
         for start in range(0, len(samples), self._chunk):
             part = slice(start, start + self._chunk)
             # Dropout must not depend on what was computed before an interruption.
-            torch.manual_seed(_mix(self.settings.seed, epoch, batch, start))
+            torch.manual_seed(_mix(self.settings.environment.seed, epoch, batch, start))
             loss = forward_loss(
-                self.model, samples[part], targets[part], counts, self.settings.ce_loss_weight, self._autocast
+                self.model, samples[part], targets[part], counts, self.settings.loss.ce_loss_weight, self._autocast
             )
             (loss * weight).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
@@ -391,10 +395,10 @@ def _make_optimizer(parameters: list[tuple[str, nn.Parameter]], settings: Settin
     """AdamW with torch's defaults, as published; base weights that are not frozen have a rate of their own."""
     adapter = [parameter for name, parameter in parameters if "." not in name]
     base = [parameter for name, parameter in parameters if "." in name]
-    groups: list[dict[str, Any]] = [{"params": adapter, "lr": settings.base_lr}] if adapter else []
+    groups: list[dict[str, Any]] = [{"params": adapter, "lr": settings.training.base_lr}] if adapter else []
     if base:
-        groups.append({"params": base, "lr": settings.backbone_lr})
-    return torch.optim.AdamW(groups, lr=settings.base_lr)
+        groups.append({"params": base, "lr": settings.training.backbone_lr})
+    return torch.optim.AdamW(groups, lr=settings.training.base_lr)
 
 
 def _module(model: Backbone) -> nn.Module:
@@ -422,10 +426,10 @@ def _quiet_environment(settings: Settings, device: torch.device) -> Iterator[Non
     """Set determinism and TF32 as asked, and put everything back afterwards (the research code does not, T18)."""
     matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     deterministic, benchmark = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    torch.backends.cuda.matmul.allow_tf32 = settings.allow_tf32_on_matmul
-    torch.backends.cudnn.allow_tf32 = settings.allow_tf32_on_cudnn
-    torch.backends.cudnn.deterministic = settings.deterministic
-    torch.backends.cudnn.benchmark = not settings.deterministic
+    torch.backends.cuda.matmul.allow_tf32 = settings.environment.allow_tf32_on_matmul
+    torch.backends.cudnn.allow_tf32 = settings.environment.allow_tf32_on_cudnn
+    torch.backends.cudnn.deterministic = settings.environment.deterministic
+    torch.backends.cudnn.benchmark = not settings.environment.deterministic
     devices = [device] if device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices), flushed_denormals():

@@ -285,8 +285,8 @@ def test_the_estimate_uses_what_was_measured(config):
     assert not rough.measured
     assert rough.preset == "CPU"
     # How many tiles an epoch has, and how many epochs there are, are settings that may change.
-    assert rough.steps >= rough.settings.epoch_max
-    assert rough.steps % rough.settings.epoch_max == 0
+    assert rough.steps >= rough.settings.training.epoch_max
+    assert rough.steps % rough.settings.training.epoch_max == 0
     planning.remember_training("tiny", "cpu", 128, 0.1)
     plan = plan_training(sizes)
     assert plan.measured
@@ -303,7 +303,7 @@ def test_presets_follow_the_memory(config):
     sizes = [ImageSize(512, 512)]
     names = [plan_training(sizes, backbone="vit_h", device="cuda", free_gib=free).preset for free in (40, 14, 7, 3)]
     assert names == ["24 GB", "12 GB", "8 GB", "small"]
-    assert plan_training(sizes, backbone="vit_h").settings.batch_size == 1
+    assert plan_training(sizes, backbone="vit_h").settings.training.batch_size == 1
     assert plan_training(sizes, backbone="vit_h").seconds > plan_training(sizes, backbone="vit_b").seconds
 
 

@@ -17,7 +17,7 @@ def test_a_scale_set_by_hand_is_used_as_it_is(monkeypatch):
     from cellseg1.settings import make_settings
 
     model = SimpleNamespace(settings=make_settings(), backbone=None, scale=1.5)
-    assert model.settings.image_scale == "own"
+    assert model.settings.prediction.image_scale == "own"
     pixels = np.zeros((20, 30, 3), np.uint8)
     assert plane.predict_candidates(model, pixels) == "own"
     assert plane.predict_candidates(model, pixels, scale=0.7) == "found"
@@ -30,4 +30,4 @@ def test_the_bundled_network_alone_is_believed_sooner_than_a_trained_one():
     from cellseg1.settings import make_settings, untrained_settings
 
     assert make_model(None, "tiny", "cpu", {}).settings == untrained_settings("tiny") != make_settings()
-    assert make_model(None, "tiny", "cpu", {"pred_iou_thresh": 0.9}).settings.pred_iou_thresh == 0.9
+    assert make_model(None, "tiny", "cpu", {"pred_iou_thresh": 0.9}).settings.selection.pred_iou_thresh == 0.9

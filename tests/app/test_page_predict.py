@@ -322,7 +322,7 @@ def test_the_network_as_it_comes_is_shown_with_its_own_thresholds(bench, monkeyp
     bench.project("a")
     panel = bench.show(PredictPanel(bench.session, bench.canvas))
     wanted = untrained_settings("tiny")
-    assert wanted.pred_iou_thresh != make_settings().pred_iou_thresh
+    assert wanted.selection.pred_iou_thresh != make_settings().selection.pred_iou_thresh
     panel.press()
     bench.wait(lambda: bench.jobs)
     select = bench.session.project.runs[-1].fields["select"]

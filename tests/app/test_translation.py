@@ -27,7 +27,7 @@ from app.translation import load as translation
 from app.translation.library_words import all_shown, is_known, shown
 from cellseg1.masks import write_label_image
 from cellseg1.masks.check import look_at_masks
-from cellseg1.settings import FIELDS
+from cellseg1.settings import TABLE
 
 TOOLS = Path(sys.executable).parent
 #: Not language: names, units, keys, and what the user called something.
@@ -38,7 +38,7 @@ SAME = re.compile(
     r"studio|paper|x|z|t|y|ms|Scroll Left|Scroll Right|Arrow keys|and"
 )
 
-SETTINGS = re.compile(rf"\b(?:{'|'.join(FIELDS)})\b")
+SETTINGS = re.compile(rf"\b(?:{'|'.join(TABLE)})\b")
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from app.theme import apply_theme
 from app.widgets.settings.form import TRAIN_GROUPS, SettingsForm
 from app.widgets.settings.names import TITLES, group_title, setting_title
 from app.widgets.settings.row import parsed, shown
-from cellseg1.settings import FIELDS, check_value, make_settings
+from cellseg1.settings import TABLE, check_value, make_settings
 
 #: The groups of the page Predict.
-PREDICT = ("predict", "input", "environment")
+PREDICT = ("prediction", "selection", "input", "environment")
 
 
 @pytest.fixture(autouse=True)
@@ -41,15 +41,15 @@ def test_every_setting_of_the_groups_has_a_row_and_every_row_a_field(qtbot):
         qtbot.addWidget(form)
         names = [
             name
-            for name, item in FIELDS.items()
-            if item.metadata["group"] in groups and not item.metadata["help"].startswith("Read for compatibility")
+            for name, item in TABLE.items()
+            if item.group in groups and not item.help.startswith("Read for compatibility")
         ]
         for name in names:
             row = form.row(name)
             assert isinstance(row.field, QCheckBox | QComboBox | QLineEdit)
             assert row.field.accessibleName()
             assert name in row.toolTip()
-            assert FIELDS[name].metadata["help"] in row.help.text()
+            assert TABLE[name].help in row.help.text()
         assert form.overrides() == {}
         with pytest.raises(KeyError):
             form.row("num_workers")
@@ -58,8 +58,8 @@ def test_every_setting_of_the_groups_has_a_row_and_every_row_a_field(qtbot):
 def test_values_and_defaults_are_those_of_recipe_and_backbone(form):
     base = make_settings()
     row = form.row("epoch_max")
-    assert row.field.text() == str(base.epoch_max)
-    assert f"Default: {base.epoch_max}." in row.help.text()
+    assert row.field.text() == str(base.training.epoch_max)
+    assert f"Default: {base.training.epoch_max}." in row.help.text()
     assert form.row("checkpoint_seconds").label.text().endswith("(s)")
     assert "Default: 30 s." in form.row("checkpoint_seconds").help.text()
     assert form.row("base_lr").field.text() == "0.003"
@@ -102,7 +102,7 @@ def test_each_kind_of_field(form, qtbot):
         "data_augmentation": False,
         "precision": "float32",
     }
-    assert make_settings(overrides=form.overrides()).resize_size == (300, 200)
+    assert make_settings(overrides=form.overrides()).data.resize_size == (300, 200)
     field = form.row("resize_size").field
     field.clear()
     field.textEdited.emit("")
@@ -189,12 +189,12 @@ def test_advanced_settings_are_folded_and_counted(form, qtbot):
     assert not form.advanced.is_open
     form.set_overrides({"base_lr": 0.01, "crop_prob": 0.5, "epoch_max": 5})
     assert form.advanced._summary.text() == "2 changed"
-    assert form.folds["train"]._summary.text() == "1 changed"
-    assert not form.folds["net"]._summary.isVisible()
-    assert not form.folds["net"].body.count()  # its rows are made when they are first seen
+    assert form.folds["training"]._summary.text() == "1 changed"
+    assert not form.folds["network"]._summary.isVisible()
+    assert not form.folds["network"].body.count()  # its rows are made when they are first seen
     form.row("lora_dropout")
     assert form.advanced.is_open
-    assert form.folds["net"].is_open
+    assert form.folds["network"].is_open
 
 
 def test_hidden_settings_are_not_in_the_form(qtbot):
@@ -210,7 +210,7 @@ def test_the_form_is_made_quickly_and_fits_a_panel(qtbot):
     form = SettingsForm(TRAIN_GROUPS)
     qtbot.addWidget(form)
     took = time.perf_counter() - start
-    for name in FIELDS:
+    for name in TABLE:
         if name in form._all_names():
             form.row(name)
     form.show()
@@ -222,8 +222,8 @@ def test_the_form_is_made_quickly_and_fits_a_panel(qtbot):
 def test_every_value_survives_being_written_and_read():
     for recipe, backbone in (("paper", "vit_h"), ("studio", "tiny")):
         settings = make_settings(recipe, backbone)
-        for name in FIELDS:
-            value = getattr(settings, name)
+        for name in TABLE:
+            value = settings[name]
             if isinstance(value, bool) or name == "selected_gpu":
                 continue
             assert check_value(name, parsed(name, shown(value))) == value, name
@@ -240,15 +240,13 @@ def test_every_setting_that_is_shown_has_a_name_of_its_own():
     shown_groups = {*TRAIN_GROUPS, *PREDICT}
     missing = [
         name
-        for name, item in FIELDS.items()
-        if item.metadata["group"] in shown_groups
-        and name not in TITLES
-        and not item.metadata["help"].startswith("Read for compatibility")
+        for name, item in TABLE.items()
+        if item.group in shown_groups and name not in TITLES and not item.help.startswith("Read for compatibility")
     ]
     assert missing == []
-    assert set(TITLES) <= set(FIELDS)
+    assert set(TITLES) <= set(TABLE)
     assert setting_title("a_new_setting") == "A new setting"
-    assert group_title("train") == "Training"
+    assert group_title("training") == "Training"
 
 
 def test_labels_lead_to_their_fields(form, qtbot):

@@ -113,13 +113,13 @@ def run(which, data, pretrain, k, lengths):
         started, step, epoch = time.process_time(), 0, 0
         while time.process_time() - started < seconds:
             order = source.order(epoch)
-            for first in range(0, len(order), settings.batch_size):
+            for first in range(0, len(order), settings.training.batch_size):
                 spent = (time.process_time() - started) / seconds
                 if spent >= 1:
                     break
                 for group in optimiser.param_groups:
                     group["lr"] = 2e-3 * min(1.0, (step + 1) / 20) * (0.5 + 0.5 * np.cos(np.pi * spent))
-                samples = [source.get(epoch, int(i)) for i in order[first : first + settings.batch_size]]
+                samples = [source.get(epoch, int(i)) for i in order[first : first + settings.training.batch_size]]
                 x = torch.from_numpy(np.stack([s.pixels for s in samples])).permute(0, 3, 1, 2).float() / 255
                 cells = torch.from_numpy(np.stack([s.labels > 0 for s in samples])).float()
                 depth = torch.from_numpy(np.stack([depth_of(s.labels) for s in samples]))

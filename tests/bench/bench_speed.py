@@ -102,7 +102,7 @@ def main():
         trainer._step += 1
 
     seconds = median(step, 8)
-    say(f"training step (batch {settings.batch_size} of 256 x 256): {seconds:.3f} s; ")
+    say(f"training step (batch {settings.training.batch_size} of 256 x 256): {seconds:.3f} s; ")
     say(f"{trainer.steps} steps by default: {seconds * trainer.steps:.0f} s\n")
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import cellseg1"], check=True)

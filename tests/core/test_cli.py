@@ -31,7 +31,7 @@ from cellseg1._version import __version__
 from cellseg1.lora import load_card
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.select import Selector, select_settings
-from cellseg1.settings import FIELDS, acts_in, make_settings, settings_from_dict
+from cellseg1.settings import TABLE, acts_in, make_settings, settings_from_dict
 
 
 @pytest.fixture
@@ -70,21 +70,21 @@ def test_the_commands_are_listed():
 
 @pytest.mark.parametrize(
     ("command", "without"),
-    [("train", {"path"}), ("predict", {"path", "train", "net", "points", "augment", "loss", "log"})],
+    [("train", {"files"}), ("predict", {"files", "training", "network", "points", "augmentation", "loss", "log"})],
 )
 def test_help_is_made_from_the_settings_table(command, without):
     text = done(command, "--help").out
     flat = " ".join(text.split())
     defaults = make_settings()
-    for name, item in FIELDS.items():
-        wanted = item.metadata["group"] not in without and (command == "train" or acts_in(name, "predict"))
+    for name, item in TABLE.items():
+        wanted = item.group not in without and (command == "train" or acts_in(name, "predict"))
         assert (f"\n  {name}\n" in text) == wanted, name
         if not wanted:
             continue
-        assert item.metadata["help"] in flat, name
-        value = getattr(defaults, name)
+        assert item.help in flat, name
+        value = defaults[name]
         if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-            assert f"[{value}{' ' + item.metadata['unit'] if item.metadata['unit'] else ''}; " in flat, name
+            assert f"[{value}{' ' + item.unit if item.unit else ''}; " in flat, name
     for unit in ("px", "px²", "%"):
         assert f" {unit}; " in flat
 
@@ -247,7 +247,7 @@ def test_a_published_settings_file(tmp_path):
     assert [image.name for image in card.training_images] == ["1.png"]
     settings = settings_from_dict(card.settings)
     # --set wins over the file, the file over the recipe.
-    assert (settings.epoch_max, settings.base_lr, settings.sam_image_size) == (1, 0.002, 128)
+    assert (settings.training.epoch_max, settings.training.base_lr, settings.data.sam_image_size) == (1, 0.002, 128)
     assert not (tmp_path / "ignored.pth").exists()
     done("train", "--config", config, "--out", tmp_path / "n.cs1", *QUICK, "--epochs", "2", "--recipe", "paper")
     card = load_card(tmp_path / "n.cs1")

@@ -1,22 +1,26 @@
 """The table of settings: upstream's keys and defaults, its YAML files, checks, recipes, help."""
 
-import dataclasses
+import json
 import math
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 
 from cellseg1 import plain_yaml
 from cellseg1.errors import SettingsError
+from cellseg1.lora.card import Card
 from cellseg1.sam.backbones.tiny import TINY
 from cellseg1.settings import (
     CPU_PRESET,
-    FIELDS,
+    GROUPS,
     RECIPES,
+    TABLE,
     Settings,
     backbone_settings,
     check_value,
+    find_row,
     help_table,
     load_yaml,
     make_settings,
@@ -25,6 +29,7 @@ from cellseg1.settings import (
     settings_from_dict,
     untrained_settings,
 )
+from cellseg1.settings.groups import Data, Input, Training
 
 #: The keys and defaults of the research code's example configuration.
 UPSTREAM = {
@@ -108,7 +113,7 @@ OTHER = {
 
 
 def test_every_upstream_key_has_its_default():
-    values = dataclasses.asdict(Settings())
+    values = Settings().flat()
     assert {key: values[key] for key in UPSTREAM} == UPSTREAM
     assert {key for key in OTHER if values[key] is not None} == set()
     assert make_settings("paper", "vit_h") == Settings()
@@ -274,20 +279,69 @@ def test_values_that_are_refused(name, value):
     assert text.startswith(f"The setting {name} cannot be ")
     assert "it must be" in text or "must not exceed" in text
     assert text.endswith(".")
-    for make in (Settings, Settings().replace):
+    group = type(getattr(Settings(), TABLE[name].group))
+    for make in (group, Settings().replace):
         with pytest.raises(SettingsError):
             make(**{name: value})
 
 
 def test_what_does_not_fit_together():
     with pytest.raises(SettingsError, match="input_low"):
-        Settings(input_low=50.0, input_high=50.0)
+        Input(input_low=50.0, input_high=50.0)
     with pytest.raises(SettingsError, match=r"vit_name is vit_b but the backbone is tiny"):
         make_settings(overrides={"vit_name": "vit_b"})
-    assert make_settings("paper", "vit_h", {"vit_name": "default"}).vit_name == "vit_h"
-    assert Settings(base_lr="1e-3", resize_size=[20, 30]).resize_size == (20, 30)
+    assert make_settings("paper", "vit_h", {"vit_name": "default"}).files.vit_name == "vit_h"
+    assert Data(resize_size=[20, 30]).resize_size == (20, 30)
+    assert Training(base_lr="1e-3").base_lr == 0.001
     with pytest.raises(SettingsError, match="no setting 'sed'"):
         Settings().replace(sed=1)
+
+
+def test_a_file_may_have_groups(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("epoch_max: 3\npoints:\n  pos_rate: 0.5\n  max_point_num: 7\ninput: {input_range: [1, 9]}\n")
+    assert load_yaml(path) == {"epoch_max": 3, "pos_rate": 0.5, "max_point_num": 7, "input_range": (1.0, 9.0)}
+    for text, said in (
+        ("points: {epoch_max: 3}", "epoch_max belongs to the group training"),
+        ("points: {pos_rat: 3}", "no setting 'points.pos_rat'"),
+        ("points: 3", "The group of settings points cannot be 3"),
+        ("pos_rate: 0.1\npoints: {pos_rate: 0.2}", "pos_rate is given twice"),
+    ):
+        path.write_text(text)
+        with pytest.raises(SettingsError, match=said):
+            load_yaml(path)
+
+
+def test_a_setting_may_be_written_with_its_group():
+    assert parse_assignments(["points.pos_rate=0.5", "training.epoch_max = 3"]) == {"pos_rate": 0.5, "epoch_max": 3}
+    with pytest.raises(SettingsError, match="pos_rate belongs to the group points"):
+        parse_assignments(["training.pos_rate=0.5"])
+    with pytest.raises(SettingsError, match=r"no setting 'points\.pos_rat'"):
+        parse_assignments(["points.pos_rat=0.5"])
+    changed = Settings().replace(**{"points.pos_rate": 0.5})
+    assert (changed.points.pos_rate, changed["pos_rate"], changed.flat()["pos_rate"]) == (0.5, 0.5, 0.5)
+    assert settings_from_dict({"points": {"pos_rate": 0.5, "newer": 1}, "newer": {}}) == changed
+
+
+def test_every_setting_is_in_the_group_that_its_row_names():
+    assert set(GROUPS) == {row.group for row in TABLE.values()}
+    for name, row in TABLE.items():
+        assert Settings()[name] == getattr(getattr(Settings(), row.group), name) == row.default
+        assert find_row(f"{row.group}.{name}") is row
+
+
+@pytest.mark.parametrize(("key", "backbone"), [("tiny", "tiny"), ("vit_h", "vit_h")])
+def test_cards_with_flat_settings_give_the_same_settings(key, backbone):
+    """Cards as models held them before there were groups."""
+    stored = json.loads((Path(__file__).parents[1] / "golden" / "cards_with_flat_settings.json").read_text())[key]
+    card = Card.from_dict(stored["card"], stored["schema"])
+    settings = settings_from_dict(card.settings)
+    assert settings.to_dict() == card.settings
+    changes = {
+        "tiny": {"seed": 7, "scale_limit": (-0.2, 0.2), "max_area": 5000, "input_range": (10.0, 400.0)},
+        "vit_h": {"train_id": (0, 2), "resize_size": None, "selected_gpu": "cuda:1"},
+    }
+    assert settings == make_settings(card.recipe, backbone, changes[key])
 
 
 def test_a_small_file_cannot_take_long(tmp_path):
@@ -307,7 +361,7 @@ def _text(value):
 
 
 def test_what_does_nothing_is_not_offered():
-    told = help_table({item.metadata["group"] for item in FIELDS.values()}, use="predict")
+    told = help_table({item.group for item in TABLE.values()}, use="predict")
     for name in (
         "deterministic",
         "allow_tf32_on_matmul",
@@ -319,20 +373,20 @@ def test_what_does_nothing_is_not_offered():
     ):
         assert f"  {name}\n" not in told
         with pytest.raises(SettingsError, match=f"{name} does nothing in a prediction"):
-            parse_assignments([f"{name}={_text(FIELDS[name].default)}"], "predict")
+            parse_assignments([f"{name}={_text(TABLE[name].default)}"], "predict")
     for name in ("precision", "input_rule", "pred_iou_thresh", "assemble", "resize_size"):
         assert f"  {name}\n" in told
-        assert parse_assignments([f"{name}={_text(FIELDS[name].default)}"], "predict")
+        assert parse_assignments([f"{name}={_text(TABLE[name].default)}"], "predict")
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", TABLE)
 def test_the_limits_of_each_range_hold(name):
-    meta, default = FIELDS[name].metadata, FIELDS[name].default
-    if meta["ge"] is meta["gt"] is meta["le"] is None:
+    told, default = TABLE[name].told, TABLE[name].default
+    if told.ge is told.gt is told.le is None:
         return
     several = isinstance(default, tuple)
     for limit, allowed, step in (("ge", True, -1), ("gt", False, -1), ("le", True, 1)):
-        edge = meta[limit]
+        edge = getattr(told, limit)
         if edge is None:
             continue
         inside, outside = (edge, edge + step) if allowed else (edge + 0.01, edge)
@@ -351,41 +405,41 @@ def test_unknown_settings_have_a_hint():
 
 
 def test_the_studio_recipe_flips_every_switch():
-    switches = [name for name, item in FIELDS.items() if item.metadata["group"] == "switches"]
+    switches = [name for name, item in TABLE.items() if item.group == "switches"]
     assert len(switches) >= 15
     paper, studio = make_settings("paper", "vit_b"), make_settings("studio", "vit_b")
     for name in switches:
-        assert (getattr(paper, name), getattr(studio, name)) == ("upstream", "repaired"), name
+        assert (paper[name], studio[name]) == ("upstream", "repaired"), name
     assert RECIPES["paper"] == {}
-    assert (studio.resize_size, studio.train_id, studio.input_rule) == (None, None, "percentile")
+    assert (studio.data.resize_size, studio.data.train_id, studio.input.input_rule) == (None, None, "percentile")
     with pytest.raises(SettingsError, match="choose one of paper, studio"):
         make_settings("fast")
 
 
 def test_later_layers_win():
     ours = backbone_settings("studio", "tiny")
-    assert make_settings().epoch_max == ours["epoch_max"] != Settings().epoch_max
-    assert make_settings(preset={"batch_size": 2}).batch_size == 2
-    assert make_settings(preset={"batch_size": 2}, overrides={"batch_size": 3}).batch_size == 3
-    assert make_settings("paper", "vit_l").vit_name == "vit_l"
+    assert make_settings().training.epoch_max == ours["epoch_max"] != Settings().training.epoch_max
+    assert make_settings(preset={"batch_size": 2}).training.batch_size == 2
+    assert make_settings(preset={"batch_size": 2}, overrides={"batch_size": 3}).training.batch_size == 3
+    assert make_settings("paper", "vit_l").files.vit_name == "vit_l"
     for table in (*RECIPES.values(), TINY.settings["studio"], CPU_PRESET):
         for name, value in table.items():
             assert check_value(name, value) == value
 
 
 def test_help_mentions_every_setting():
-    groups = {item.metadata["group"] for item in FIELDS.values()}
+    groups = {item.group for item in TABLE.values()}
     text = help_table(groups)
     lines = text.splitlines()
     flat = " ".join(text.split())
     shown = make_settings()
-    for name, item in FIELDS.items():
+    for name, item in TABLE.items():
         assert f"  {name}" in lines
-        assert item.metadata["help"].strip()
-        assert item.metadata["help"] in flat, name
-        value = getattr(shown, name)
+        assert item.help.strip()
+        assert item.help in flat, name
+        value = shown[name]
         if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-            unit = f" {item.metadata['unit']}" if item.metadata["unit"] else ""
+            unit = f" {item.unit}" if item.unit else ""
             assert f"[{value}{unit}; " in flat, name
     assert "[none px²; " in flat
     assert max(map(len, lines)) <= 110
@@ -394,15 +448,15 @@ def test_help_mentions_every_setting():
 
 @pytest.mark.parametrize("settings", [Settings(), make_settings(), make_settings("studio", "vit_h")])
 def test_round_trip(settings):
-    import json
-
     values = json.loads(json.dumps(settings.to_dict(), allow_nan=False))
     assert settings_from_dict(values) == settings
     assert settings_from_dict({**values, "key_of_a_newer_version": 1}) == settings
     del values["seed"]
-    assert settings_from_dict(values).seed == Settings().seed
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        settings.seed = 1
+    assert settings_from_dict(values).environment.seed == Settings().environment.seed
+    with pytest.raises(AttributeError):
+        settings.environment.seed = 1
+    with pytest.raises(AttributeError):
+        settings.points = settings.points
 
 
 @pytest.mark.parametrize(
@@ -423,15 +477,15 @@ def test_presets_by_free_memory(free, name, batch, accumulation, recompute):
     told, preset = memory_preset(free, "vit_h")
     settings = make_settings("studio", "vit_h", None, preset)
     assert told == name
-    assert settings.batch_size * settings.gradient_accumulation_step == 32
-    assert (settings.batch_size, settings.gradient_accumulation_step) == (batch, accumulation)
-    assert settings.gradient_checkpointing is recompute
+    assert settings.training.batch_size * settings.training.gradient_accumulation_step == 32
+    assert (settings.training.batch_size, settings.training.gradient_accumulation_step) == (batch, accumulation)
+    assert settings.training.gradient_checkpointing is recompute
     assert memory_preset(free, "tiny")[1] == {}
 
 
 def test_a_backbone_that_was_not_trained_is_believed_sooner():
     trained, plain = make_settings("studio", "tiny"), untrained_settings("tiny")
-    assert plain.pred_iou_thresh < trained.pred_iou_thresh
-    assert plain.replace(**{key: getattr(trained, key) for key in TINY.untrained}) == trained
-    assert untrained_settings("tiny", {"pred_iou_thresh": 0.9}).pred_iou_thresh == 0.9
+    assert plain.selection.pred_iou_thresh < trained.selection.pred_iou_thresh
+    assert plain.replace(**{key: trained[key] for key in TINY.untrained}) == trained
+    assert untrained_settings("tiny", {"pred_iou_thresh": 0.9}).selection.pred_iou_thresh == 0.9
     assert untrained_settings("vit_b") == make_settings("studio", "vit_b")

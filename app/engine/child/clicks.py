@@ -89,8 +89,8 @@ class Prepared:
 
         self.model = model
         self.shape = (image.shape[0], image.shape[1])
-        if model.settings.resize_size is not None:
-            image = np.asarray(resize_image(image, model.settings.resize_size), dtype=np.uint8)
+        if model.settings.data.resize_size is not None:
+            image = np.asarray(resize_image(image, model.settings.data.resize_size), dtype=np.uint8)
         if scale != 1.0:
             size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
             way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -240,7 +240,7 @@ def _cast(model: Model) -> Any:
     from cellseg1.sam.precision import autocast_dtype
 
     device = model.backbone.device_of()
-    kind = autocast_dtype(device) if model.settings.precision == "auto" else None
+    kind = autocast_dtype(device) if model.settings.environment.precision == "auto" else None
     return torch.autocast(device.type, dtype=kind or torch.bfloat16, enabled=kind is not None)
 
 

@@ -183,9 +183,9 @@ class _Training:
         if steps < planning.LEAST_STEPS:
             return
         settings = self.model.settings
-        seconds = (result.outcome.seconds - self.first.seconds) / (steps * settings.batch_size)
+        seconds = (result.outcome.seconds - self.first.seconds) / (steps * settings.training.batch_size)
         device = self.model.backbone.device_of().type
-        planning.remember_training(self.request.backbone, device, settings.sam_image_size, seconds)
+        planning.remember_training(self.request.backbone, device, settings.data.sam_image_size, seconds)
 
 
 class _PreviewMaker:
@@ -230,9 +230,11 @@ class _PreviewMaker:
         from cellseg1.prediction.select import select, select_settings
 
         settings = model.settings
-        if settings.view_plan == "pyramid":
+        if settings.prediction.view_plan == "pyramid":
             # One view with a quarter of the points: a preview shows how far the training is, no more.
-            settings = settings.replace(crop_n_layers=0, points_per_side=max(1, settings.points_per_side // 2))
+            settings = settings.replace(
+                crop_n_layers=0, points_per_side=max(1, settings.prediction.points_per_side // 2)
+            )
         settings = settings.replace(output_size="repaired")
         top, left, bottom, right = box = preview_box(image, model)
         part = np.ascontiguousarray(image.pixels[top:bottom, left:right])
@@ -250,7 +252,7 @@ def preview_box(image: TrainingImage, model: Model) -> tuple[int, int, int, int]
     import numpy as np
 
     height, width = image.labels.shape
-    if model.settings.resize_size is not None:
+    if model.settings.data.resize_size is not None:
         # The model knows only whole images brought to one size.
         return 0, 0, height, width
     side = max(16, round(PREVIEW_SIDE / model.scale))

@@ -93,7 +93,7 @@ class PredictPanel(Page):
         )
         self.rescale_box.setAccessibleName(self.tr("Rescale these images for the model"))
         self.add(self.rescale_box)
-        self.form = SettingsForm(("predict", "input", "environment"), hidden=(*_SLIDERS, "seed"))
+        self.form = SettingsForm(("prediction", "selection", "input", "environment"), hidden=(*_SLIDERS, "seed"))
         self.form.changed.connect(self._show_misfits)
         self.add(self.form)
 

@@ -10,7 +10,7 @@ from app.session.run_requests import scale_difference
 from cellseg1.errors import CellSeg1Error, SettingsError
 from cellseg1.images import InputSpecification
 from cellseg1.lora.header import load_card
-from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, FIELDS, make_settings
+from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, TABLE, make_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,14 +58,16 @@ def facts_of(path: Path | None, backbone: str = DEFAULT_BACKBONE) -> ModelFacts:
     """Read what a model says about itself; None is the backbone as it is."""
     if path is None:
         # It was made for cells of this size, at the scale of the image; the large ones for any.
-        return ModelFacts(backbone, backbone=backbone, diameter=make_settings(DEFAULT_RECIPE, backbone).target_diameter)
+        return ModelFacts(
+            backbone, backbone=backbone, diameter=make_settings(DEFAULT_RECIPE, backbone).data.target_diameter
+        )
     if path.suffix.lower() != ".cs1":
         return ModelFacts(path.stem, recipe="paper")
     try:
         card = load_card(path)
     except CellSeg1Error as error:
         return ModelFacts(path.stem, problem=str(error))
-    known = {key: value for key, value in card.settings.items() if key in FIELDS}
+    known = {key: value for key, value in card.settings.items() if key in TABLE}
     return ModelFacts(
         path.stem,
         backbone=card.backbone or DEFAULT_BACKBONE,

@@ -99,7 +99,10 @@ def plan_details(plan: TrainingPlan) -> str:
     settings = plan.settings
     text = _translate("Training", "Preset {preset}: {epochs} epochs, {steps} steps of {batch} tiles.")
     return text.format(
-        preset=plan.preset, epochs=f"{settings.epoch_max:,}", steps=f"{plan.steps:,}", batch=settings.batch_size
+        preset=plan.preset,
+        epochs=f"{settings.training.epoch_max:,}",
+        steps=f"{plan.steps:,}",
+        batch=settings.training.batch_size,
     )
 
 

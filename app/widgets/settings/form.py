@@ -14,10 +14,20 @@ from app.widgets.settings.names import group_title
 from app.widgets.settings.row import SettingRow
 from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import SettingsError
-from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, FIELDS, check_value, make_settings
+from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, TABLE, check_value, make_settings
 
 #: The groups that a training and a prediction use.
-TRAIN_GROUPS: Final = ("train", "data", "input", "net", "points", "augment", "loss", "environment", "switches")
+TRAIN_GROUPS: Final = (
+    "training",
+    "data",
+    "input",
+    "network",
+    "points",
+    "augmentation",
+    "loss",
+    "environment",
+    "switches",
+)
 _COMPATIBLE: Final = "Read for compatibility"
 
 
@@ -63,13 +73,13 @@ class SettingsForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(MARGIN)
         for name in self._all_names():
-            if not FIELDS[name].metadata["advanced"]:
+            if not TABLE[name].advanced:
                 layout.addWidget(self._row(name))
         self.advanced = FoldSection(self.tr("Advanced"))
         self.advanced.body.setSpacing(0)
         self.folds: dict[str, FoldSection] = {}
         for group, names in self._groups.items():
-            inside = [name for name in names if FIELDS[name].metadata["advanced"]]
+            inside = [name for name in names if TABLE[name].advanced]
             if inside:
                 self.folds[group] = self._fold(group, inside)
                 self.advanced.add(self.folds[group])
@@ -87,7 +97,7 @@ class SettingsForm(QWidget):
 
     def value(self, name: str) -> Any:
         """Return the value that a setting has now."""
-        return self._own.get(name, getattr(self._base, name))
+        return self._own.get(name, self._base[name])
 
     def set_base(
         self, recipe: str = DEFAULT_RECIPE, backbone: str = DEFAULT_BACKBONE, preset: Mapping[str, Any] | None = None
@@ -108,7 +118,7 @@ class SettingsForm(QWidget):
                 good = check_value(name, value)
             except SettingsError:
                 continue
-            if name in known and good != getattr(self._base, name):
+            if name in known and good != self._base[name]:
                 self._own[name] = good
         self._problems.clear()
         for name in self._rows:
@@ -132,7 +142,7 @@ class SettingsForm(QWidget):
             raise KeyError(name)
         if name not in self._rows:
             self.advanced.set_open(True)
-            self.folds[FIELDS[name].metadata["group"]].set_open(True)
+            self.folds[TABLE[name].group].set_open(True)
         return self._rows[name]
 
     def _all_names(self) -> list[str]:
@@ -163,7 +173,7 @@ class SettingsForm(QWidget):
 
     def _show(self, name: str, *, rewrite: bool = True) -> None:
         if name in self._rows:
-            self._rows[name].show_value(self.value(name), getattr(self._base, name), rewrite=rewrite)
+            self._rows[name].show_value(self.value(name), self._base[name], rewrite=rewrite)
 
     def _enter(self, name: str, value: Any) -> None:
         try:
@@ -172,7 +182,7 @@ class SettingsForm(QWidget):
             self._refuse(name, str(error))
             return
         self._problems.pop(name, None)
-        if good == getattr(self._base, name):
+        if good == self._base[name]:
             self._own.pop(name, None)
         else:
             self._own[name] = good
@@ -187,11 +197,10 @@ class SettingsForm(QWidget):
     def _tell(self) -> None:
         for group, fold in self.folds.items():
             own = sum(
-                FIELDS[name].metadata["advanced"] and (name in self._own or name in self._problems)
-                for name in self._groups[group]
+                TABLE[name].advanced and (name in self._own or name in self._problems) for name in self._groups[group]
             )
             fold.set_summary(self.tr("%n changed", "", own) if own else "")
-        every = sum(FIELDS[name].metadata["advanced"] for name in {*self._own, *self._problems})
+        every = sum(TABLE[name].advanced for name in {*self._own, *self._problems})
         self.advanced.set_summary(self.tr("%n changed", "", every) if every else "")
         self.changed.emit()
 
@@ -199,6 +208,6 @@ class SettingsForm(QWidget):
 def _names(group: str, hidden: set[str]) -> list[str]:
     return [
         name
-        for name, item in FIELDS.items()
-        if item.metadata["group"] == group and name not in hidden and not item.metadata["help"].startswith(_COMPATIBLE)
+        for name, row in TABLE.items()
+        if row.group == group and name not in hidden and not row.help.startswith(_COMPATIBLE)
     ]

@@ -9,17 +9,18 @@ from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
 _CONTEXT: Final = "Settings"
 
 GROUPS: Final[dict[str, Any]] = {
-    "train": QT_TRANSLATE_NOOP("Settings", "Training"),
-    "predict": QT_TRANSLATE_NOOP("Settings", "Prediction"),
+    "training": QT_TRANSLATE_NOOP("Settings", "Training"),
+    "prediction": QT_TRANSLATE_NOOP("Settings", "Prediction"),
+    "selection": QT_TRANSLATE_NOOP("Settings", "Choice of the cells"),
     "data": QT_TRANSLATE_NOOP("Settings", "Images"),
     "input": QT_TRANSLATE_NOOP("Settings", "Contrast"),
-    "net": QT_TRANSLATE_NOOP("Settings", "Network"),
+    "network": QT_TRANSLATE_NOOP("Settings", "Network"),
     "points": QT_TRANSLATE_NOOP("Settings", "Points"),
-    "augment": QT_TRANSLATE_NOOP("Settings", "Random variation"),
+    "augmentation": QT_TRANSLATE_NOOP("Settings", "Random variation"),
     "loss": QT_TRANSLATE_NOOP("Settings", "Loss"),
     "environment": QT_TRANSLATE_NOOP("Settings", "Computer"),
     "switches": QT_TRANSLATE_NOOP("Settings", "Repairs of the published method"),
-    "path": QT_TRANSLATE_NOOP("Settings", "Files"),
+    "files": QT_TRANSLATE_NOOP("Settings", "Files"),
     "log": QT_TRANSLATE_NOOP("Settings", "Log"),
 }
 

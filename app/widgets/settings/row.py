@@ -16,14 +16,12 @@ from app.widgets.plain import Label, plain_tip
 from app.widgets.settings.names import choice_title, setting_title
 from app.widgets.slider_field import WheelGuard
 from cellseg1.numbers import NumberError, read_number, read_numbers
-from cellseg1.settings import FIELDS, Settings
-
-_TYPES: dict[str, Any] = typing.get_type_hints(Settings)
+from cellseg1.settings import TABLE
 
 
 def plain_type(name: str) -> tuple[Any, bool]:
     """Return the type of a setting without None, and whether None is allowed."""
-    wanted = _TYPES[name]
+    wanted = TABLE[name].type
     if typing.get_origin(wanted) in (Union, types.UnionType):
         options = [option for option in typing.get_args(wanted) if option is not type(None)]
         return options[0], type(None) in typing.get_args(wanted)
@@ -93,16 +91,16 @@ class SettingRow(QWidget):
     def __init__(self, name: str, guard: WheelGuard, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.name = name
-        meta = FIELDS[name].metadata
+        row = TABLE[name]
         title = setting_title(name)
         wanted, optional = plain_type(name)
         self._kind = "flag" if wanted is bool else "choice" if typing.get_origin(wanted) is Literal else "text"
-        self.label = Label(f"{title} ({meta['unit']})" if meta["unit"] else title)
+        self.label = Label(f"{title} ({row.unit})" if row.unit else title)
         self.label.setWordWrap(True)
         self.field = self._make_field(wanted, optional)
         self.field.setAccessibleName(title)
-        self.field.setAccessibleDescription(setting_help(meta["help"]))
-        self.setToolTip(plain_tip(f"{setting_help(meta['help'])}\n{name}"))
+        self.field.setAccessibleDescription(setting_help(row.help))
+        self.setToolTip(plain_tip(f"{setting_help(row.help)}\n{name}"))
         self.label.setBuddy(self.field)
         if self._kind == "choice":
             guard.guard(self.field)
@@ -179,9 +177,7 @@ class SettingRow(QWidget):
             self.field.blockSignals(False)
         plain = self._words(default)
         self.help.setText(
-            self.tr("{help} Default: {value}.").format(
-                help=setting_help(FIELDS[self.name].metadata["help"]), value=plain
-            )
+            self.tr("{help} Default: {value}.").format(help=setting_help(TABLE[self.name].help), value=plain)
         )
         self.reset_button.setToolTip(plain_tip(self.tr("Back to {0}").format(plain)))
         self.reset_button.setVisible(value != default)
@@ -198,12 +194,12 @@ class SettingRow(QWidget):
         self.field.setProperty("wrong", bool(sentence))
         self.field.style().unpolish(self.field)
         self.field.style().polish(self.field)
-        self.field.setAccessibleDescription(sentence or setting_help(FIELDS[self.name].metadata["help"]))
+        self.field.setAccessibleDescription(sentence or setting_help(TABLE[self.name].help))
 
     def _words(self, value: Any) -> str:
         if self._kind == "flag":
             return self.tr("on") if value else self.tr("off")
         if self._kind == "choice":
             return choice_title(value)
-        unit = FIELDS[self.name].metadata["unit"]
+        unit = TABLE[self.name].unit
         return f"{shown(value)}{' ' if unit else ''}{unit}" if value is not None else self.tr("none")

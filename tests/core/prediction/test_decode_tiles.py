@@ -89,7 +89,7 @@ def test_every_cell_is_found_where_it_is(shape, diameter, scale):
     settings = make_settings("studio", "tiny")
     model = Oracle()
     candidates = find_candidates(model, image, settings, scale=scale)
-    assert model.largest <= settings.tile_size
+    assert model.largest <= settings.prediction.tile_size
     assert candidates.shape == shape
     found = select(candidates, select_settings(settings))
     assert found.labels.shape == shape

@@ -47,16 +47,16 @@ def test_tiles_cover_the_image_and_ask_every_point_once(shape):
     xs, ys = np.unique(points[:, 0].round(6)), np.unique(points[:, 1].round(6))
     assert len(points) == len(xs) * len(ys)
     for along, length in ((xs, shape[1]), (ys, shape[0])):
-        assert np.diff(along).max(initial=0) <= settings.point_spacing * 1.5
-        assert along[0] <= settings.point_spacing
-        assert along[-1] >= length - 1 - settings.point_spacing
+        assert np.diff(along).max(initial=0) <= settings.prediction.point_spacing * 1.5
+        assert along[0] <= settings.prediction.point_spacing
+        assert along[-1] >= length - 1 - settings.prediction.point_spacing
 
 
 def test_points_lie_deep_inside_their_tile():
     settings = make_settings("studio", "tiny")
     for view in plan_views((1500, 2000), settings):
         x0, y0, x1, y1 = view.box
-        half = settings.tile_overlap / 2 - settings.point_spacing
+        half = settings.prediction.tile_overlap / 2 - settings.prediction.point_spacing
         for axis, (low, high, length) in enumerate(((x0, x1, 2000), (y0, y1, 1500))):
             if low > 0:
                 assert view.prompts[:, axis].min() >= half
