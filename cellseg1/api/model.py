@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cellseg1.images.specification import ChannelWish, PlaneWish
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Segmentation:
     """The cells of one plane.
 
@@ -66,7 +66,12 @@ class Segmentation:
     pixels: NDArray[np.uint8]
     notes: tuple[str, ...]
     pixel_size_um: tuple[float, float] | None
-    settings: Settings = field(repr=False)
+    settings: Settings
+
+    def __repr__(self) -> str:
+        """Return what it is in a line; the arrays are in the attributes."""
+        height, width = self.labels.shape
+        return f"<Segmentation: {len(self)} cells in {height} x {width} pixels, {len(self.candidates)} proposals>"
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -150,7 +155,7 @@ class Segmentation:
         write_overlay(as_path(path, "The picture to save"), self.pixels, self.labels)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Model(LoadedModel):
     """A model that was loaded or just trained; `load` and `train` make it.
 
@@ -167,6 +172,11 @@ class Model(LoadedModel):
     file
         The file it came from; None where there is none.
     """
+
+    def __repr__(self) -> str:
+        """Return what it is in a line; a network has thousands of lines."""
+        ap = "" if self.card.ap_training is None else f", AP@0.5 {self.card.ap_training:.2f} on its training images"
+        return f"<Model: {self.card.backbone}, {self.file or 'not saved'}{ap}>"
 
     def segment(
         self,

@@ -27,8 +27,7 @@ from bench_transfer import ap_of, protocol
 from cellseg1.images.convert import scaled_input
 from cellseg1.masks import write_label_image
 from cellseg1.model import load_model
-from cellseg1.prediction.plane import predict_candidates
-from cellseg1.prediction.select import select, select_settings
+from cellseg1.prediction.plane import predict_pixels
 from cellseg1.training.job import train
 
 SETS = ("sample", "ecoli", "yeast", "sem")
@@ -162,7 +161,7 @@ def middle(array, side):
 
 def labels_in(model, rule, image):
     pixels, said = scaled_input(image, rule, colour=image.ndim == 3)
-    return select(predict_candidates(model, pixels), select_settings(model.settings)).labels, said
+    return predict_pixels(model, pixels).labels, said
 
 
 def main():

@@ -211,7 +211,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, model, image, monkeypatch):
         refused_prediction(tmp_path, ["/proc/none", "Choose another output folder"], model, image, out="/proc/none")
     refused_prediction(tmp_path, [image, "is a file; give a folder"], model, image, out=image)
     refused_prediction(tmp_path, ["in the way", "Choose another"], model, image, out=image / "below")
-    refused_prediction(tmp_path, ["name too long", "Choose another"], model, image, out="x" * 300)
+    refused_prediction(tmp_path, ["the name is too long", "Choose another"], model, image, out="x" * 300)
 
     def read_only(*_args, **_kwargs):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))

@@ -52,6 +52,8 @@ def test_a_trained_model_segments_as_the_one_that_is_loaded(cells, trained):
     np.testing.assert_array_equal(one.scores, other.scores)
     assert len(one) == one.labels.max() == len(one.scores) > 0
     assert one.labels.shape == cells[0].shape == (72, 120)
+    assert repr(one).startswith(f"<Segmentation: {len(one)} cells in 72 x 120 pixels, ")
+    assert repr(loaded).startswith(f"<Model: tiny, {out}, AP@0.5 0.")
 
 
 def test_arrays_and_files_are_the_same(cells, trained, tmp_path):
