@@ -12,7 +12,7 @@ from app.project.project import RemovedImage
 from app.session import flags
 from app.session.edits_aside import EditsAside
 from app.session.jobs import Jobs
-from app.session.lanes import Lane
+from app.session.lanes import Lane, Newest
 from app.session.looking import look_at_images
 from app.session.model_choice import ModelChoice
 from app.session.open_project import OpenProject
@@ -117,9 +117,11 @@ class Session(QObject):
         jobs.predicted.connect(self.image_state_changed)
         jobs.model_made.connect(self.models_changed)
 
-    def run(self, work: Callable[[], T], done: Callable[[T], object], name: str = "") -> None:
-        """Run `work` in a thread, then `done(result)` in the window's thread; an error becomes `problem`."""
-        self.background.run(work, done, name)
+    def run(
+        self, work: Callable[[], T], done: Callable[[T], object], name: str = "", *, newest: Newest | None = None
+    ) -> None:
+        """Run `work` in a thread, then `done(result)` in the window's thread (see `Lane.run`)."""
+        self.background.run(work, done, name, newest=newest)
 
     # ---- what is shown
 

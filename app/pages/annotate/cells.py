@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, 
 from app.annotation import operations
 from app.pages.shared.advice import advice, cell_facts, mask_warnings, region_of
 from app.pages.shared.warnings import Warnings
+from app.session.lanes import Newest
 from app.theme import GAP, TIGHT, heading
 from app.translation import counted
 from app.widgets.plain import Label
@@ -37,7 +38,7 @@ class CellsPart(QWidget):
         self._canvas = canvas
         self._rest = QTimer(self, singleShot=True)
         self._rest.timeout.connect(self._look)
-        self._asked = 0
+        self._looking = Newest()
         self._looked: tuple[Document, int] | None = None
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.refresh)
@@ -126,7 +127,7 @@ class CellsPart(QWidget):
         self._look_soon()
 
     def _image_changed(self) -> None:
-        self._asked += 1
+        self._looking.drop()
         self._looked = None
         self.warnings.show_lines(())
         self._soon.start()
@@ -198,17 +199,16 @@ class CellsPart(QWidget):
         if not len(document.cells):
             self.warnings.show_lines(())
             return
-        self._asked += 1
-        asked, seen = self._asked, (document, document.revision)
+        seen = document, document.revision
         # The thread gets a copy: the drawing goes on meanwhile.
         labels, region = document.labels.copy(), region_of(document)
 
         def looked(found: tuple[str, ...]) -> None:
-            if asked == self._asked:
-                self._looked = seen
-                self.warnings.show_lines(found)
+            self._looked = seen
+            self.warnings.show_lines(found)
 
-        self._session.run(lambda: mask_warnings(labels, region), looked, self.tr("Looking at the cells"))
+        what = self.tr("Looking at the cells")
+        self._session.run(lambda: mask_warnings(labels, region), looked, what, newest=self._looking)
 
     # ---- changing
 

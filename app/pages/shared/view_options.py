@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.project.display import CHANNEL_COLOURS, WHITE, auto_channel, channel_count, histogram
+from app.session.lanes import Newest
 from app.theme import GAP, ICON, TIGHT, colours, icon
 from app.widgets.fold import FoldSection
 from app.widgets.plain import Label, plain_tip
@@ -56,7 +57,7 @@ class ViewOptions(FoldSection):
         self._canvas = canvas
         self._guard = WheelGuard(self)
         self._counted: tuple[NDArray[Any], int] | None = None
-        self._asked = 0
+        self._counting = Newest()
         self._build_channels()
         self._build_overlay()
         self._soon = QTimer(self, interval=0, singleShot=True)
@@ -216,15 +217,12 @@ class ViewOptions(FoldSection):
         if self._counted is not None and self._counted[0] is plane and self._counted[1] == number:
             return
         self._counted = (plane, number)
-        self._asked += 1
-        asked = self._asked
         whole = plane.dtype.kind in "biu"
 
         def counted(found: tuple[NDArray[np.int64], NDArray[np.float64]]) -> None:
-            if asked == self._asked:
-                self.histogram.set_histogram(*found, whole=whole)
+            self.histogram.set_histogram(*found, whole=whole)
 
-        self._session.run(lambda: histogram(plane, number), counted, self.tr("The histogram"))
+        self._session.run(lambda: histogram(plane, number), counted, self.tr("The histogram"), newest=self._counting)
 
     def _shows_levels(self) -> bool:
         shown = self._display()

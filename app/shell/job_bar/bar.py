@@ -32,6 +32,7 @@ class JobBar(QAbstractButton):
         super().__init__(parent)
         self.entries: list[JobEntry] = []
         self._popup: JobPopup | None = None
+        self._texts = ("", "", "")
         self._linger = QTimer(self, interval=_LINGER_MS, singleShot=True)
         self._linger.timeout.connect(self._forget_ended)
         self.setFont(tabular(self.font()))
@@ -87,7 +88,7 @@ class JobBar(QAbstractButton):
         """The job the bar speaks of: the first that runs, else the last that ended."""
         return next((entry for entry in self.entries if entry.running), self.entries[-1] if self.entries else None)
 
-    def _texts(self) -> tuple[str, str, str]:
+    def _say(self) -> tuple[str, str, str]:
         entry = self._shown()
         if entry is None:
             return "", "", ""
@@ -99,7 +100,8 @@ class JobBar(QAbstractButton):
         return title, share, entry.line()
 
     def _refresh(self) -> None:
-        title, share, line = self._texts()
+        # Asked for once: laying out and painting need it several times.
+        title, share, line = self._texts = self._say()
         spoken = " ".join(text for text in (title, share, line) if text)
         self.setAccessibleName(self.tr("Job: {text}").format(text=spoken))
         self.setToolTip(plain_tip(self.tr("{text}\nOpens progress, log and stop").format(text=spoken)))
@@ -112,7 +114,7 @@ class JobBar(QAbstractButton):
     def _widths(self) -> tuple[int, int, int]:
         """The room for title, percentage and the rest, each with the gap before it."""
         metrics, entry = QFontMetrics(self.font()), self._shown()
-        title, _share, line = self._texts()
+        title, _share, line = self._texts
         # Widths are rounded, but a text that is wider by a fraction is already shortened.
         name = min(metrics.horizontalAdvance(title) + 1, metrics.averageCharWidth() * 26)
         if entry is not None and not entry.running:
@@ -153,7 +155,7 @@ class JobBar(QAbstractButton):
 
     def _draw_words(self, painter: QPainter, entry: JobEntry) -> None:
         look, metrics = colours(), QFontMetrics(self.font())
-        title, share, line = self._texts()
+        title, share, line = self._texts
         name, number, rest = self._widths()
         left, room = GAP + _SIGN + GAP, self.width() - 3 * GAP - _SIGN
         # In a narrow window the title goes first, then the time left; the percentage stays.
