@@ -159,8 +159,12 @@ def _take(stream: IO[bytes], shape: tuple[int, ...], kind: np.dtype[Any]) -> NDA
 
 def _groups(meta: list[list[str]], count: int, *, test: bool) -> list[str]:
     names = [name.casefold() for name in meta[0]]
-    folder = names.index("experiment")
-    tissue = next(names.index(one) for one in ("specimen", "tissue") if one in names)
+    if not {"experiment", "specimen"} <= set(names):
+        raise ArchiveError(
+            f"The description in tissuenet_v1.1.zip has the columns {', '.join(meta[0])[:200]}; experiment and "
+            "specimen are needed."
+        )
+    folder, tissue = names.index("experiment"), names.index("specimen")
     # Two rows after the names of the columns belong to no image of the test set.
     rows = meta[3:] if test and len(meta) == count + 3 else meta[1:]
     if len(rows) != count:

@@ -8,17 +8,21 @@ import pickle
 import re
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import paper_archives as mini
 import pytest
 from PIL import Image
 
-from cellseg1.errors import OutputError, StoppedError
+from cellseg1.errors import MaskError, OutputError, StoppedError
 from cellseg1.masks import read_mask
 from cellseg1.paper.archive import ArchiveError
+from cellseg1.paper.conversion import as_labels
 from cellseg1.paper.data_sets import DATA_SETS, chosen_sets, images_in
+from cellseg1.paper.locked import locked
 from cellseg1.paper.prepare import prepare
+from cellseg1.paper.statistics import statistics
 from cellseg1.paper.tissuenet import as_picture, group_key
 
 
@@ -242,6 +246,32 @@ def test_a_full_disk_leaves_nothing_half_written(small, monkeypatch):
     assert [path.name for path in out.iterdir()] == [".prepare.lock"]
 
 
+class _Full(io.FileIO):
+    def write(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fileno(self):
+        raise io.UnsupportedOperation("fileno")
+
+
+@pytest.mark.parametrize(("make", "short"), [(mini.stardist, "DSB"), (mini.tissuenet, "TSN-6")])
+def test_an_image_that_finds_no_room_is_said_and_removed(tmp_path, monkeypatch, make, short):
+    archives, out = tmp_path / "archives", tmp_path / "data"
+    archives.mkdir()
+    make(archives)
+    real = Path.open
+
+    def opening(path, mode="r", *arguments, **options):
+        if mode == "xb" and path.parent.name == "images":
+            return _Full(path, "xb")
+        return real(path, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opening)
+    with pytest.raises(OutputError, match=r"Cannot write .*images.*: the disk is full"):
+        prepare(archives, out, [short])
+    assert [path.name for path in out.iterdir()] == [".prepare.lock"]
+
+
 def test_room_is_asked_for_first(small, monkeypatch):
     archives, out = small
     monkeypatch.setattr("shutil.disk_usage", lambda _path: shutil._ntuple_diskusage(1, 1, 5000))
@@ -304,6 +334,44 @@ def test_hostile_members_are_refused(small, name, attributes, why):
     assert not (out.parent / "outside.tif").exists()
 
 
+def test_an_encrypted_member_is_refused(small):
+    archives, out = small
+    path = archives / "dsb2018.zip"
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02")
+    data[place + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ArchiveError, match="is encrypted"):
+        prepare(archives, out, ["DSB"])
+
+
+@pytest.mark.parametrize(
+    ("mask", "why"),
+    [
+        (np.full((4, 6), 0.5, np.float32), "no whole numbers"),
+        (np.full((4, 6), np.nan), "no whole numbers"),
+        (np.full((4, 6), -1, np.int16), "negative"),
+        (np.arange(96, dtype=np.uint8).reshape(4, 6, 4), "4 channels"),
+        (np.arange(72, dtype=np.float32).reshape(4, 6, 3), "3 channels of type float32"),
+    ],
+)
+def test_what_is_no_published_mask_is_refused(mask, why):
+    with pytest.raises(MaskError, match=why):
+        as_labels(mask)
+
+
+def test_published_masks_are_taken_as_they_are():
+    """One value is one cell: not split into pieces, and not turned around when it covers most of the image."""
+    mask = np.ones((4, 6), np.uint8)
+    mask[:, 2] = 0
+    expected = mask.astype(np.int32)
+    for same in (mask, mask * 255, mask.astype(np.float32), np.repeat(mask[..., None], 3, axis=2)):
+        assert np.array_equal(as_labels(same), expected)
+    colours = np.zeros((4, 6, 3), np.uint8)
+    colours[0, 0], colours[3, 3] = (200, 0, 0), (0, 0, 200)
+    assert sorted(as_labels(colours)[[0, 3], [0, 3]]) == [1, 2]
+
+
 def test_a_member_that_is_there_twice_is_refused(small):
     archives, out = small
     with pytest.warns(UserWarning, match="Duplicate"):
@@ -348,6 +416,45 @@ def test_an_image_of_another_size_than_its_mask_is_refused(tmp_path):
     mini.write_zip(tmp_path / "dsb2018.zip", files)
     with pytest.raises(ArchiveError, match=r"\(40, 64\).*\(48, 64\)"):
         prepare(tmp_path, tmp_path / "data", ["DSB"])
+
+
+def test_odd_names_stay(tmp_path):
+    odd = ("Zelle ä (1).tif", "a.b.c.TIF", "=1+1.tif", "-x.tif", "%20.tif", "細胞.tif")
+    files = {}
+    for split in ("train", "test"):
+        for number, name in enumerate(odd):
+            files[f"dsb2018/{split}/images/{name}"] = mini.tif(mini.grey(number))
+            files[f"dsb2018/{split}/masks/{name}"] = mini.tif(mini.labels(number))
+    mini.write_zip(tmp_path / "dsb2018.zip", files)
+    prepare(tmp_path, tmp_path / "data", ["DSB"])
+    assert names(tmp_path / "data", "DSB", "train") == sorted(odd)
+    of_images, _ = statistics(tmp_path / "data", ["DSB"])
+    cells = {one.image: one.cells for one in of_images}
+    assert cells == {name: len(np.unique(mini.labels(number))) - 1 for number, name in enumerate(odd)}
+    assert prepare(tmp_path, tmp_path / "data", ["DSB"]).there == ["DSB"]
+
+
+def test_archives_may_lie_in_a_folder_of_any_name(small):
+    archives, out = small
+    with zipfile.ZipFile(archives / "dsb2018.zip") as archive:
+        files = {f"copy of/{name}": archive.read(name) for name in archive.namelist()}
+    # An example of the same layout deeper inside is not the data set.
+    files |= {"copy of/examples/dsb2018/train/images/x.tif": b"x", "copy of/examples/dsb2018/train/masks/x.tif": b"x"}
+    mini.write_zip(archives / "dsb2018.zip", files)
+    prepare(archives, out, ["DSB"])
+    assert len(names(out, "DSB", "train")) == 4
+
+
+def test_two_calls_at_once_do_not_mix(small):
+    archives, out = small
+    out.mkdir()
+    with (
+        locked(out / ".prepare.lock"),
+        pytest.raises(OutputError, match="Another program is writing"),
+        locked(out / ".prepare.lock", timeout=0.1),
+    ):
+        pass
+    assert prepare(archives, out, ["DSB"]).made == ["DSB"]
 
 
 def test_a_mask_that_is_no_image_names_the_member(small):
@@ -419,6 +526,23 @@ def test_code_in_a_description_is_never_run(tmp_path, monkeypatch, meta):
         prepare(tmp_path, tmp_path / "data", ["TSN-6"])
     assert not (tmp_path / "harm.txt").exists()
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".prepare.lock"]
+
+
+def test_other_columns_are_named(tmp_path, monkeypatch):
+    right = mini.meta_rows
+    monkeypatch.setattr(mini, "meta_rows", lambda groups, *, test: [list("abcdef"), *right(groups, test=test)[1:]])
+    mini.tissuenet(tmp_path, ["20191219_Eliot"])
+    with pytest.raises(ArchiveError, match="has the columns a, b, c, d, e, f; experiment and specimen are needed"):
+        prepare(tmp_path, tmp_path / "data", ["TSN-6"])
+
+
+@pytest.mark.parametrize("test_rows", [0, 1])
+def test_a_description_of_another_length_is_refused(tmp_path, monkeypatch, test_rows):
+    right = mini.meta_rows
+    monkeypatch.setattr(mini, "meta_rows", lambda groups, *, test: right(groups, test=test)[: -1 - test_rows])
+    mini.tissuenet(tmp_path, ["20191219_Eliot"])
+    with pytest.raises(ArchiveError, match="damaged or has another layout"):
+        prepare(tmp_path, tmp_path / "data", ["TSN-6"])
 
 
 def test_too_small_a_group_is_not_the_published_one(tmp_path):
