@@ -36,8 +36,8 @@ def keep_state():
 def test_the_command_flushes_in_all_threads(threads):
     script = (
         "import argparse, torch\n"
-        "from cellseg1.cli import _use_threads\n"
-        f"_use_threads(argparse.Namespace(threads={threads}))\n"
+        "from cellseg1.commands.common import use_threads\n"
+        f"use_threads(argparse.Namespace(threads={threads}))\n"
         f"assert torch.get_num_threads() == {threads}\n"
         f"values = torch.zeros({_MANY}, requires_grad=True)\n"
         f"(values * 1e-10).backward(torch.full(({_MANY},), 1e-30))\n"
