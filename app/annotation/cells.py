@@ -206,3 +206,12 @@ def _first_row(view: Ids, cell: int) -> int:
             return start + int(found.argmax())
         start, step = start + step, 2 * step
     return 0
+
+
+def following(ids: NDArray[np.int64], chosen: frozenset[int], step: int) -> int:
+    """Return the id after (or before) the chosen ones, beginning again at the other end."""
+    if not chosen:
+        return int(ids[0 if step > 0 else -1])
+    if step > 0:
+        return int(ids[np.searchsorted(ids, max(chosen), side="right") % len(ids)])
+    return int(ids[np.searchsorted(ids, min(chosen), side="left") - 1])

@@ -1,7 +1,8 @@
 """The canvas: shows a plane and its cells, and the tools that change them."""
 
 from app.annotation.proposal_layer import ProposalLayer
-from app.canvas.canvas import Canvas, Pointed
+from app.canvas.canvas import Canvas
+from app.canvas.input.pointer import Pointed
 from app.canvas.layers.cells import Overlay
 from app.canvas.layers.decor import Mark
 from app.canvas.layers.proposals import score_colour

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen
 from shiboken6 import isValid
 
-from app.canvas.input.pointer import PointerInput
+from app.annotation.cells import following
+from app.canvas.input.commands import KeyCommands
+from app.canvas.input.keyboard import KeyboardPointer
+from app.canvas.input.pointer import Pointer, pointed_at
 from app.canvas.layers import decor
 from app.canvas.layers.cell_colours import REACH, touching_pairs
 from app.canvas.tools import all_tools
+from app.canvas.tools.brush import BRUSH_RANGE, stepped
 from app.canvas.tools.click import ClickTool
+from app.canvas.tools.host import edit_at_once
+from app.canvas.view import ImageView
 from app.canvas.viewport import grow
 from cellseg1.errors import CellSeg1Error
 
@@ -23,41 +29,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PySide6.QtWidgets import QWidget
 
-    from app.annotation import Change, Document
-    from app.canvas.tools import Assistant, Tool
-    from app.canvas.tools.region import Span
+    from app.annotation import Change, Document, Step
+    from app.canvas.input.host import Handlers
+    from app.canvas.tools import Assistant, EditAside, Span, Tool
     from app.canvas.viewport import Box
     from app.project.display import Display
 
-#: (document, what is being done, the operation, what to do with its result)
-EditAside = Callable[["Document", str, Callable[["Document"], Any], Callable[[Any], None]], None]
-BRUSH_RANGE = (1, 500)
 _MANY = 100
+#: What the user does, which a widget that is switched off takes no notice of.
+_DONE = frozenset(
+    (
+        *(QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick),
+        *(QEvent.Type.MouseMove, QEvent.Type.Wheel, QEvent.Type.KeyPress, QEvent.Type.KeyRelease),
+    )
+)
 _MODES = ("fill", "outline", "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Pointed:
-    """What is under the pointer.
-
-    Attributes
-    ----------
-    x, y
-        The pixel.
-    value
-        Of the image: a number, or one for each channel; None without an image.
-    cell, area
-        Id and pixels of the cell there, 0 on the background.
-    """
-
-    x: int
-    y: int
-    value: float | int | tuple[float | int, ...] | None
-    cell: int
-    area: int
-
-
-class Canvas(PointerInput):
+class Canvas(ImageView):
     """Shows an image and its cells, and lets them be changed.
 
     Signals
@@ -88,6 +77,8 @@ class Canvas(PointerInput):
     plane_step = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
+        # Qt may send events while the widget is being made.
+        self._handlers: Handlers = {}
         super().__init__(parent)
         self._document: Document | None = None
         self._unsubscribe: Callable[[], None] | None = None
@@ -99,17 +90,33 @@ class Canvas(PointerInput):
         #: What is going on beside the window that no edit may get in the way of; empty: nothing.
         self.waiting = ""
         #: Does an operation that may take long (see `Session.edit_aside`); without, it is done at once.
-        self.edit_aside: EditAside = _edit_at_once
+        self.edit_aside: EditAside = edit_at_once
         #: Runs something in a thread and gives its result to something else (see `Session.run`); without, at once.
         self.in_background: Callable[[Callable[[], Any], Callable[[Any], None]], Any] = _run_at_once
         self.assistant: Assistant | None = None
-        self.tools: dict[str, Tool] = all_tools(self)
+        self.tools: dict[str, Tool] = all_tools(self, self)
         self.tool: Tool = self.tools["select"]
+        self.pointer = Pointer(self, self)
+        self._keys = KeyboardPointer(self, self, self.pointer)
+        commands = KeyCommands(self, self, self.pointer, self._keys)
+        self._handlers = {
+            **self.pointer.handlers(),
+            **commands.handlers(),
+            QEvent.Type.MouseButtonPress: self._keys.mouse_press,
+        }
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(self.tr("Image"))
         self._describe()
         self.refresh_cursor()
+
+    def event(self, event: QEvent) -> bool:
+        """Hand what pointer and keys do to whom it concerns."""
+        kind = event.type()
+        handler = self._handlers.get(kind)
+        if handler is not None and (self.isEnabled() or kind not in _DONE) and handler(event):
+            return True
+        return super().event(event)
 
     # Document
 
@@ -165,13 +172,13 @@ class Canvas(PointerInput):
 
     def settle(self) -> None:
         """End what is unfinished: strokes are kept, everything else is discarded."""
-        self.keys.forget()
-        self._guarded(self.tool.interrupt)
+        self.pointer.held_by_keys = False
+        self.guarded(self.tool.interrupt)
         self.tool.cancel()
 
     def undo(self) -> None:
         """Take the last edit back, or an unfinished stroke."""
-        self.keys.forget()
+        self.pointer.held_by_keys = False
         if self.tool.busy and self.tool.cancel():
             return
         if (document := self._document_to_travel()) is not None:
@@ -228,7 +235,7 @@ class Canvas(PointerInput):
         """Select the next cell by id, and bring it into view."""
         if self._document is None or not len(self._document.cells):
             return
-        cell = _following(np.asarray(self._document.cells.ids()), self._selection, step)
+        cell = following(np.asarray(self._document.cells.ids()), self._selection, step)
         self.select({cell})
         box = self.box_of(cell)
         if box is not None:
@@ -239,7 +246,7 @@ class Canvas(PointerInput):
         proposals = self.scene.proposals
         ids = proposals.open_ids()
         if len(ids):
-            number = _following(ids, proposals.selection, step)
+            number = following(ids, proposals.selection, step)
             self._choose_proposal(number)
             self.reveal(proposals.box(number))
             return True
@@ -262,12 +269,12 @@ class Canvas(PointerInput):
 
             self.tool.cancel()
             chosen = sorted(self._selection)
-            self._guarded(
+            self.guarded(
                 lambda: self.edit_aside(
                     document,
                     self.tr("Deleting cells..."),
                     lambda doc: operations.delete_cells(doc, chosen),
-                    self.tool.done,
+                    self.done,
                 )
             )
         return True
@@ -298,9 +305,9 @@ class Canvas(PointerInput):
         tool = self.tools[name]
         if tool is not self.tool:
             self.settle()
-            self._update_brush()
+            self.pointer.redraw_brush()
             self.tool = tool
-            self._update_brush()
+            self.pointer.redraw_brush()
             self.refresh_cursor()
             self.update()
             self.tool_changed.emit(name)
@@ -315,19 +322,15 @@ class Canvas(PointerInput):
         """Set the diameter, within 1 to 500 pixels."""
         size = min(BRUSH_RANGE[1], max(BRUSH_RANGE[0], int(size)))
         if size != self._brush_size:
-            self._update_brush()
+            self.pointer.redraw_brush()
             self._brush_size = size
-            self._update_brush()
+            self.pointer.redraw_brush()
             self.refresh_cursor()
             self.brush_size_changed.emit(size)
 
     def step_brush(self, steps: int) -> None:
         """Make the brush larger or smaller, by an eighth or at least a pixel a step."""
-        size = self._brush_size
-        for _ in range(abs(steps)):
-            by = max(1, size // 8)
-            size += by if steps > 0 else -by
-        self.set_brush_size(size)
+        self.set_brush_size(stepped(self._brush_size, steps))
 
     def cycle_overlay(self) -> None:
         """Outline, filled, off, and again."""
@@ -339,6 +342,33 @@ class Canvas(PointerInput):
         click = self.tools["click"]
         if isinstance(click, ClickTool):
             click.offer(mask, box, score)
+
+    def done(self, step: Step | None) -> None:
+        """Announce a finished edit; None: it changed nothing."""
+        if step is not None:
+            self.edited.emit(step.name)
+
+    def say(self, text: str) -> None:
+        """Show a passing hint."""
+        self.hint.emit(text)
+
+    def step_planes(self, steps: int) -> None:
+        """Ask to go on by planes."""
+        self.plane_step.emit(steps)
+
+    def refresh_cursor(self) -> None:
+        """Show the shape of pointer that belongs to what a click would do."""
+        self.pointer.refresh_cursor()
+
+    def show_pointed(self, spot: tuple[float, float] | None) -> None:
+        """Say what is at an image position, here and in linked views; None: the pointer is elsewhere."""
+        height, width = self.shape
+        if spot is None or not (0 <= spot[0] < width and 0 <= spot[1] < height):
+            self._point_links(None)
+            self.pointed.emit(None)
+            return
+        self._point_links(spot)
+        self.pointed.emit(pointed_at(self.plane, self._document, *spot))
 
     def say_nothing_painted(self) -> None:
         """Explain why a drawn outline made no cell."""
@@ -417,10 +447,10 @@ class Canvas(PointerInput):
                 self.reveal(change.box)
             self.edited.emit(change.name)
 
-    def _guarded(self, action: Callable[[], object]) -> None:
+    def guarded(self, action: Callable[..., object], *arguments: object) -> None:
         """Run what a tool does; whatever goes wrong, no half edit stays."""
         try:
-            action()
+            action(*arguments)
         except CellSeg1Error as error:
             self.tool.cancel()
             self.problem.emit(str(error))
@@ -453,15 +483,15 @@ class Canvas(PointerInput):
 
     def paint_last(self, painter: QPainter) -> None:
         """Draw the brush and the focus."""
-        diameter = self.tool.brush_diameter()
-        if diameter is not None and self._pointer is not None and not self.panning:
+        diameter, at = self.tool.brush_diameter(), self.pointer.position
+        if diameter is not None and at is not None and not self.pointer.panning:
             painter.save()
             size = diameter * self.zoom / self.devicePixelRatioF()
-            decor.paint_brush(painter, self._pointer.x(), self._pointer.y(), size, self.devicePixelRatioF())
+            decor.paint_brush(painter, at.x(), at.y(), size, self.devicePixelRatioF())
             painter.restore()
-        elif self.keys.active and self._pointer is not None:
-            decor.paint_ghost(painter, self._pointer.x(), self._pointer.y(), 1.0)
-        if self.hasFocus() and self._keyboard_focus:
+        elif self.pointer.led_by_keys and at is not None:
+            decor.paint_ghost(painter, at.x(), at.y(), 1.0)
+        if self.hasFocus() and self.pointer.focus_shown:
             colour = QColor(self.palette().highlight().color())
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(colour, 2))
@@ -470,21 +500,3 @@ class Canvas(PointerInput):
 
 def _run_at_once(work: Callable[[], Any], done: Callable[[Any], None]) -> None:
     done(work())
-
-
-def _edit_at_once(
-    document: Document,
-    _what: str,
-    operation: Callable[[Document], Any],
-    done: Callable[[Any], None],
-) -> None:
-    done(operation(document))
-
-
-def _following(ids: NDArray[np.int64], chosen: frozenset[int], step: int) -> int:
-    """Return the id after (or before) the chosen ones, beginning again at the other end."""
-    if not chosen:
-        return int(ids[0 if step > 0 else -1])
-    if step > 0:
-        return int(ids[np.searchsorted(ids, max(chosen), side="right") % len(ids)])
-    return int(ids[np.searchsorted(ids, min(chosen), side="left") - 1])

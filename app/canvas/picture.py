@@ -61,7 +61,15 @@ def picture(view: ImageView, scale: float = 1.0) -> QImage:
 
 
 def save_picture(view: ImageView, path: Path, scale: float = 1.0) -> None:
-    """Save `picture` as PNG; the file appears whole or not at all."""
+    """Save what a view shows, with its scale bar, as PNG; `scale` 2 gives twice the pixels.
+
+    The file appears whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        When there is nothing to show or the file cannot be written.
+    """
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image = picture(view, scale)

@@ -1,4 +1,4 @@
-"""The widget that shows an image: layers, zoom, linked views, pictures; without document and tools."""
+"""The widget that shows an image: layers, zoom, linked views; without document and tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from app.project.display import Display, auto_display, channel_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -54,6 +53,8 @@ class ImageView(QWidget):
         self._ghost: tuple[float, float] | None = None
         self._hidden = False
         self._waiting = QRect()
+        #: How often the image was moved or zoomed: what is known of a place holds as long as this is the same.
+        self.moves = 0
         # Everything is painted by hand, so Qt need not fill the background first.
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(120, 90)
@@ -299,20 +300,6 @@ class ImageView(QWidget):
                 self.update(QRectF(spot.x() - 12, spot.y() - 12, 24, 24).toAlignedRect())
         self._ghost = at
 
-    # Pictures
-
-    def export_picture(self, path: Path, scale: float = 1.0) -> None:
-        """Save what is shown, with its scale bar, as PNG; `scale` 2 gives twice the pixels.
-
-        Raises
-        ------
-        OutputError
-            When there is nothing to show or the file cannot be written.
-        """
-        from app.canvas.picture import save_picture
-
-        save_picture(self, path, scale)
-
     # Qt
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
@@ -412,12 +399,14 @@ class ImageView(QWidget):
         ratio = self.devicePixelRatioF()
         size = round(self.width() * ratio), round(self.height() * ratio)
         if size != (self._view.width, self._view.height):
+            self.moves += 1
             self._view.resize(*size)
             if self._fitted:
                 self.fit()
             self.view_changed.emit(self.view_state)
 
     def _moved(self, *, fitted: bool = False) -> None:
+        self.moves += 1
         self._fitted = fitted
         self.update()
         self.zoom_changed.emit(self.zoom)

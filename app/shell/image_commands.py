@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QProgressDialog
 
+from app.canvas.picture import save_picture
 from app.pages.project.import_report import ImportReportDialog
 from app.shell.attempt import attempt, succeeds
 from app.translation import counted
@@ -182,4 +183,4 @@ class ImageCommands(QObject):
         )
         if name:
             path = Path(name) if Path(name).suffix else Path(name).with_suffix(".png")
-            attempt(self._host.frame, lambda: self._host.canvas.export_picture(path, 2.0))
+            attempt(self._host.frame, lambda: save_picture(self._host.canvas, path, 2.0))

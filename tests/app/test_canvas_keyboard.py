@@ -26,10 +26,10 @@ def go(canvas, key, times=1, modifiers=Qt.KeyboardModifier.NoModifier):
 
 def put(canvas, x, y):
     """Lead the tool to a pixel by arrow keys only."""
-    if canvas.pointer_position is None:
+    if canvas.pointer.position is None:
         press_key(canvas, RIGHT)
     for _ in range(400):
-        at_x, at_y = (int(value) for value in canvas.to_image(canvas.pointer_position))
+        at_x, at_y = (int(value) for value in canvas.to_image(canvas.pointer.position))
         if (at_x, at_y) == (x, y):
             return
         if at_x != x:
@@ -46,9 +46,9 @@ def test_an_arrow_moves_by_one_pixel_and_with_shift_by_ten(scene):
     canvas.set_tool("brush")
     put(canvas, 40, 30)
     go(canvas, RIGHT)
-    assert canvas.to_image(canvas.pointer_position) == pytest.approx((41.5, 30.5))
+    assert canvas.to_image(canvas.pointer.position) == pytest.approx((41.5, 30.5))
     go(canvas, DOWN, modifiers=SHIFT)
-    assert canvas.to_image(canvas.pointer_position) == pytest.approx((41.5, 40.5))
+    assert canvas.to_image(canvas.pointer.position) == pytest.approx((41.5, 40.5))
     assert not canvas.document.can_undo
 
 
@@ -139,11 +139,11 @@ def test_the_image_follows_where_the_view_ends(scene):
     canvas.set_tool("brush")
     canvas.zoom_to(12.0)
     put(canvas, 130, 80)
-    assert canvas.rect().contains(canvas.pointer_position.toPoint())
+    assert canvas.rect().contains(canvas.pointer.position.toPoint())
     go(canvas, RIGHT, 40, SHIFT)
-    x, y = canvas.to_image(canvas.pointer_position)
+    x, y = canvas.to_image(canvas.pointer.position)
     assert (int(x), int(y)) == (canvas.shape[1] - 1, 80)
-    assert canvas.rect().contains(canvas.pointer_position.toPoint())
+    assert canvas.rect().contains(canvas.pointer.position.toPoint())
 
 
 def test_control_and_arrows_still_move_the_image_and_so_do_arrows_alone_where_nothing_is_drawn(scene):
@@ -181,7 +181,7 @@ def test_losing_the_focus_keeps_the_stroke_and_lifts(scene):
     go(canvas, RIGHT, 3)
     QApplication.sendEvent(canvas, QFocusEvent(QEvent.Type.FocusOut, Qt.FocusReason.OtherFocusReason))
     assert document.undo_count == 1
-    assert not canvas.keys.down
+    assert not canvas.pointer.held_by_keys
 
 
 def test_a_read_only_project_says_so(scene):
@@ -204,4 +204,4 @@ def test_without_an_image_the_keys_do_nothing(qtbot):
     canvas.set_tool("brush")
     go(canvas, RIGHT)
     go(canvas, PEN)
-    assert canvas.pointer_position is None or canvas.pointer_position == QPointF()
+    assert canvas.pointer.position is None or canvas.pointer.position == QPointF()

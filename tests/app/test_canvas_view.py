@@ -12,6 +12,7 @@ from app.annotation import Document
 from app.canvas import Canvas, Mark, Overlay, ProposalLayer, ViewState
 from app.canvas.layers.cells import premultiplied, softened
 from app.canvas.layers.decor import length_text, round_length, scale_bar
+from app.canvas.picture import save_picture
 from app.canvas.viewport import Viewport
 from app.project.display import ChannelView, Display
 from cellseg1.errors import OutputError
@@ -390,7 +391,7 @@ def test_export_is_what_is_shown_larger(qtbot, tmp_path):
     canvas.fit()
     before = pixels(canvas)
     path = tmp_path / "Bild ä.png"
-    canvas.export_picture(path, 2)
+    save_picture(canvas, path, 2)
     saved = QImage(str(path))
     assert saved.width() == pytest.approx(140 * canvas.zoom * 2, abs=2)
     assert saved.height() == pytest.approx(90 * canvas.zoom * 2, abs=2)
@@ -403,7 +404,7 @@ def test_export_is_what_is_shown_larger(qtbot, tmp_path):
     assert (corner == 255).all(axis=2).sum() > 200
     assert (pixels(canvas) == before).all()
     with pytest.raises(OutputError):
-        Canvas().export_picture(path)
+        save_picture(Canvas(), path)
 
 
 def test_the_pointer_tells_what_it_is_on(qtbot):

@@ -1,6 +1,6 @@
 """Everything that is seen of an image, drawn in order; knows no mouse and no keys.
 
-The canvas draws it to the screen, `export_picture` into a file.
+The canvas draws it to the screen, `app.canvas.picture` into a file.
 """
 
 from __future__ import annotations

@@ -6,17 +6,28 @@ from typing import TYPE_CHECKING
 
 from app.canvas.tools.base import PointerEvent, Tool
 from app.canvas.tools.brush import BrushTool, EraserTool
-from app.canvas.tools.click import Assistant, ClickTool
+from app.canvas.tools.click import ClickTool
 from app.canvas.tools.cut import MergeTool, SplitTool
+from app.canvas.tools.host import Assistant, EditAside, Span, ToolHost
 from app.canvas.tools.outline import LassoTool, PolygonTool
 from app.canvas.tools.region import RegionTool
 from app.canvas.tools.select import SelectTool
 from app.canvas.tools.tidy import CleanUpTool, DeleteTool, FillHolesTool
 
 if TYPE_CHECKING:
-    from app.canvas.canvas import Canvas
+    from PySide6.QtCore import QObject
 
-__all__ = ["TOOL_KEYS", "Assistant", "ClickTool", "PointerEvent", "Tool", "all_tools"]
+__all__ = [
+    "TOOL_KEYS",
+    "Assistant",
+    "ClickTool",
+    "EditAside",
+    "PointerEvent",
+    "Span",
+    "Tool",
+    "ToolHost",
+    "all_tools",
+]
 
 _TOOLS: tuple[type[Tool], ...] = (
     SelectTool,
@@ -36,6 +47,6 @@ _TOOLS: tuple[type[Tool], ...] = (
 TOOL_KEYS = {tool.name: tool.key for tool in _TOOLS}
 
 
-def all_tools(canvas: Canvas) -> dict[str, Tool]:
+def all_tools(host: ToolHost, parent: QObject) -> dict[str, Tool]:
     """One of each tool, by name."""
-    return {tool.name: tool for tool in (kind(canvas) for kind in _TOOLS)}
+    return {tool.name: tool for tool in (kind(host, parent) for kind in _TOOLS)}

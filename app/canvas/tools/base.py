@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QKeyEvent
 
     from app.annotation import Document, Step
-    from app.canvas.canvas import Canvas
+    from app.canvas.tools.host import ToolHost
 
 Point = tuple[float, float]
 
@@ -72,9 +72,9 @@ class Tool(QObject):
     edits = True
     acts_at_once = False
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
-        self.canvas = canvas
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.host = host
         self._drawn = QRectF()
 
     def title(self) -> str:
@@ -134,33 +134,32 @@ class Tool(QObject):
 
     def document(self) -> Document | None:
         """Return the document if it may be changed now; says why if not."""
-        return self.canvas.editable_document()
+        return self.host.editable_document()
 
     def done(self, step: Step | None) -> None:
         """Announce a finished edit."""
-        if step is not None:
-            self.canvas.edited.emit(step.name)
+        self.host.done(step)
 
     def say(self, text: str) -> None:
         """Show a passing hint."""
-        self.canvas.hint.emit(text)
+        self.host.say(text)
 
     def redraw(self, area: QRectF | None = None) -> None:
         """Draw again where the unfinished was and is."""
         new = QRectF() if area is None else area.adjusted(-8, -8, 8, 8)
-        self.canvas.refresh(self._drawn.united(new).toAlignedRect())
+        self.host.refresh(self._drawn.united(new).toAlignedRect())
         self._drawn = new
 
     def on_screen(self, points: Sequence[Point]) -> QPolygonF:
         """Image positions as positions in the widget."""
-        return QPolygonF([self.canvas.to_widget(x, y) for x, y in points])
+        return QPolygonF([self.host.to_widget(x, y) for x, y in points])
 
 
 class FreehandTool(Tool):
     """Base of the tools that draw a line by hand."""
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(host, parent)
         self.points: list[Point] = []
         self.closed = False
 
@@ -178,7 +177,7 @@ class FreehandTool(Tool):
         """Continue the line."""
         if not self.points:
             return
-        last = self.canvas.to_widget(*self.points[-1])
+        last = self.host.to_widget(*self.points[-1])
         if (event.position - last).manhattanLength() >= 1.5:
             self.points.append((event.x, event.y))
             self.redraw(self.on_screen(self.points).boundingRect())

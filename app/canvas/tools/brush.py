@@ -12,11 +12,14 @@ from app.canvas.tools.base import Point, PointerEvent, Tool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PySide6.QtCore import QObject
 
     from app.annotation import Document, Edit
-    from app.canvas.canvas import Canvas
+    from app.canvas.tools.host import ToolHost
     from app.canvas.viewport import Box
 
+#: Least and greatest diameter in image pixels.
+BRUSH_RANGE = (1, 500)
 _CROSS_BELOW = 7.0
 """A circle of fewer pixels on the screen needs a cross around it to be found."""
 
@@ -27,8 +30,8 @@ class BrushTool(Tool):
     name, key = "brush", "B"
     erases = False
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(host, parent)
         self._edit: Edit | None = None
         self._document: Document | None = None
         self._cell = 0
@@ -49,12 +52,12 @@ class BrushTool(Tool):
 
     def cursor(self) -> Qt.CursorShape:
         """Only the circle, unless that is tiny."""
-        small = self.canvas.brush_size * self.canvas.zoom / self.canvas.devicePixelRatioF() < _CROSS_BELOW
+        small = self.host.brush_size * self.host.zoom / self.host.devicePixelRatioF() < _CROSS_BELOW
         return Qt.CursorShape.CrossCursor if small else Qt.CursorShape.BlankCursor
 
     def brush_diameter(self) -> float | None:
         """Return the true size."""
-        return float(self.canvas.brush_size)
+        return float(self.host.brush_size)
 
     @property
     def busy(self) -> bool:
@@ -119,20 +122,20 @@ class BrushTool(Tool):
             raise
         self._edit = self._document = None
         if step is None:
-            if not self._erasing and self.canvas.protect:
+            if not self._erasing and self.host.protect:
                 self.say(self.tr("Nothing was painted: other cells are protected here."))
             return
         self.done(step)
         if not self._erasing:
             self._continued = self._cell
-            self.canvas.select({self._cell})
+            self.host.select({self._cell})
 
     def _dab(self, x: float, y: float) -> None:
         edit, document = self._edit, self._document
         if edit is None or document is None:
             return
         try:
-            box, mask = operations.disc_selector(*self._last, x, y, self.canvas.brush_size, document.shape)
+            box, mask = operations.disc_selector(*self._last, x, y, self.host.brush_size, document.shape)
             self._last = x, y
             changed = self._apply(edit, document, box, mask)
             if changed is not None:
@@ -142,7 +145,7 @@ class BrushTool(Tool):
             raise
 
     def _apply(self, edit: Edit, document: Document, box: Box, mask: NDArray[np.bool_]) -> Box | None:
-        protect = self.canvas.protect
+        protect = self.host.protect
         if not self._erasing:
             return edit.paint((box, mask), self._cell, protect=protect)
         if not protect:
@@ -159,9 +162,9 @@ class BrushTool(Tool):
 
     def _known_cell(self) -> int:
         """Return the cell that Shift continues: the selected one, else the last one that was painted."""
-        selected = self.canvas.selection
+        selected = self.host.selection
         for cell in (next(iter(selected)) if len(selected) == 1 else 0, self._continued):
-            if cell and self.canvas.box_of(cell) is not None:
+            if cell and self.host.box_of(cell) is not None:
                 return cell
         return 0
 
@@ -182,3 +185,11 @@ class EraserTool(BrushTool):
             "Drag to erase. With Protect cells on, only the first cell you touch changes. "
             "[ ] or Shift+wheel changes the size."
         )
+
+
+def stepped(size: int, steps: int) -> int:
+    """Make a diameter larger or smaller, by an eighth or at least a pixel a step."""
+    for _ in range(abs(steps)):
+        by = max(1, size // 8)
+        size += by if steps > 0 else -by
+    return size

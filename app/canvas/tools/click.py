@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,22 +15,13 @@ from app.canvas.tools.base import CLICK_SLOP, Point, PointerEvent, Tool, paint_d
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PySide6.QtCore import QObject
     from PySide6.QtGui import QKeyEvent, QPainter
 
-    from app.canvas.canvas import Canvas
+    from app.canvas.tools.host import Prompt, ToolHost
     from app.canvas.viewport import Box
 
-Prompt = tuple[float, float, int]
-"""(x, y, 1 for inside or 0 for outside)."""
-
 POSITIVE, NEGATIVE = QColor("#2d7ff0"), QColor("#e07000")
-
-
-class Assistant(Protocol):
-    """Who answers prompts; the answer comes later through `ClickTool.offer`."""
-
-    def request(self, points: tuple[Prompt, ...], box: Box | None) -> None:
-        """Look for the cell with these points inside and outside, and this box around it."""
 
 
 class ClickTool(Tool):
@@ -38,8 +29,8 @@ class ClickTool(Tool):
 
     name, key = "click", "C"
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(host, parent)
         self.points: list[Prompt] = []
         self.box: Box | None = None
         self.score: float | None = None
@@ -66,7 +57,7 @@ class ClickTool(Tool):
     def press(self, event: PointerEvent) -> None:
         """Remember where a click or a box begins."""
         if event.button in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton) and self.document() is not None:
-            if self.canvas.assistant is None:
+            if self.host.assistant is None:
                 self.say(self.tr("No model is ready for clicks."))
                 return
             self._start, self._corner = event, None
@@ -93,7 +84,7 @@ class ClickTool(Tool):
             if outside and not self.points and self.box is None:
                 self.say(self.tr("First click inside the cell; then say what does not belong to it."))
                 return
-            height, width = self.canvas.shape
+            height, width = self.host.shape
             if not (0 <= start.x < width and 0 <= start.y < height):
                 return
             self.points.append((start.x, start.y, 0 if outside else 1))
@@ -104,7 +95,7 @@ class ClickTool(Tool):
         if not self.points and self.box is None:
             # Answers that come after Esc are for nobody.
             return
-        if mask.shape == self.canvas.shape and mask.shape != (box[2] - box[0], box[3] - box[1]):
+        if mask.shape == self.host.shape and mask.shape != (box[2] - box[0], box[3] - box[1]):
             mask = mask[box[0] : box[2], box[1] : box[3]]
         self._mask = (box, np.asarray(mask, bool)) if mask.any() else None
         self.score = score
@@ -138,12 +129,12 @@ class ClickTool(Tool):
             return False
         mask = self._mask
         self.cancel()
-        step, cell = operations.new_cell(document, mask, protect=self.canvas.protect)
+        step, cell = operations.new_cell(document, mask, protect=self.host.protect)
         if step is None:
-            self.canvas.say_nothing_painted()
+            self.host.say_nothing_painted()
             return True
         self.done(step)
-        self.canvas.select({cell})
+        self.host.select({cell})
         return True
 
     def cancel(self) -> bool:
@@ -163,9 +154,9 @@ class ClickTool(Tool):
 
     def paint(self, painter: QPainter) -> None:
         """Draw preview, box and points."""
-        canvas = self.canvas
+        host = self.host
         if not self._outline.isEmpty():
-            origin, unit = canvas.to_widget(0, 0), canvas.zoom / canvas.devicePixelRatioF()
+            origin, unit = host.to_widget(0, 0), host.zoom / host.devicePixelRatioF()
             path = QTransform(unit, 0, 0, unit, origin.x(), origin.y()).map(self._outline)
             painter.fillPath(path, QColor(45, 127, 240, 70))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -175,15 +166,15 @@ class ClickTool(Tool):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             decor.stroke(painter, 1.0, lambda: painter.drawRect(frame))
         for x, y, inside in self.points:
-            paint_dot(painter, canvas.to_widget(x, y), POSITIVE if inside else NEGATIVE, "+" if inside else "-")
+            paint_dot(painter, host.to_widget(x, y), POSITIVE if inside else NEGATIVE, "+" if inside else "-")
 
     def _ask(self) -> None:
         self._redraw()
-        if self.canvas.assistant is not None:
-            self.canvas.assistant.request(tuple(self.points), self.box)
+        if self.host.assistant is not None:
+            self.host.assistant.request(tuple(self.points), self.box)
 
     def _pixels(self, a: Point, b: Point) -> Box:
-        height, width = self.canvas.shape
+        height, width = self.host.shape
         left, right = sorted((min(max(a[0], 0), width), min(max(b[0], 0), width)))
         top, bottom = sorted((min(max(a[1], 0), height), min(max(b[1], 0), height)))
         y0, x0 = min(int(top), height - 1), min(int(left), width - 1)

@@ -55,7 +55,7 @@ class SplitTool(FreehandTool):
         if not crossed:
             self.say(self.tr("There is no cell under the line."))
             return
-        selected = self.canvas.selection
+        selected = self.host.selection
         # The selected cell is meant, if the line crosses it at all.
         cell = next((one for one in crossed if one in selected), crossed[0])
         step = operations.split_cell(document, cell, points)
@@ -63,7 +63,7 @@ class SplitTool(FreehandTool):
             self.say(self.tr("The line must cross the cell from side to side."))
             return
         self.done(step)
-        self.canvas.select(())
+        self.host.select(())
 
 
 class MergeTool(FreehandTool):
@@ -89,21 +89,21 @@ class MergeTool(FreehandTool):
         document = self.document()
         if document is None:
             return
-        chosen = set(self.canvas.selection)
+        chosen = set(self.host.selection)
         if self.is_click(points):
             cell = document.cell_at(event.x, event.y)
             if cell:
                 chosen ^= {cell}
         else:
             chosen |= set(cells_under(document, points))
-        self.canvas.select(chosen)
+        self.host.select(chosen)
         if len(chosen) > 1:
             self.say(self.tr("Enter merges %n cells.", "", len(chosen)))
 
     def accept(self) -> bool:
         """Merge."""
         document = self.document()
-        chosen = sorted(self.canvas.selection)
+        chosen = sorted(self.host.selection)
         if document is None or len(chosen) < 2:
             self.say(self.tr("Choose two cells or more to merge them."))
             return False
@@ -111,9 +111,9 @@ class MergeTool(FreehandTool):
         def merged(step: Step | None) -> None:
             if step is not None:
                 self.done(step)
-                self.canvas.select({cell for cell in chosen if self.canvas.box_of(cell) is not None})
+                self.host.select({cell for cell in chosen if self.host.box_of(cell) is not None})
 
-        self.canvas.edit_aside(
+        self.host.edit_aside(
             document, self.tr("Merging cells..."), lambda doc: operations.merge_cells(doc, chosen), merged
         )
         return True

@@ -11,9 +11,10 @@ from app.canvas.layers import decor
 from app.canvas.tools.base import FreehandTool, Point, PointerEvent, Tool, paint_dot, paint_line
 
 if TYPE_CHECKING:
+    from PySide6.QtCore import QObject
     from PySide6.QtGui import QKeyEvent, QPainter
 
-    from app.canvas.canvas import Canvas
+    from app.canvas.tools.host import ToolHost
 
 _NEAR = 9.0
 """A click this near to the first corner closes a polygon."""
@@ -23,19 +24,19 @@ def _make_cell(tool: Tool, points: list[Point], *, add: bool) -> None:
     document = tool.document()
     if document is None:
         return
-    canvas = tool.canvas
+    host = tool.host
     selector = operations.polygon_selector(points, document.shape)
-    selected = canvas.selection
+    selected = host.selection
     if add and len(selected) == 1:
         (cell,) = selected
-        step = operations.add_to_cell(document, selector, cell, protect=canvas.protect)
+        step = operations.add_to_cell(document, selector, cell, protect=host.protect)
     else:
-        step, cell = operations.new_cell(document, selector, protect=canvas.protect)
+        step, cell = operations.new_cell(document, selector, protect=host.protect)
     if step is None:
-        canvas.say_nothing_painted()
+        host.say_nothing_painted()
         return
     tool.done(step)
-    canvas.select({cell})
+    host.select({cell})
 
 
 class LassoTool(FreehandTool):
@@ -43,8 +44,8 @@ class LassoTool(FreehandTool):
 
     name, key = "lasso", "L"
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(host, parent)
         self.closed = True
 
     def title(self) -> str:
@@ -67,8 +68,8 @@ class PolygonTool(Tool):
     name, key = "polygon", "G"
     acts_at_once = True
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(host, parent)
         self.points: list[Point] = []
         self._pointer: Point | None = None
 
@@ -90,7 +91,7 @@ class PolygonTool(Tool):
         if event.button != Qt.MouseButton.LeftButton or self.document() is None:
             return
         if len(self.points) > 2:
-            first = self.canvas.to_widget(*self.points[0])
+            first = self.host.to_widget(*self.points[0])
             if (first - event.position).manhattanLength() < _NEAR:
                 self.accept()
                 return

@@ -10,12 +10,10 @@ from app.canvas.layers import decor
 from app.canvas.tools.base import CLICK_SLOP, PointerEvent, Tool, paint_dot
 
 if TYPE_CHECKING:
+    from PySide6.QtCore import QObject
     from PySide6.QtGui import QPainter
 
-    from app.canvas.canvas import Canvas
-
-Span = tuple[int, int, int, int]
-"""(x, y, width, height) in image pixels."""
+    from app.canvas.tools.host import Span, ToolHost
 
 _HANDLE = 9.0
 _SMALLEST = 8
@@ -39,8 +37,8 @@ class RegionTool(Tool):
 
     name, key = "region", "R"
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(host, parent)
         self._start: PointerEvent | None = None
         self._grip: tuple[int, int] | None = None
         self._before: Span | None = None
@@ -71,7 +69,7 @@ class RegionTool(Tool):
         """Take a handle, the inside, or begin a new rectangle."""
         if event.button != Qt.MouseButton.LeftButton or self.document() is None:
             return
-        self._before = self._now = self.canvas.region
+        self._before = self._now = self.host.region
         self._grip = self._grip_at(event)
         self._start = event
 
@@ -81,12 +79,12 @@ class RegionTool(Tool):
             hover = self._grip_at(event)
             if hover != self._hover:
                 self._hover = hover
-                self.canvas.refresh_cursor()
+                self.host.refresh_cursor()
             return
         moved = (event.position - self._start.position).manhattanLength() >= CLICK_SLOP
         if moved or self._now != self._before:
             self._now = self._dragged(event)
-            self.canvas.preview_region(self._now)
+            self.host.preview_region(self._now)
 
     def release(self, event: PointerEvent) -> None:
         """Make it one step."""
@@ -105,7 +103,7 @@ class RegionTool(Tool):
     def double_click(self, event: PointerEvent) -> None:
         """Remove the region."""
         document = self.document()
-        if event.button == Qt.MouseButton.LeftButton and document is not None and self.canvas.region is not None:
+        if event.button == Qt.MouseButton.LeftButton and document is not None and self.host.region is not None:
             self.cancel()
             self.done(document.set_attribute("Remove region", "region", None))
 
@@ -115,7 +113,7 @@ class RegionTool(Tool):
             return False
         self._start = self._grip = None
         self._before = self._now = None
-        self.canvas.preview_region(None)
+        self.host.preview_region(None)
         return True
 
     def paint(self, painter: QPainter) -> None:
@@ -130,7 +128,7 @@ class RegionTool(Tool):
             paint_dot(painter, at, decor.LIGHT)
 
     def _frame(self) -> QRectF | None:
-        span = self._now if self._start is not None else self.canvas.region
+        span = self._now if self._start is not None else self.host.region
         if span is None:
             return None
         x, y, width, height = span
@@ -148,7 +146,7 @@ class RegionTool(Tool):
 
     def _dragged(self, event: PointerEvent) -> Span:
         start, before, grip = self._start, self._before, self._grip
-        height, width = self.canvas.shape
+        height, width = self.host.shape
         if start is None:
             raise RuntimeError("No region is being dragged.")
         if before is None or grip is None:

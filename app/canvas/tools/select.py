@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt
 from app.canvas.tools.base import CLICK_SLOP, PointerEvent, Tool
 
 if TYPE_CHECKING:
-    from PySide6.QtCore import QPointF
+    from PySide6.QtCore import QObject, QPointF
 
-    from app.canvas.canvas import Canvas
+    from app.canvas.tools.host import ToolHost
 
 
 class SelectTool(Tool):
@@ -20,8 +20,8 @@ class SelectTool(Tool):
     name, key = "select", "V"
     edits = False
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(host, parent)
         self._start: QPointF | None = None
         self._last: QPointF | None = None
         self._moved = False
@@ -55,10 +55,10 @@ class SelectTool(Tool):
             return
         if not self._moved and (event.position - self._start).manhattanLength() >= CLICK_SLOP:
             self._moved = True
-            self.canvas.refresh_cursor()
+            self.host.refresh_cursor()
         if self._moved:
             step = event.position - self._last
-            self.canvas.pan(step.x(), step.y())
+            self.host.pan(step.x(), step.y())
             self._last = event.position
 
     def release(self, event: PointerEvent) -> None:
@@ -68,19 +68,19 @@ class SelectTool(Tool):
         moved = self._moved
         self.cancel()
         if not moved:
-            self.canvas.click_at(event.x, event.y, add=event.shift or event.control)
+            self.host.click_at(event.x, event.y, add=event.shift or event.control)
 
     def double_click(self, event: PointerEvent) -> None:
         """Look at a cell closely."""
-        cell = self.canvas.cell_at(event.x, event.y)
-        box = self.canvas.box_of(cell) if cell else None
+        cell = self.host.cell_at(event.x, event.y)
+        box = self.host.box_of(cell) if cell else None
         if event.button == Qt.MouseButton.LeftButton and box is not None:
-            self.canvas.show_box(box, closely=True)
+            self.host.show_box(box, closely=True)
 
     def cancel(self) -> bool:
         """Let go."""
         had = self._start is not None
         self._start = self._last = None
         self._moved = False
-        self.canvas.refresh_cursor()
+        self.host.refresh_cursor()
         return had

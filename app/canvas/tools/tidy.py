@@ -11,8 +11,10 @@ from app.annotation import operations
 from app.canvas.tools.base import FreehandTool, Point, PointerEvent, Tool
 
 if TYPE_CHECKING:
+    from PySide6.QtCore import QObject
+
     from app.annotation import Document, Step
-    from app.canvas.canvas import Canvas
+    from app.canvas.tools.host import ToolHost
 
 
 class DeleteTool(FreehandTool):
@@ -20,8 +22,8 @@ class DeleteTool(FreehandTool):
 
     name, key = "delete", "D"
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(host, parent)
         self.closed = True
 
     def title(self) -> str:
@@ -49,7 +51,7 @@ class DeleteTool(FreehandTool):
         if not cells:
             self.say(self.tr("There is no cell here."))
             return
-        self.canvas.edit_aside(
+        self.host.edit_aside(
             document, self.tr("Deleting cells..."), lambda doc: operations.delete_cells(doc, cells), self.done
         )
 
@@ -88,7 +90,7 @@ class FillHolesTool(Tool):
         document = self.document()
         if document is None:
             return False
-        selected = self.canvas.selection
+        selected = self.host.selection
         self._fill(document, next(iter(selected)) if len(selected) == 1 else None)
         return True
 
@@ -98,7 +100,7 @@ class FillHolesTool(Tool):
                 self.say(self.tr("There are no holes to fill."))
             self.done(step)
 
-        self.canvas.edit_aside(
+        self.host.edit_aside(
             document, self.tr("Filling holes..."), lambda doc: operations.fill_holes(doc, cell), filled
         )
 
@@ -117,8 +119,8 @@ class CleanUpTool(Tool):
     name, key = "clean", "U"
     acts_at_once = True
 
-    def __init__(self, canvas: Canvas) -> None:
-        super().__init__(canvas)
+    def __init__(self, host: ToolHost, parent: QObject | None = None) -> None:
+        super().__init__(host, parent)
         self.smooth = 2
         self.min_island = 20
 
@@ -147,7 +149,7 @@ class CleanUpTool(Tool):
 
     def accept(self) -> bool:
         """Tidy without pointing."""
-        selected = self.canvas.selection
+        selected = self.host.selection
         return self.clean(next(iter(selected)) if len(selected) == 1 else None)
 
     def clean(self, cell: int | None) -> bool:
@@ -162,7 +164,7 @@ class CleanUpTool(Tool):
                 self.say(self.tr("It is tidy already."))
             self.done(step)
 
-        self.canvas.edit_aside(
+        self.host.edit_aside(
             document,
             self.tr("Cleaning up..."),
             lambda doc: operations.clean_up(doc, cell, smooth, islands),
