@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.annotation.cells import CellTable
-from app.canvas.layers.cell_colours import CellColours, colour_distances, pairs_near, touching_pairs
+from app.canvas.layers.cell_colours import DISTANCES, CellColours, pairs_near, touching_pairs
 from app.project.display import ChannelView, Display, auto_channel, auto_display, histogram, render
 from cellseg1.prediction.overlay import PALETTE
 
@@ -127,7 +127,7 @@ def test_neighbours_never_look_alike_and_all_colours_are_used():
     colours = CellColours()
     colours.assign_all(labels, CellTable.of(labels))
     assert_neighbours_differ(colours, labels)
-    apart = colour_distances()
+    apart = DISTANCES
     nearest = [apart[colours(int(a)), colours(int(b))] for a, b in touching_pairs(labels)]
     assert np.percentile(nearest, 2) > 17
     assert len(set(colours_of(colours, labels).values())) >= 8
@@ -211,5 +211,38 @@ def test_ids_of_nine_digits_need_no_more_memory():
 
 
 def test_the_palette_is_safe_for_colour_blind_eyes():
-    apart = colour_distances(PALETTE[:7])
+    apart = DISTANCES[:7, :7]
     assert apart[~np.eye(7, dtype=bool)].min() > 14
+
+
+#: How red-, green- and blue-blind people see linear RGB (Machado, Oliveira and Fernandes, 2009).
+_BLIND = np.array(
+    [
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    ]
+)
+
+
+def colour_distances(palette):
+    """(n, n) CIELAB distances, the smallest of normal sight and of red- and green-blindness."""
+    unit = palette / 255.0
+    linear = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
+    seen = [linear, *(np.clip(linear @ matrix.T, 0, 1) for matrix in _BLIND[:2])]
+    apart = [np.linalg.norm(lab[:, None] - lab[None], axis=2) for lab in map(_lab, seen)]
+    return np.asarray(np.min(apart, axis=0))
+
+
+def _lab(linear):
+    xyz = linear @ np.array([[0.4125, 0.2127, 0.0193], [0.3576, 0.7152, 0.1192], [0.1804, 0.0722, 0.9503]])
+    ratio = xyz / np.array([0.9505, 1.0, 1.089])
+    f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+
+
+def test_the_table_of_distances_is_that_of_the_palette():
+    wanted = colour_distances(PALETTE)
+    np.fill_diagonal(wanted, 0.0)
+    assert DISTANCES.shape == (len(PALETTE), len(PALETTE))
+    assert np.array_equal(DISTANCES, np.round(wanted, 2))

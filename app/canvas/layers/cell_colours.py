@@ -36,34 +36,24 @@ _ALIKE = 20.0
 #: (dy, dx) of half of the surroundings: each pair is met from one side or the other.
 _STEPS = ((0, 1), (0, 2), (1, 0), (2, 0), (1, 1), (1, -1))
 
-#: How red-, green- and blue-blind people see linear RGB (Machado, Oliveira and Fernandes, 2009).
-_BLIND = np.array(
+#: How far the palette's colours are apart: CIELAB distances, of normal sight or of red- or green-blind sight (Machado,
+#: Oliveira and Fernandes, 2009), whichever is smallest.
+DISTANCES = np.array(
     [
-        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+        [0.00, 101.42, 51.56, 17.04, 109.52, 18.35, 80.87, 90.04, 26.64, 60.94, 80.06, 124.95],
+        [101.42, 0.00, 48.86, 111.90, 24.81, 88.70, 20.66, 19.66, 80.36, 42.57, 21.02, 19.92],
+        [51.56, 48.86, 0.00, 69.92, 55.68, 37.18, 17.88, 41.87, 36.99, 22.99, 31.42, 67.08],
+        [17.04, 111.90, 69.92, 0.00, 124.98, 33.57, 84.26, 94.58, 23.69, 70.63, 79.28, 132.82],
+        [109.52, 24.81, 55.68, 124.98, 0.00, 91.86, 22.73, 43.21, 92.87, 59.17, 41.08, 22.78],
+        [18.35, 88.70, 37.18, 33.57, 91.86, 0.00, 69.82, 81.71, 31.70, 54.92, 73.24, 110.08],
+        [80.87, 20.66, 17.88, 84.26, 22.73, 69.82, 0.00, 25.57, 61.17, 18.13, 20.14, 38.50],
+        [90.04, 19.66, 41.87, 94.58, 43.21, 81.71, 25.57, 0.00, 66.41, 25.56, 9.03, 41.60],
+        [26.64, 80.36, 36.99, 23.69, 92.87, 31.70, 61.17, 66.41, 0.00, 37.52, 55.64, 105.02],
+        [60.94, 42.57, 22.99, 70.63, 59.17, 54.92, 18.13, 25.56, 37.52, 0.00, 10.72, 62.46],
+        [80.06, 21.02, 31.42, 79.28, 41.08, 73.24, 20.14, 9.03, 55.64, 10.72, 0.00, 46.11],
+        [124.95, 19.92, 67.08, 132.82, 22.78, 110.08, 38.50, 41.60, 105.02, 62.46, 46.11, 0.00],
     ]
 )
-
-
-def colour_distances(palette: NDArray[np.uint8] = PALETTE) -> NDArray[np.float64]:
-    """(n, n) CIELAB distances, the smallest of normal sight and of red- and green-blindness."""
-    unit = palette / 255.0
-    linear = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
-    seen = [linear, *(np.clip(linear @ matrix.T, 0, 1) for matrix in _BLIND[:2])]
-    apart = [np.linalg.norm(lab[:, None] - lab[None], axis=2) for lab in map(_lab, seen)]
-    return np.asarray(np.min(apart, axis=0))
-
-
-def _lab(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    xyz = linear @ np.array([[0.4125, 0.2127, 0.0193], [0.3576, 0.7152, 0.1192], [0.1804, 0.0722, 0.9503]])
-    ratio = xyz / np.array([0.9505, 1.0, 1.089])
-    f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
-    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
-
-
-_DISTANCE = colour_distances()
-np.fill_diagonal(_DISTANCE, 0.0)
 
 
 def touching_pairs(labels: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -299,7 +289,7 @@ def _choose(start: int, taken: int) -> int:
     others = [colour for colour in range(_COUNT) if taken >> colour & 1]
     if not others:
         return int(order[0])
-    apart = _DISTANCE[order][:, others].min(axis=1)
+    apart = DISTANCES[order][:, others].min(axis=1)
     far = np.flatnonzero(apart >= _ALIKE)
     return int(order[far[0]] if far.size else order[apart.argmax()])
 
