@@ -160,6 +160,8 @@ def _configs(options: argparse.Namespace, _stop: _Stop) -> int:
         seed=options.seed,
     )
     runs = all_runs(options.studies or STUDIES, choice)
+    for run in {run.backbone: run for run in runs}.values():
+        run.settings()  # what cannot be trained is refused here already
     done = None if options.results is None else ResultsTable(options.results).ids()
     values = [_listed(run, studies, done) for run, studies in runs.items()]
     shown = _columns([list(values[0]), *(list(one.values()) for one in values)]) if values else ""

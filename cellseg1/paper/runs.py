@@ -157,7 +157,14 @@ class Choice:
         """Return a run of a data set, tested on itself unless `more` says otherwise."""
         epochs = _EPOCHS if ids is not None else _EPOCHS_OF_ALL_IN.get(short, _EPOCHS_OF_ALL)
         values = {"test_set": short, "backbone": self.backbone, **more}
-        return Run(short, train_ids=ids, epochs=self.epochs or epochs, seed=self.seed, recipe=self.recipe, **values)
+        return Run(
+            short,
+            train_ids=ids,
+            epochs=epochs if self.epochs is None else self.epochs,
+            seed=self.seed,
+            recipe=self.recipe,
+            **values,
+        )
 
 
 def study_runs(study: Study, choice: Choice | None = None) -> list[Run]:

@@ -7,6 +7,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from cellseg1.paper.data_sets import DATA_SETS, images_in
+
 HEIGHT, WIDTH = 48, 64
 TISSUES = {
     "20191211_IMC": "Breast",
@@ -170,3 +172,8 @@ def all_archives(folder):
     for make in (cellpose, neurips, stardist, ecoli, subtilis, tissuenet):
         make(folder)
     return folder
+
+
+def names(folder, short, split, kind="images"):
+    """File names of a prepared data set, in the order of their indices."""
+    return [path.name for path in images_in(folder / DATA_SETS[short].name / split / kind)]
