@@ -77,6 +77,7 @@ def paint(window, *places):
 def test_every_action_has_someone_who_does_it_and_no_two_share_a_key(window):
     keys = [key for spec in ACTIONS for key in spec.keys] + [tool.key for tool in TOOLS]
     assert len(keys) == len(set(keys))
+    assert [tool.name for tool in TOOLS] == list(window.canvas.tools)
     # connect_all in the constructor fails for an action that nobody does.
     assert all(window.actions_[spec.name].objectName() == spec.name for spec in ACTIONS)
     listed = {key for _group, rows in shortcut_table() for keys, _text in rows for key in keys.split(" / ")}
