@@ -227,7 +227,8 @@ class Canvas(ImageView):
         else:
             for box in map(self.box_of, changed):
                 if box is not None:
-                    self._cells_look_different(box)
+                    self.scene.cells.invalidate(box)
+                    self.update_box(box)
         self._describe()
         self.selection_changed.emit(chosen)
 
@@ -436,10 +437,6 @@ class Canvas(ImageView):
                     self.update_box(changed)
 
         self.in_background(lambda: touching_pairs(labels), found)
-
-    def _cells_look_different(self, box: Box) -> None:
-        self.scene.cells.invalidate(box)
-        self.update_box(box)
 
     def _jump(self, change: Change | None) -> None:
         if change is not None:

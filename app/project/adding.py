@@ -120,11 +120,23 @@ class ImageAdding:
         if not masks:
             files, mask_files = split_masks(files)
         total = len(files) + len(mask_files)
+        ids = self._add_files(files, report, lambda done, name: progress and progress(done, total, name), copy=copy)
+        self._store.changed(now=True)
+        if self._store.written:
+            with contextlib.suppress(OSError):
+                (self._store.folder / ADDING).unlink(missing_ok=True)
+        if mask_files:
+            self._add_masks(ids, mask_files, report, lambda done, name: progress and progress(done, total, name))
+        return report
+
+    def _add_files(
+        self, files: Sequence[Path], report: ImportReport, progress: Callable[[int, str], object], *, copy: bool
+    ) -> dict[Path, str]:
+        """Make entries of files; returns the ids of those that are new."""
         known = self._known()
         ids: dict[Path, str] = {}
         for number, path in enumerate(files):
-            if progress is not None:
-                progress(number, total, path.name)
+            progress(number, path.name)
             try:
                 recognise(path)
                 entry = self._new_entry(path, known, copy=copy)
@@ -146,13 +158,7 @@ class ImageAdding:
             report.added.append(entry.id)
             if copy:
                 self._store.changed()
-        self._store.changed(now=True)
-        if self._store.written:
-            with contextlib.suppress(OSError):
-                (self._store.folder / ADDING).unlink(missing_ok=True)
-        if mask_files:
-            self._add_masks(ids, mask_files, report, lambda done, name: progress and progress(done, total, name))
-        return report
+        return ids
 
     def _known(self) -> dict[tuple[object, ...], str]:
         """Return what tells that a file is in the project already, with the image it is.
