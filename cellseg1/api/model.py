@@ -248,7 +248,8 @@ class Model(LoadedModel):
         >>> cellseg1.load("copy.cs1").card.backbone
         'tiny'
         """
-        from cellseg1.training.job import check_model_name, save_trained
+        from cellseg1.training.plan import check_model_name
+        from cellseg1.training.record import save_trained
 
         path = as_path(path, "The model file")
         check_model_name(path)

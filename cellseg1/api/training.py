@@ -18,6 +18,7 @@ from cellseg1.images import Image, ImageLike, PlaneChoice, as_image, read_image
 from cellseg1.images.memory import is_array, is_path
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE
 from cellseg1.training import job
+from cellseg1.training.inputs import Region
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def train(
     channels: ChannelWish | None = None,
     planes: PlaneWish | Sequence[PlaneWish | None] | None = None,
     axes: str | None = None,
-    regions: Sequence[job.Region | None] | None = None,
+    regions: Sequence[Region | None] | None = None,
     backbone: str = DEFAULT_BACKBONE,
     recipe: str = DEFAULT_RECIPE,
     settings: Mapping[str, Any] | None = None,

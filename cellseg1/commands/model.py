@@ -50,7 +50,8 @@ def _model_show(options: argparse.Namespace, _stop: Callable[[], bool]) -> int:
 def _model_convert(options: argparse.Namespace, _stop: Callable[[], bool]) -> int:
     from cellseg1.errors import ModelFileError
     from cellseg1.model import load_model
-    from cellseg1.training.job import check_model_name, save_trained
+    from cellseg1.training.plan import check_model_name
+    from cellseg1.training.record import save_trained
 
     check_model_name(options.target)
     if options.target.exists():

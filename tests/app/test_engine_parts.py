@@ -265,7 +265,7 @@ def config(tmp_path, monkeypatch):
 def test_samples_are_counted_as_the_training_does(changes):
     from engine_help import discs
 
-    from cellseg1.training.job import _scale_for, median_diameter
+    from cellseg1.training.inputs import median_diameter, scale_for
     from cellseg1.training.samples import SampleSource, TrainingImage, rescaled
 
     settings = make_settings(overrides=changes)
@@ -273,7 +273,7 @@ def test_samples_are_counted_as_the_training_does(changes):
     for height, width in ((96, 144), (300, 170)):
         pixels, labels = discs(height, width)
         images.append(TrainingImage("a", "0", np.repeat(pixels[..., None], 3, axis=2), labels))
-    scale = _scale_for(images, settings)
+    scale = scale_for(images, settings)
     source = SampleSource([rescaled(image, scale) for image in images], settings)
     sizes = [ImageSize(*image.labels.shape, median_diameter([image])) for image in images]
     assert samples_per_epoch(sizes, settings) == len(source)

@@ -24,7 +24,7 @@ from cellseg1.model import load_model, plain_model
 from cellseg1.prediction.plane import predict_pixels
 from cellseg1.sam.precision import autocast_dtype
 from cellseg1.settings import make_settings
-from cellseg1.training.job import lora_config
+from cellseg1.training.adapter import lora_config
 from cellseg1.training.samples import SampleSource, TrainingImage
 from cellseg1.training.trainer import Trainer
 

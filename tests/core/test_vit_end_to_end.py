@@ -13,7 +13,8 @@ from cellseg1.masks import write_label_image
 from cellseg1.model import load_model
 from cellseg1.prediction.job import predict
 from cellseg1.sam.shapes import VIT_SHAPES
-from cellseg1.training.job import save_trained, train
+from cellseg1.training.job import train
+from cellseg1.training.record import save_trained
 
 QUICK = {
     "epoch_max": 6,

@@ -32,7 +32,8 @@ def import_model(request: ImportModelRequest) -> dict[str, Any]:
         When it does not fit, or the new name is taken.
     """
     from cellseg1.model import load_model
-    from cellseg1.training.job import check_model_name, save_trained
+    from cellseg1.training.plan import check_model_name
+    from cellseg1.training.record import save_trained
 
     check_model_name(request.out)
     if request.out.exists():

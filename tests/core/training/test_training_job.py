@@ -18,7 +18,7 @@ from cellseg1.errors import CellSeg1Error, ImageError, ModelFileError, OutputErr
 from cellseg1.lora import load_card
 from cellseg1.lora.io import model_bytes
 from cellseg1.masks import write_label_image
-from cellseg1.training import job
+from cellseg1.training import record
 from cellseg1.training.checkpoint import checkpoint_path
 from cellseg1.training.job import train
 from cellseg1.training.trainer import Trainer
@@ -101,7 +101,7 @@ class Fails:
 @pytest.mark.parametrize("error", [RuntimeError("no"), MemoryError(), KeyError("x"), CellSeg1Error("No.")])
 def test_a_figure_that_cannot_be_measured_costs_nothing(files, tmp_path, monkeypatch, error):
     plain = run(files, tmp_path / "plain.cs1")
-    monkeypatch.setattr(job, "_with_ap", Fails(error))
+    monkeypatch.setattr(record, "_with_ap", Fails(error))
     result = run(files, tmp_path / "m.cs1", measure=True)
     assert result.card.ap_training is None
     assert "the model is saved" in result.notes[-1].lower()

@@ -12,7 +12,7 @@ from cellseg1.errors import MaskError
 from cellseg1.evaluation.job import evaluate
 from cellseg1.model import input_of
 from cellseg1.settings import make_settings
-from cellseg1.training.job import read_region, read_training_set
+from cellseg1.training.inputs import read_region, read_training_set
 
 
 def labels(count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from cellseg1.lora.inject import inject_lora, lora_matrices
 from cellseg1.sam.device import flushes_denormals
 from cellseg1.sam.tiny import TinyModel
 from cellseg1.settings import make_settings
-from cellseg1.training.job import lora_config
+from cellseg1.training.adapter import lora_config
 from cellseg1.training.samples import Sample, SampleSource, TrainingImage, rescaled
 from cellseg1.training.schedule import planned_updates
 from cellseg1.training.trainer import Trainer
