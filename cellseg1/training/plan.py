@@ -109,8 +109,7 @@ def plan_training(
 ) -> TrainPlan:
     """Look at everything that can refuse a training, before anything is computed; parameters as in `train`.
 
-    Names, device, settings, the format against the backbone, the target and whether it can be written, and the
-    images with their masks, regions and channels are checked in this order.
+    In this order: names, device, settings, format against backbone, target, images with masks, regions and channels.
 
     Raises
     ------
