@@ -11,7 +11,7 @@ from app.preferences.store import PreferencesStore
 from app.theme import apply_theme
 from app.widgets.number_field import NumberField
 from app.widgets.plots.histogram import Histogram
-from app.widgets.settings.form import SettingsForm
+from app.widgets.settings.form import TRAIN_GROUPS, SettingsForm
 from app.widgets.settings.row import parsed, shown
 from app.widgets.slider_field import SliderField
 
@@ -157,7 +157,7 @@ def test_preferences(decimal, show, qtbot, tmp_path):
 
 
 def test_settings(decimal, show, qtbot):
-    form = show(SettingsForm(("train", "augment", "points")))
+    form = show(SettingsForm(TRAIN_GROUPS))
     for text in ("0,01", "0.01", "1e-2", "1,0e-2"):
         form.reset_all()
         type_in(qtbot, form.row("base_lr").field, text)
