@@ -9,17 +9,17 @@ from __future__ import annotations
 import multiprocessing
 import sys
 
-from app.engine.child import main as child  # noqa: F401 - the frozen program finds the engine's entry through this import
+from .engine.child import main as child  # noqa: F401 - the frozen program finds the engine's entry through this import
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the window until it is closed; returns the exit code."""
     multiprocessing.freeze_support()
-    from app.shell.application import parse, run
+    from .shell.application import parse, run
 
     options = parse(sys.argv[1:] if arguments is None else arguments)
     if options.self_test is not None:
-        from app.selftest.run import run_self_test
+        from .selftest.run import run_self_test
 
         return run_self_test(options)
     return run(options)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.annotation.aside import Aside
-from app.annotation.cells import CellTable
-from app.annotation.document import Document
-from app.annotation.edit import Edit
-from app.annotation.steps import Change, HistoryError, Step, StepLog, StepRef
+from .aside import Aside
+from .cells import CellTable
+from .document import Document
+from .edit import Edit
+from .steps import Change, HistoryError, Step, StepLog, StepRef
 
 __all__ = ["Aside", "CellTable", "Change", "Document", "Edit", "HistoryError", "Step", "StepLog", "StepRef"]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.annotation.steps import Step
+from .steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from app.annotation.document import Document
     from cellseg1.masks import Box
+
+    from .document import Document
 
 
 class Aside:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.annotation.pixel_runs import segments
+from .pixel_runs import segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from app.annotation.pixel_runs import Ids, Longs, PixelRuns
     from cellseg1.masks import Box
+
+    from .pixel_runs import Ids, Longs, PixelRuns
 
 HIGHEST_ID = int(np.iinfo(np.int32).max)
 _ROWS = 256

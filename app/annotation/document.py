@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from app.annotation.cells import HIGHEST_ID, CellTable
-from app.annotation.edit import Edit, Ends, clipped
-from app.annotation.history import Entry, History
-from app.annotation.steps import Change, Content, HistoryError, Step, StepLog, StepRef, plain
 from cellseg1.errors import CellSeg1Error, MaskError
+
+from .cells import HIGHEST_ID, CellTable
+from .edit import Edit, Ends, clipped
+from .history import Entry, History
+from .steps import Change, Content, HistoryError, Step, StepLog, StepRef, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from app.annotation.pixel_runs import PixelRuns
     from cellseg1.masks import Box
+
+    from .pixel_runs import PixelRuns
 
 
 class Document:

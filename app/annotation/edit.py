@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.annotation.pixel_runs import PixelRuns, segments
-from app.annotation.steps import plain
 from cellseg1 import masks
 from cellseg1.errors import MaskError
+
+from .pixel_runs import PixelRuns, segments
+from .steps import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from app.annotation.cells import CellTable
-    from app.annotation.pixel_runs import Segments
-    from app.annotation.steps import Step
     from cellseg1.masks import Box, Selector
+
+    from .cells import CellTable
+    from .pixel_runs import Segments
+    from .steps import Step
 
 TILE = 256
 """Side of the squares of which the old content is kept."""

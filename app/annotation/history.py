@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.annotation.steps import HistoryError, StepLog, StepRef
+from .steps import HistoryError, StepLog, StepRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

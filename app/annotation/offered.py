@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.annotation import CellTable
 from cellseg1.images import resize_mask
+
+from . import CellTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

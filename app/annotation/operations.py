@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from app.annotation.cells import CellTable
-from app.annotation.document import as_labels
-from app.annotation.pixel_runs import PixelRuns, segments
-from app.annotation.selectors import disc_selector, polygon_selector
 from cellseg1 import masks
+
+from .cells import CellTable
+from .document import as_labels
+from .pixel_runs import PixelRuns, segments
+from .selectors import disc_selector, polygon_selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from app.annotation.document import Document
-    from app.annotation.edit import Edit
-    from app.annotation.pixel_runs import Segments
-    from app.annotation.steps import Step
     from cellseg1.masks import Box, Selector
+
+    from .document import Document
+    from .edit import Edit
+    from .pixel_runs import Segments
+    from .steps import Step
 
 __all__ = [
     "accept_proposals",

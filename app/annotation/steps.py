@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from app.annotation.pixel_runs import PixelRuns
 from cellseg1.errors import CellSeg1Error
+
+from .pixel_runs import PixelRuns
 
 if TYPE_CHECKING:
     from cellseg1.masks import Box

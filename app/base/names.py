@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from app.base.errors import ProjectError
+from .errors import ProjectError
 
 SUFFIX = ".cs1project"
 #: A file in every project folder that a file manager can open; no system connects folders with programs.

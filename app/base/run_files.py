@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from app.base.foreign import read_regular
-from app.base.processes import lives, started
 from cellseg1.errors import OutputError
 from cellseg1.files import write_bytes
+
+from .foreign import read_regular
+from .processes import lives, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

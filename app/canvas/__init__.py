@@ -1,13 +1,13 @@
 """The canvas: shows a plane and its cells, and the tools that change them."""
 
-from app.annotation.proposal_layer import ProposalLayer
-from app.canvas.canvas import Canvas
-from app.canvas.input.pointer import Pointed
-from app.canvas.layers.cells import Overlay
-from app.canvas.layers.decor import Mark
-from app.canvas.layers.proposals import score_colour
-from app.canvas.viewport import ViewState
-from app.project.display import ChannelView, Display, auto_display, histogram
+from ..annotation.proposal_layer import ProposalLayer
+from ..project.display import ChannelView, Display, auto_display, histogram
+from .canvas import Canvas
+from .input.pointer import Pointed
+from .layers.cells import Overlay
+from .layers.decor import Mark
+from .layers.proposals import score_colour
+from .viewport import ViewState
 
 __all__ = [
     "Canvas",

@@ -11,29 +11,30 @@ from PySide6.QtCore import QEvent, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen
 from shiboken6 import isValid
 
-from app.annotation.cells import following
-from app.canvas.input.commands import KeyCommands
-from app.canvas.input.keyboard import KeyboardPointer
-from app.canvas.input.pointer import Pointer, pointed_at
-from app.canvas.layers import decor
-from app.canvas.layers.cell_colours import REACH, touching_pairs
-from app.canvas.tools import all_tools
-from app.canvas.tools.brush import BRUSH_RANGE, stepped
-from app.canvas.tools.click import ClickTool
-from app.canvas.tools.host import edit_at_once
-from app.canvas.view import ImageView
-from app.canvas.viewport import grow
 from cellseg1.errors import CellSeg1Error
+
+from ..annotation.cells import following
+from .input.commands import KeyCommands
+from .input.keyboard import KeyboardPointer
+from .input.pointer import Pointer, pointed_at
+from .layers import decor
+from .layers.cell_colours import REACH, touching_pairs
+from .tools import all_tools
+from .tools.brush import BRUSH_RANGE, stepped
+from .tools.click import ClickTool
+from .tools.host import edit_at_once
+from .view import ImageView
+from .viewport import grow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PySide6.QtWidgets import QWidget
 
-    from app.annotation import Change, Document, Step
-    from app.canvas.input.host import Handlers
-    from app.canvas.tools import Assistant, EditAside, Span, Tool
-    from app.canvas.viewport import Box
-    from app.project.display import Display
+    from ..annotation import Change, Document, Step
+    from ..project.display import Display
+    from .input.host import Handlers
+    from .tools import Assistant, EditAside, Span, Tool
+    from .viewport import Box
 
 _MANY = 100
 #: What the user does, which a widget that is switched off takes no notice of.
@@ -266,7 +267,7 @@ class Canvas(ImageView):
             return False
         document = self.editable_document()
         if document is not None:
-            from app.annotation import operations
+            from ..annotation import operations
 
             self.tool.cancel()
             chosen = sorted(self._selection)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QBuffer, QIODevice
 from PySide6.QtGui import QColor, QImage, QPainter
 
-from app.canvas.viewport import Viewport
 from cellseg1.errors import OutputError
+
+from .viewport import Viewport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.canvas.view import ImageView
+    from .view import ImageView
 
 _MOST_PIXELS = 200_000_000
 

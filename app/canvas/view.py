@@ -10,20 +10,20 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QWidget
 
-from app.canvas.layers import decor
-from app.canvas.layers.cells import Overlay
-from app.canvas.layers.scene import Scene, device_rects
-from app.canvas.viewport import Box, Viewport, ViewState
-from app.project.display import Display, auto_display, channel_count
+from ..project.display import Display, auto_display, channel_count
+from .layers import decor
+from .layers.cells import Overlay
+from .layers.scene import Scene, device_rects
+from .viewport import Box, Viewport, ViewState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from app.annotation.proposal_layer import ProposalLayer
-    from app.canvas.layers.decor import Mark
-    from app.project.display import Colour
+    from ..annotation.proposal_layer import ProposalLayer
+    from ..project.display import Colour
+    from .layers.decor import Mark
 
 _ZOOM_STEP = 1.25
 _NEAR = 48

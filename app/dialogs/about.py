@@ -19,14 +19,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.dialogs.licences import own_licence, packages
-from app.theme import BIG_ICON, GAP, MARGIN, TIGHT, app_icon
-from app.widgets.dialog import Dialog, scrolling, sentence, title_label
-from app.widgets.plain import Label, plain_tip
 from cellseg1._version import __version__
 
+from ..theme import BIG_ICON, GAP, MARGIN, TIGHT, app_icon
+from ..widgets.dialog import Dialog, scrolling, sentence, title_label
+from ..widgets.plain import Label, plain_tip
+from .licences import own_licence, packages
+
 if TYPE_CHECKING:
-    from app.dialogs.licences import PackageLicence
+    from .licences import PackageLicence
 
 
 class AboutDialog(Dialog):

@@ -16,10 +16,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.theme import GAP, MARGIN, TIGHT, WIDE, tabular
-from app.widgets.dialog import Dialog, Role, scrolling, sentence, title_label
-from app.widgets.empty_state import Sign
-from app.widgets.plain import Label
+from ..theme import GAP, MARGIN, TIGHT, WIDE, tabular
+from ..widgets.dialog import Dialog, Role, scrolling, sentence, title_label
+from ..widgets.empty_state import Sign
+from ..widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

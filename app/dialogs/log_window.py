@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QFontDatabase, QTextCursor, QTextDocument
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPlainTextEdit, QWidget
 
-from app.theme import GAP, icon
-from app.widgets.dialog import Dialog, Role
+from ..theme import GAP, icon
+from ..widgets.dialog import Dialog, Role
 
 #: Lines that are kept; older ones are in the log file.
 KEPT_LINES = 5000

@@ -8,9 +8,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
-from app.theme import GAP, MARGIN, TIGHT, WIDE, icon
-from app.widgets.dialog import Dialog, scrolling, sentence, title_label
-from app.widgets.plain import Label
+from ..theme import GAP, MARGIN, TIGHT, WIDE, icon
+from ..widgets.dialog import Dialog, scrolling, sentence, title_label
+from ..widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

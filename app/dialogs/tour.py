@@ -10,8 +10,8 @@ from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.theme import GAP, MARGIN, RADIUS, colours
-from app.widgets.plain import Label
+from ..theme import GAP, MARGIN, RADIUS, colours
+from ..widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal
 
-from app.engine.link import Exit, Link, describe_exit
-from app.engine.messages import (
+from .link import Exit, Link, describe_exit
+from .messages import (
     Click,
     Done,
     Encode,
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.engine.messages import Answer, Request
     from cellseg1.masks import Box
+
+    from .messages import Answer, Request
 
 #: How long it may take to leave.
 CLOSING_SECONDS = 3.0

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal
 
-from app.base.processes import started
-from app.engine.interactive import CLOSING_SECONDS, ClickMask, Interactive
-from app.engine.link import Exit, Link, describe_exit
-from app.engine.messages import (
+from ..base.processes import started
+from .interactive import CLOSING_SECONDS, ClickMask, Interactive
+from .link import Exit, Link, describe_exit
+from .messages import (
     CRASH,
     Done,
     EngineOptions,
@@ -30,8 +30,9 @@ from app.engine.messages import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from app.engine.messages import Answer, JobRequest
     from cellseg1.masks import Box
+
+    from .messages import Answer, JobRequest
 
 __all__ = ["ClickMask", "Engines", "Interactive", "JobHandle", "TrainingPreview"]
 

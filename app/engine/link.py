@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication, QObject, QThread, Signal
 
-from app.engine.arrays import release, share
-from app.engine.child import main as child
-from app.engine.messages import Encode, EngineOptions, Failed, Heartbeat, Preview, Progress, Quit, Ready, Say
+from .arrays import release, share
+from .child import main as child
+from .messages import Encode, EngineOptions, Failed, Heartbeat, Preview, Progress, Quit, Ready, Say
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.engine.messages import Request
+    from .messages import Request
 
 #: Time between a polite and a hard end, and how long an engine may take to leave after its last word.
 _HARD_SECONDS, _LEAVE_SECONDS = 2.0, 5.0

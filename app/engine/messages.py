@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from app.engine.arrays import ArrayRef
     from cellseg1.masks import Box
+
+    from .arrays import ArrayRef
 
 #: Where a crash of a compiled library is described, in the run's folder: the last word of an engine.
 CRASH = "crash.txt"

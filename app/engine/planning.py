@@ -13,12 +13,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from app.base.places import config_folder
 from cellseg1.errors import OutputError
 from cellseg1.files import write_bytes
 from cellseg1.images import make_tiles
 from cellseg1.sam.registry import get_kind
 from cellseg1.settings import Settings, make_settings, memory_preset
+
+from ..base.places import config_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

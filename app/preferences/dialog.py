@@ -14,18 +14,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.preferences.fields import TABLE, Row, translated
-from app.theme import GAP, MARGIN, WIDE, tabular
-from app.widgets.dialog import Dialog, Role, scrolling, sentence, title_label
-from app.widgets.number_field import NumberField
-from app.widgets.path_field import FolderField
-from app.widgets.plain import Label, plain_tip
 from cellseg1.errors import SettingsError
+
+from ..theme import GAP, MARGIN, WIDE, tabular
+from ..widgets.dialog import Dialog, Role, scrolling, sentence, title_label
+from ..widgets.number_field import NumberField
+from ..widgets.path_field import FolderField
+from ..widgets.plain import Label, plain_tip
+from .fields import TABLE, Row, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from app.preferences.store import PreferencesStore
+    from .store import PreferencesStore
 
 
 class PreferencesDialog(Dialog):

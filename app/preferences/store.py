@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
-from app.base.foreign import boundary, parse_json, read_regular
-from app.preferences.fields import TABLE, Preferences
 from cellseg1.errors import OutputError, SettingsError
 from cellseg1.files import atomic_write
+
+from ..base.foreign import boundary, parse_json, read_regular
+from .fields import TABLE, Preferences
 
 SCHEMA: Final = 1
 HOME_VARIABLE: Final = "CELLSEG1_STUDIO_HOME"

@@ -10,26 +10,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.annotation.operations import import_labels
-from app.base.errors import ProjectError
-from app.base.foreign import read_regular
-from app.base.names import safe_name, within
-from app.project.content import ADDING, IMAGES, ProjectImage
-from app.project.files.fingerprint import copy_file, fingerprint, full_hash
-from app.project.images import cannot_be_read
-from app.project.mask_names import PlaneMask, counted_from, expand, masks_of_planes, split_masks
 from cellseg1.errors import CellSeg1Error, ImageError, MaskError
 from cellseg1.files import free_file
 from cellseg1.images import recognise
 from cellseg1.masks import open_mask, pair_by_name, read_mask
 
+from ..annotation.operations import import_labels
+from ..base.errors import ProjectError
+from ..base.foreign import read_regular
+from ..base.names import safe_name, within
+from .content import ADDING, IMAGES, ProjectImage
+from .files.fingerprint import copy_file, fingerprint, full_hash
+from .images import cannot_be_read
+from .mask_names import PlaneMask, counted_from, expand, masks_of_planes, split_masks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from app.project.drawings import ProjectDrawings
-    from app.project.images import ProjectImages
-    from app.project.store import ProjectStore
     from cellseg1.images import Image
+
+    from .drawings import ProjectDrawings
+    from .images import ProjectImages
+    from .store import ProjectStore
 
 
 class _PresentError(ProjectError):

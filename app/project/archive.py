@@ -16,22 +16,23 @@ import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from app.base.errors import ProjectError
-from app.base.foreign import boundary, is_file, open_regular, parse_json, read_most, read_regular
-from app.base.names import check_name, free_project_folder, inside, safe_name, within
-from app.project.content import FILE, IMAGES, Content, ProjectImage
-from app.project.copying import files_of
-from app.project.files.fingerprint import fingerprint
-from app.project.files.leftovers import noted, part_of
-from app.project.files.sealed import BACKUP, dump, seal, unseal, write_sealed
 from cellseg1.errors import CellSeg1Error
 from cellseg1.files import atomic_write, describe_os_error, flush_folder
 from cellseg1.images import recognise
 
+from ..base.errors import ProjectError
+from ..base.foreign import boundary, is_file, open_regular, parse_json, read_most, read_regular
+from ..base.names import check_name, free_project_folder, inside, safe_name, within
+from .content import FILE, IMAGES, Content, ProjectImage
+from .copying import files_of
+from .files.fingerprint import fingerprint
+from .files.leftovers import noted, part_of
+from .files.sealed import BACKUP, dump, seal, unseal, write_sealed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from app.project.project import Project
+    from .project import Project
 
 SUFFIX = ".cs1zip"
 _LIST = "cs1zip.json"

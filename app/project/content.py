@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from app.base.errors import ProjectError
-from app.base.foreign import boundary
-from app.base.names import is_image_id
-from app.project.files.sealed import DamagedError, both_are, dump, keep_copy, read_sealed, seal
+from ..base.errors import ProjectError
+from ..base.foreign import boundary
+from ..base.names import is_image_id
+from .files.sealed import DamagedError, both_are, dump, keep_copy, read_sealed, seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,20 +6,21 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from app.base.errors import ProjectError
-from app.project.content import ADDING, FILE
-from app.project.files.leftovers import noted, part_of
-from app.project.files.lock import NAME as LOCK
-from app.project.files.sealed import BACKUP, write_sealed
 from cellseg1.errors import OutputError
 from cellseg1.files import describe_os_error, flush_folder
+
+from ..base.errors import ProjectError
+from .content import ADDING, FILE
+from .files.leftovers import noted, part_of
+from .files.lock import NAME as LOCK
+from .files.sealed import BACKUP, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.project.content import Content
-    from app.project.drawings import ProjectDrawings
-    from app.project.store import ProjectStore
+    from .content import Content
+    from .drawings import ProjectDrawings
+    from .store import ProjectStore
 
 _LEFT_OUT = frozenset((FILE, FILE + BACKUP, LOCK, ADDING))
 

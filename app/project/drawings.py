@@ -10,14 +10,15 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from app.base.errors import ProjectError
-from app.base.names import within
-from app.project.files.folders import entries
-from app.project.journal.journal import copy_plain
-from app.project.journal.open_plane import OpenPlane, counted, description, missing_sentence, read_drawing
-from app.project.journal.recovery import snapshot_of
 from cellseg1.errors import CellSeg1Error
 from cellseg1.files import describe_os_error
+
+from ..base.errors import ProjectError
+from ..base.names import within
+from .files.folders import entries
+from .journal.journal import copy_plain
+from .journal.open_plane import OpenPlane, counted, description, missing_sentence, read_drawing
+from .journal.recovery import snapshot_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.annotation.document import Document
-    from app.annotation.steps import Change
-    from app.project.content import ProjectImage
-    from app.project.images import ProjectImages
-    from app.project.store import ProjectStore
+    from ..annotation.document import Document
+    from ..annotation.steps import Change
+    from .content import ProjectImage
+    from .images import ProjectImages
+    from .store import ProjectStore
 
 #: Documents that stay open although nobody uses them at the moment.
 KEPT_DOCUMENTS = 8

@@ -8,21 +8,23 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.annotation.steps import plain
-from app.base.errors import ProjectError
-from app.base.foreign import is_file
-from app.base.names import within
-from app.project.content import IMAGES
-from app.project.files.fingerprint import fingerprint, same_content
 from cellseg1.images import read_image
 from cellseg1.images.axes import order_axes
+
+from ..annotation.steps import plain
+from ..base.errors import ProjectError
+from ..base.foreign import is_file
+from ..base.names import within
+from .content import IMAGES
+from .files.fingerprint import fingerprint, same_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.project.content import ProjectImage
-    from app.project.store import ProjectStore
     from cellseg1.images import Image
+
+    from .content import ProjectImage
+    from .store import ProjectStore
 
 
 class ProjectImages:

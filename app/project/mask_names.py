@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.base.names import SUFFIX
 from cellseg1.files import is_folder, is_there
 from cellseg1.masks import name_key, natural_key, pair_by_name
 from cellseg1.masks.pairing import MASK_TAIL, by_products, is_called_image, why_left_out
+
+from ..base.names import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

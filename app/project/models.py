@@ -8,21 +8,23 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.base.errors import ProjectError
-from app.base.names import check_name, within
-from app.base.places import library_folder
-from app.project.files.fingerprint import copy_file
-from app.project.trash import move_to_trash
 from cellseg1.errors import ModelFileError, OutputError
 from cellseg1.files import free_file
 from cellseg1.lora.header import load_card
 from cellseg1.masks import natural_key
 
+from ..base.errors import ProjectError
+from ..base.names import check_name, within
+from ..base.places import library_folder
+from .files.fingerprint import copy_file
+from .trash import move_to_trash
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.project.store import ProjectStore
     from cellseg1.lora.card import Card
+
+    from .store import ProjectStore
 
 SUFFIX = ".cs1"
 _log = logging.getLogger(__name__)

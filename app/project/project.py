@@ -12,24 +12,25 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from app.base.errors import ProjectError
-from app.base.foreign import read_regular
-from app.base.names import OPENER, SUFFIX, check_name, name_of, project_folder_of, within
-from app.project.adding import ImageAdding, ImportReport, sweep_copies
-from app.project.content import FILE, Content, ProjectImage, now
-from app.project.copying import copy_project
-from app.project.drawings import ProjectDrawings
-from app.project.files import lock
-from app.project.files.leftovers import noted, part_of, sweep
-from app.project.files.lock import Lock
-from app.project.files.sealed import BACKUP, write_sealed
-from app.project.images import ProjectImages
-from app.project.models import ModelInfo, ProjectModels
-from app.project.runs import ProjectRuns, RunInfo
-from app.project.store import FOLDERS, ProjectStore, identity_of
-from app.project.trash import ProjectTrash, RemovedImage, move_to_trash
 from cellseg1.errors import OutputError
 from cellseg1.files import describe_os_error, flush_folder, write_bytes
+
+from ..base.errors import ProjectError
+from ..base.foreign import read_regular
+from ..base.names import OPENER, SUFFIX, check_name, name_of, project_folder_of, within
+from .adding import ImageAdding, ImportReport, sweep_copies
+from .content import FILE, Content, ProjectImage, now
+from .copying import copy_project
+from .drawings import ProjectDrawings
+from .files import lock
+from .files.leftovers import noted, part_of, sweep
+from .files.lock import Lock
+from .files.sealed import BACKUP, write_sealed
+from .images import ProjectImages
+from .models import ModelInfo, ProjectModels
+from .runs import ProjectRuns, RunInfo
+from .store import FOLDERS, ProjectStore, identity_of
+from .trash import ProjectTrash, RemovedImage, move_to_trash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

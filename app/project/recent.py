@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.base.errors import ProjectError
-from app.base.foreign import boundary, is_file
-from app.base.places import config_folder
-from app.project.content import now, usable_time
-from app.project.files.sealed import dump, read_sealed, seal, write_sealed
 from cellseg1.errors import OutputError
+
+from ..base.errors import ProjectError
+from ..base.foreign import boundary, is_file
+from ..base.places import config_folder
+from .content import now, usable_time
+from .files.sealed import dump, read_sealed, seal, write_sealed
 
 _KIND = "cellseg1 studio recent projects"
 _SCHEMA = 1

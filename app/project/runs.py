@@ -9,23 +9,24 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.annotation.steps import plain
-from app.base.errors import ProjectError
-from app.base.foreign import boundary
-from app.base.names import is_image_id, is_run_id, make_folder, within
-from app.base.processes import lives
-from app.base.run_files import read_status
-from app.project.content import now, usable_time
-from app.project.files.sealed import dump, read_sealed, seal, write_sealed
-from app.project.store import gone
 from cellseg1.files import describe_os_error
+
+from ..annotation.steps import plain
+from ..base.errors import ProjectError
+from ..base.foreign import boundary
+from ..base.names import is_image_id, is_run_id, make_folder, within
+from ..base.processes import lives
+from ..base.run_files import read_status
+from .content import now, usable_time
+from .files.sealed import dump, read_sealed, seal, write_sealed
+from .store import gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from app.project.images import ProjectImages
-    from app.project.store import ProjectStore
+    from .images import ProjectImages
+    from .store import ProjectStore
 
 _FILE = "run.json"
 _KIND = "cellseg1 studio run"

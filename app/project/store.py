@@ -8,18 +8,19 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from app.annotation.steps import plain
-from app.base.errors import ProjectError
-from app.project.content import FILE, Content
-from app.project.files.sealed import write_sealed
-from app.project.files.writer import BackgroundWriter
 from cellseg1.files import describe_os_error
+
+from ..annotation.steps import plain
+from ..base.errors import ProjectError
+from .content import FILE, Content
+from .files.sealed import write_sealed
+from .files.writer import BackgroundWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from app.project.files.lock import Lock
+    from .files.lock import Lock
 
 FOLDERS = ("images", "annotations", "models", "runs", "trash", "thumbnails")
 

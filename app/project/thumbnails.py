@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from app.base.errors import ProjectError
-from app.base.names import within
-from app.base.places import cache_folder
 from cellseg1.errors import OutputError
 from cellseg1.files import write_bytes
 from cellseg1.images import InputRule, to_model_input
 from cellseg1.prediction.overlay import overlay_picture
+
+from ..base.errors import ProjectError
+from ..base.names import within
+from ..base.places import cache_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from app.project.project import Project
+    from .project import Project
 
 _RULE = InputRule("percentile", 0.5, 99.5)
 

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from app.base.errors import ProjectError
-from app.base.foreign import boundary
-from app.base.names import within
-from app.project.content import IMAGES, ProjectImage, usable_time
-from app.project.files.sealed import backup_of, dump, read_sealed, seal, write_sealed
 from cellseg1.files import describe_os_error, free_file, free_folder
+
+from ..base.errors import ProjectError
+from ..base.foreign import boundary
+from ..base.names import within
+from .content import IMAGES, ProjectImage, usable_time
+from .files.sealed import backup_of, dump, read_sealed, seal, write_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.project.drawings import ProjectDrawings
-    from app.project.images import ProjectImages
-    from app.project.store import ProjectStore
+    from .drawings import ProjectDrawings
+    from .images import ProjectImages
+    from .store import ProjectStore
 
 _FILE = "removed.json"
 _KIND = "cellseg1 studio removed image"

@@ -22,12 +22,13 @@ from PySide6.QtCore import QEvent, QObject, QPointF, Qt, QTimer
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
-from app.base.places import HOME_VARIABLE
-from app.shell.application import run
-from app.widgets.errors import ErrorDialog
 from cellseg1._version import __version__
 from cellseg1.files import write_bytes
 from cellseg1.sam.registry import DATA_DIR_VARIABLE
+
+from ..base.places import HOME_VARIABLE
+from ..shell.application import run
+from ..widgets.errors import ErrorDialog
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from PySide6.QtWidgets import QAbstractButton
 
-    from app.shell.main_window import MainWindow
+    from ..shell.main_window import MainWindow
 
 REPORT = "report.json"
 MASKS = "masks"
@@ -263,8 +264,9 @@ class SelfTest(QObject):
     def _save(self) -> Iterator[Wait]:
         import numpy as np
 
-        from app.pages.export.dialog import ExportMasksDialog
         from cellseg1.images import read_image
+
+        from ..pages.export.dialog import ExportMasksDialog
 
         window = self._window
         target = self._folder / MASKS
@@ -293,7 +295,7 @@ class SelfTest(QObject):
         self._lap("saving masks")
 
     def _about(self) -> Iterator[Wait]:
-        from app.dialogs.about import AboutDialog
+        from ..dialogs.about import AboutDialog
 
         action = self._window.actions_["about"]
         QTimer.singleShot(0, action, action.trigger)

@@ -13,7 +13,7 @@ from cellseg1.errors import CellSeg1Error, OutputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from app.session.session import Session
+    from .session import Session
 
 
 @dataclass(frozen=True, slots=True)

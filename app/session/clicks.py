@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from app.canvas.tools import ClickTool
 from cellseg1.settings import DEFAULT_BACKBONE
 
+from ..canvas.tools import ClickTool
+
 if TYPE_CHECKING:
-    from app.canvas.canvas import Canvas
-    from app.canvas.viewport import Box
-    from app.engine.jobs import ClickMask
-    from app.session.session import Session
+    from ..canvas.canvas import Canvas
+    from ..canvas.viewport import Box
+    from ..engine.jobs import ClickMask
+    from .session import Session
 
 #: Fewer drawn cells say nothing about the usual size.
 _FEW = 3

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from app.annotation import Aside
-from app.session.lanes import Lane, Newest
 from cellseg1.errors import CellSeg1Error
+
+from ..annotation import Aside
+from .lanes import Lane, Newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.annotation import Document
     from cellseg1.masks import Box
+
+    from ..annotation import Document
 
 T = TypeVar("T")
 

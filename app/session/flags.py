@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from app.annotation import Document
-    from app.project.project import Project
+    from ..annotation import Document
+    from ..project.project import Project
 
 #: What edits of the flags of a plane are called, on and off.
 _EDITS = {

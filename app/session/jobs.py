@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.session.run_requests import (
+from cellseg1.errors import CellSeg1Error
+from cellseg1.prediction.select import select_settings
+
+from .run_requests import (
     PredictionWish,
     TrainingWish,
     plain_request,
@@ -19,14 +22,12 @@ from app.session.run_requests import (
     training_planes,
     training_request,
 )
-from cellseg1.errors import CellSeg1Error
-from cellseg1.prediction.select import select_settings
 
 if TYPE_CHECKING:
-    from app.engine.jobs import Engines, JobHandle
-    from app.engine.messages import ItemDone, TrainRequest
-    from app.project.project import Project, RunInfo
-    from app.session.lanes import Lane
+    from ..engine.jobs import Engines, JobHandle
+    from ..engine.messages import ItemDone, TrainRequest
+    from ..project.project import Project, RunInfo
+    from .lanes import Lane
 
 log = logging.getLogger(__name__)
 

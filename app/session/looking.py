@@ -9,9 +9,10 @@ from cellseg1.errors import CellSeg1Error
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from app.session.lanes import Lane
-    from app.session.open_project import OpenProject
     from cellseg1.images import Image
+
+    from .lanes import Lane
+    from .open_project import OpenProject
 
 
 def look_at_images(

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from app.project.models import library_models
 from cellseg1.sam.registry import backbone_names
 from cellseg1.sam.store import locate
 from cellseg1.settings import DEFAULT_BACKBONE
 
+from ..project.models import library_models
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.project.project import Project
+    from ..project.project import Project
 
 
 class ModelChoice(QObject):

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from app.base.names import project_folder_of
-from app.project.project import Project
 from cellseg1.errors import CellSeg1Error
+
+from ..base.names import project_folder_of
+from ..project.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.session.jobs import Job, Jobs
+    from .jobs import Job, Jobs
 
 
 class OpenProject(QObject):

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.session.run_requests import select_of
 from cellseg1.images import stack_suffixes
+
+from .run_requests import select_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.project.project import Project, ProjectImage, RunInfo
-    from app.session.session import Session
     from cellseg1.prediction.select import SelectSettings
+
+    from ..project.project import Project, ProjectImage, RunInfo
+    from .session import Session
 
 #: (image id, z, t)
 Plane = tuple[str, int, int]
@@ -100,9 +102,10 @@ def settings_of(session: Session, run: RunInfo) -> SelectSettings:
 
 def choose(path: Path, settings: SelectSettings, shape: tuple[int, int] | None) -> NDArray[np.int32]:
     """Choose the cells of stored proposals, at the size of the image where that is known."""
-    from app.session.proposals import choose_labels
     from cellseg1.prediction.candidates import Candidates
     from cellseg1.prediction.select import Selector
+
+    from .proposals import choose_labels
 
     if shape is not None:
         return choose_labels(path, settings, shape)

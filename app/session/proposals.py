@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from app.annotation import operations
-from app.annotation.offered import Choice, Drawn, choose, fitted
-from app.annotation.proposal_layer import ProposalLayer
-from app.session.lanes import Newest
-from app.session.run_requests import select_of
 from cellseg1.errors import CellSeg1Error
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.prediction.select import Selection, Selector, SelectSettings
+
+from ..annotation import operations
+from ..annotation.offered import Choice, Drawn, choose, fitted
+from ..annotation.proposal_layer import ProposalLayer
+from .lanes import Newest
+from .run_requests import select_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from app.annotation import Change, Document, Step
-    from app.session.edits_aside import EditsAside
-    from app.session.lanes import Lane
-    from app.session.shown_image import ShownPlane
     from cellseg1.masks import Box
+
+    from ..annotation import Change, Document, Step
+    from .edits_aside import EditsAside
+    from .lanes import Lane
+    from .shown_image import ShownPlane
 
 _MANY = 256
 

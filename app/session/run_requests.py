@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication
 
-from app.engine.messages import PredictItem, PredictRequest, TrainRequest
 from cellseg1.errors import CellSeg1Error
 from cellseg1.files import free_file
 from cellseg1.lora.header import load_card
@@ -16,13 +15,15 @@ from cellseg1.masks import write_label_image
 from cellseg1.prediction.select import SelectSettings
 from cellseg1.settings import DEFAULT_BACKBONE, Settings, make_settings, settings_from_dict, untrained_settings
 
+from ..engine.messages import PredictItem, PredictRequest, TrainRequest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.project.project import Project
+    from ..project.project import Project
 
     Region = tuple[int, int, int, int]
     #: Label image and attributes of a plane.

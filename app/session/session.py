@@ -7,33 +7,35 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.engine.jobs import Engines
-from app.project.project import RemovedImage
-from app.session import flags
-from app.session.edits_aside import EditsAside
-from app.session.jobs import Jobs
-from app.session.lanes import Lane, Newest
-from app.session.looking import look_at_images
-from app.session.model_choice import ModelChoice
-from app.session.open_project import OpenProject
-from app.session.proposals import Proposals
-from app.session.shown_image import ShownImage
-from app.session.shown_jobs import ShownJobs
 from cellseg1.errors import CellSeg1Error
 from cellseg1.settings import DEFAULT_BACKBONE
+
+from ..engine.jobs import Engines
+from ..project.project import RemovedImage
+from . import flags
+from .edits_aside import EditsAside
+from .jobs import Jobs
+from .lanes import Lane, Newest
+from .looking import look_at_images
+from .model_choice import ModelChoice
+from .open_project import OpenProject
+from .proposals import Proposals
+from .shown_image import ShownImage
+from .shown_jobs import ShownJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from app.annotation import Change, Document
-    from app.engine.jobs import JobHandle
-    from app.preferences.store import PreferencesStore
-    from app.project.display import Display
-    from app.project.project import ImportReport, Project
-    from app.session.run_requests import PredictionWish, TrainingWish
     from cellseg1.images import Image
+
+    from ..annotation import Change, Document
+    from ..engine.jobs import JobHandle
+    from ..preferences.store import PreferencesStore
+    from ..project.display import Display
+    from ..project.project import ImportReport, Project
+    from .run_requests import PredictionWish, TrainingWish
 
 T = TypeVar("T")
 

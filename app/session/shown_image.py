@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.project.display import Display, auto_display
-from app.session.lanes import Lane, Newest
 from cellseg1.errors import CellSeg1Error
 from cellseg1.images import Image, read_image
 from cellseg1.images.axes import with_axes
+
+from ..project.display import Display, auto_display
+from .lanes import Lane, Newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from app.annotation import Change, Document
-    from app.project.project import Project, ProjectImage
+    from ..annotation import Change, Document
+    from ..project.project import Project, ProjectImage
 
 #: Decoded images kept, so that going back and forth between neighbours is immediate.
 _KEPT_IMAGES = 3

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 if TYPE_CHECKING:
-    from app.engine.jobs import JobHandle
-    from app.engine.messages import ItemDone
-    from app.project.project import Project
-    from app.session.jobs import Job, Jobs
-    from app.session.model_choice import ModelChoice
-    from app.session.open_project import OpenProject
-    from app.session.proposals import Proposals
-    from app.session.shown_image import ShownImage
+    from ..engine.jobs import JobHandle
+    from ..engine.messages import ItemDone
+    from ..project.project import Project
+    from .jobs import Job, Jobs
+    from .model_choice import ModelChoice
+    from .open_project import OpenProject
+    from .proposals import Proposals
+    from .shown_image import ShownImage
 
 
 class ShownJobs(QObject):

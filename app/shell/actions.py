@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 
-from app.canvas.tools import TOOL_KEYS
-from app.shell.attempt import guard
-from app.theme.icons import icon
-from app.widgets.plain import plain_tip
+from ..canvas.tools import TOOL_KEYS
+from ..theme.icons import icon
+from ..widgets.plain import plain_tip
+from .attempt import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,21 +15,22 @@ import shiboken6
 from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
-from app.base.places import log_folder
-from app.preferences.store import PreferencesStore
-from app.shell.garbage import Collector
-from app.shell.last_end import RunningMark, look_back
-from app.shell.main_window import MainWindow
-from app.shell.single_instance import InstanceServer, hand_over
-from app.theme import apply_theme
-from app.translation.load import install as install_translations
-from app.widgets.errors import install_exception_hook
 from cellseg1._version import __version__
+
+from ..base.places import log_folder
+from ..preferences.store import PreferencesStore
+from ..theme import apply_theme
+from ..translation.load import install as install_translations
+from ..widgets.errors import install_exception_hook
+from .garbage import Collector
+from .last_end import RunningMark, look_back
+from .main_window import MainWindow
+from .single_instance import InstanceServer, hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.session.session import Session
+    from ..session.session import Session
 
 _LOG_BYTES = 1 << 20
 

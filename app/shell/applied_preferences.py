@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.base.places import choose_library
-from app.canvas.layers.cells import Overlay
-from app.theme import current_theme
+from ..base.places import choose_library
+from ..canvas.layers.cells import Overlay
+from ..theme import current_theme
 
 if TYPE_CHECKING:
-    from app.shell.host import Host
+    from .host import Host
 
 
 class AppliedPreferences(QObject):

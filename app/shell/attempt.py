@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import QCoreApplication
 
-from app.widgets.errors import show_error
 from cellseg1.errors import CellSeg1Error
+
+from ..widgets.errors import show_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon, QWidget
 
-from app.theme import app_icon
-from app.widgets.plain import plain_notice
+from ..theme import app_icon
+from ..widgets.plain import plain_notice
 
 if TYPE_CHECKING:
-    from app.session.jobs import Job
-    from app.session.session import Session
+    from ..session.jobs import Job
+    from ..session.session import Session
 
 
 class Background(QObject):

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication, QMessageBox, QProgressDialog, QSystemTrayIcon
 
-from app.shell.closing_dialog import CloseChoice, CloseDuringJobDialog
-from app.widgets.plain import MessageBox
-from app.widgets.showing import ask
+from ..widgets.plain import MessageBox
+from ..widgets.showing import ask
+from .closing_dialog import CloseChoice, CloseDuringJobDialog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from app.session.jobs import Job
-    from app.shell.background import Background
-    from app.shell.host import Host
-    from app.shell.storage import Storage
+    from ..session.jobs import Job
+    from .background import Background
+    from .host import Host
+    from .storage import Storage
 
 #: How long a stopped training may take to write its model and checkpoint before the window goes anyway.
 _STOP_SECONDS = 15.0

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from app.theme import GAP, MARGIN, TIGHT, icon
-from app.widgets.dialog import Dialog, Role, sentence, title_label
+from ..theme import GAP, MARGIN, TIGHT, icon
+from ..widgets.dialog import Dialog, Role, sentence, title_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from app.theme import GAP, ICON, TIGHT, icon
-from app.widgets.empty_state import Sign
-from app.widgets.plain import Label, plain_action
+from ..theme import GAP, ICON, TIGHT, icon
+from ..widgets.empty_state import Sign
+from ..widgets.plain import Label, plain_action
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import shiboken6
 from PySide6.QtCore import QObject
 
-from app.base.places import log_folder
-from app.dialogs.log_window import LogHandler, LogStore, LogWindow
-from app.shell.actions import shortcut_table
-from app.widgets.showing import ask
+from ..base.places import log_folder
+from ..dialogs.log_window import LogHandler, LogStore, LogWindow
+from ..widgets.showing import ask
+from .actions import shortcut_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.dialogs.tour import TourOverlay
-    from app.shell.host import Host
-    from app.shell.project_commands import ProjectCommands
-    from app.shell.step_bar import StepBar
+    from ..dialogs.tour import TourOverlay
+    from .host import Host
+    from .project_commands import ProjectCommands
+    from .step_bar import StepBar
 
 
 class HelpCommands(QObject):
@@ -42,8 +42,8 @@ class HelpCommands(QObject):
 
     def do_models(self) -> None:
         """Show the models of project and library."""
-        from app.pages.models.panel import ModelsPanel
-        from app.widgets.dialog import Dialog
+        from ..pages.models.panel import ModelsPanel
+        from ..widgets.dialog import Dialog
 
         dialog = Dialog(self._host.frame, self.tr("Models"), columns=96, rows=32)
         panel = ModelsPanel(self._host.session, self._host.canvas)
@@ -53,13 +53,13 @@ class HelpCommands(QObject):
 
     def do_preferences(self) -> None:
         """Show the preferences."""
-        from app.preferences.dialog import PreferencesDialog
+        from ..preferences.dialog import PreferencesDialog
 
         ask(PreferencesDialog(self._host.preferences, self._host.frame))
 
     def do_computer(self) -> None:
         """Examine this computer in the engine and show what was found."""
-        from app.dialogs.computer import ComputerCheckDialog
+        from ..dialogs.computer import ComputerCheckDialog
 
         store = self._host.preferences
         dialog = ComputerCheckDialog(self._host.frame, device=store.values.device)
@@ -91,19 +91,19 @@ class HelpCommands(QObject):
 
     def do_shortcuts(self) -> None:
         """Show the list of keys."""
-        from app.dialogs.shortcuts import ShortcutsDialog
+        from ..dialogs.shortcuts import ShortcutsDialog
 
         ask(ShortcutsDialog(shortcut_table(), self._host.frame))
 
     def do_about(self) -> None:
         """Show version and licences."""
-        from app.dialogs.about import AboutDialog
+        from ..dialogs.about import AboutDialog
 
         ask(AboutDialog(self._host.frame))
 
     def do_tour(self) -> None:
         """Point at the five steps one after the other."""
-        from app.dialogs.tour import TourOverlay, TourStep
+        from ..dialogs.tour import TourOverlay, TourStep
 
         host = self._host
         if host.session.project is None:

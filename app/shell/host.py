@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
     from PySide6.QtWidgets import QWidget
 
-    from app.canvas import Canvas
-    from app.preferences.store import PreferencesStore
-    from app.session.session import Session
+    from ..canvas import Canvas
+    from ..preferences.store import PreferencesStore
+    from ..session.session import Session
 
 
 class Host(Protocol):

@@ -10,17 +10,17 @@ from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QProgressDialog
 
-from app.canvas.picture import save_picture
-from app.pages.project.import_report import ImportReportDialog
-from app.shell.attempt import attempt, succeeds
-from app.translation import counted
-from app.widgets.plain import Label, MessageBox
-from app.widgets.showing import ask, leave_open
+from ..canvas.picture import save_picture
+from ..pages.project.import_report import ImportReportDialog
+from ..translation import counted
+from ..widgets.plain import Label, MessageBox
+from ..widgets.showing import ask, leave_open
+from .attempt import attempt, succeeds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.shell.host import Host
+    from .host import Host
 
 #: Copying that takes longer than this shows how far it is.
 _SLOW_MS = 500
@@ -130,7 +130,7 @@ class ImageCommands(QObject):
 
     def do_removed(self) -> None:
         """Show what was removed from the project, to bring it back."""
-        from app.pages.project.removed import RemovedDialog
+        from ..pages.project.removed import RemovedDialog
 
         ask(RemovedDialog(self._session, self._host.frame))
 
@@ -172,7 +172,7 @@ class ImageCommands(QObject):
 
     def export_masks(self, run_id: str | None) -> None:
         """Save label images of all planes; of a run, its masks are offered first."""
-        from app.pages.export.dialog import ExportMasksDialog
+        from ..pages.export.dialog import ExportMasksDialog
 
         ask(ExportMasksDialog(self._session, self._host.frame, run_id=run_id))
 

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from app.pages.annotate.panel import AnnotatePanel
-from app.pages.measure.panel import MeasurePanel
-from app.pages.predict.panel import PredictPanel
-from app.pages.review.panel import ReviewPanel
-from app.pages.shared.page import Page
-from app.pages.train.panel import TrainPanel
-from app.shell.image_list.list import ImageList
-from app.shell.job_bar.bar import JobBar
-from app.shell.notes import Notes
-from app.shell.status_bar import StatusBar
-from app.shell.step_bar import STEPS, StepBar
-from app.shell.tool_column import ToolColumn
-from app.theme import MARGIN, PANEL_WIDTH
-from app.widgets.empty_state import EmptyState
-from app.widgets.file_drop import FileDrop
+from ..pages.annotate.panel import AnnotatePanel
+from ..pages.measure.panel import MeasurePanel
+from ..pages.predict.panel import PredictPanel
+from ..pages.review.panel import ReviewPanel
+from ..pages.shared.page import Page
+from ..pages.train.panel import TrainPanel
+from ..theme import MARGIN, PANEL_WIDTH
+from ..widgets.empty_state import EmptyState
+from ..widgets.file_drop import FileDrop
+from .image_list.list import ImageList
+from .job_bar.bar import JobBar
+from .notes import Notes
+from .status_bar import StatusBar
+from .step_bar import STEPS, StepBar
+from .tool_column import ToolColumn
 
 if TYPE_CHECKING:
-    from app.canvas import Canvas
-    from app.session.session import Session
+    from ..canvas import Canvas
+    from ..session.session import Session
 
 _LIST_WIDTH, _CANVAS_WIDTH = 232, 900
 

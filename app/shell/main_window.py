@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QByteArray, QEvent, QSize, Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.project import recent
-from app.shell.loading import Loading
-from app.shell.start_page import StartPage
-from app.shell.step_bar import STEPS
-from app.theme import app_icon
-from app.widgets.plain import plain_title
-from app.widgets.showing import screen_room
+from ..project import recent
+from ..theme import app_icon
+from ..widgets.plain import plain_title
+from ..widgets.showing import screen_room
+from .loading import Loading
+from .start_page import StartPage
+from .step_bar import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PySide6.QtGui import QCloseEvent, QPaintEvent
 
-    from app.canvas import Canvas
-    from app.preferences.store import PreferencesStore
-    from app.session.session import Session
-    from app.shell.end_notice import EndNotice
-    from app.shell.last_end import UnexpectedEnd
-    from app.shell.project_commands import ProjectCommands
+    from ..canvas import Canvas
+    from ..preferences.store import PreferencesStore
+    from ..session.session import Session
+    from .end_notice import EndNotice
+    from .last_end import UnexpectedEnd
+    from .project_commands import ProjectCommands
 
 log = logging.getLogger(__name__)
 
@@ -97,24 +97,24 @@ class MainWindow(QWidget):
         self.completed.emit()
 
     def _build(self) -> None:
-        from app.canvas import Canvas
-        from app.session.clicks import Clicks
-        from app.session.session import Session
-        from app.shell.actions import Actions
-        from app.shell.applied_preferences import AppliedPreferences
-        from app.shell.background import Background
-        from app.shell.closing import Closing
-        from app.shell.help_commands import HelpCommands
-        from app.shell.image_commands import ImageCommands
-        from app.shell.image_list.files import ImageFiles
-        from app.shell.image_list.flags import ImageFlags
-        from app.shell.layout import WorkArea
-        from app.shell.menu import ProjectMenu
-        from app.shell.possible import Possible
-        from app.shell.project_commands import ProjectCommands
-        from app.shell.shown_image import ShownImage
-        from app.shell.storage import Storage
-        from app.shell.view_commands import ViewCommands
+        from ..canvas import Canvas
+        from ..session.clicks import Clicks
+        from ..session.session import Session
+        from .actions import Actions
+        from .applied_preferences import AppliedPreferences
+        from .background import Background
+        from .closing import Closing
+        from .help_commands import HelpCommands
+        from .image_commands import ImageCommands
+        from .image_list.files import ImageFiles
+        from .image_list.flags import ImageFlags
+        from .layout import WorkArea
+        from .menu import ProjectMenu
+        from .possible import Possible
+        from .project_commands import ProjectCommands
+        from .shown_image import ShownImage
+        from .storage import Storage
+        from .view_commands import ViewCommands
 
         session = self.session = Session(self.preferences, self)
         canvas = self.canvas = Canvas()
@@ -139,7 +139,7 @@ class MainWindow(QWidget):
         area.step_bar.set_menu(self.menu)
 
     def _connect(self) -> None:
-        from app.shell.wiring import connect
+        from .wiring import connect
 
         self.session.project_changed.connect(self._project_changed)
         self.projects.recent_changed.connect(self.fill_start_page)
@@ -171,7 +171,7 @@ class MainWindow(QWidget):
 
     def tell_last_end(self, end: UnexpectedEnd, log_file: Path | None) -> None:
         """Say that the last window did not end as asked, and offer its project."""
-        from app.shell.end_notice import EndNotice
+        from .end_notice import EndNotice
 
         notice = EndNotice(self)
         there = end.project is not None and end.project.is_dir()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.project import recent
-from app.shell.actions import ACTIONS
-from app.theme import icon
-from app.widgets.plain import plain_action, plain_tip
+from ..project import recent
+from ..theme import icon
+from ..widgets.plain import plain_action, plain_tip
+from .actions import ACTIONS
 
 if TYPE_CHECKING:
-    from app.shell.actions import Actions
+    from .actions import Actions
 
 
 class RecentMenu(QMenu):

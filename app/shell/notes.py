@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.pages.train.resume import ResumeOffer
-from app.widgets.banner import Banner
+from ..pages.train.resume import ResumeOffer
+from ..widgets.banner import Banner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

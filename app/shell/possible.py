@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.translation.library_words import shown
+from ..translation.library_words import shown
 
 if TYPE_CHECKING:
-    from app.canvas import Canvas
-    from app.project.project import Project
-    from app.session.session import Session
-    from app.shell.actions import Actions
-    from app.shell.layout import WorkArea
+    from ..canvas import Canvas
+    from ..project.project import Project
+    from ..session.session import Session
+    from .actions import Actions
+    from .layout import WorkArea
 
 
 class Possible(QObject):

@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 
-from app.base.names import free_project_folder
-from app.base.places import default_project_folder
-from app.pages.project.new_project import NewProjectDialog
-from app.project import recent
-from app.project.archive import export_file, import_file
-from app.project.models import import_cs1, library_models
-from app.project.project import Project, trash_project
-from app.shell.attempt import attempt, succeeds
-from app.widgets.plain import MessageBox
-from app.widgets.showing import ask, leave_open
 from cellseg1.bundled import resource_path
+
+from ..base.names import free_project_folder
+from ..base.places import default_project_folder
+from ..pages.project.new_project import NewProjectDialog
+from ..project import recent
+from ..project.archive import export_file, import_file
+from ..project.models import import_cs1, library_models
+from ..project.project import Project, trash_project
+from ..widgets.plain import MessageBox
+from ..widgets.showing import ask, leave_open
+from .attempt import attempt, succeeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from app.shell.host import Host
-    from app.shell.image_commands import ImageCommands
+    from .host import Host
+    from .image_commands import ImageCommands
 
 _ARCHIVE = ".cs1zip"
 _FOLDER = ".cs1project"

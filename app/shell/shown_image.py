@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QObject
 
-from app.canvas.layers.cell_colours import pairs_near
+from ..canvas.layers.cell_colours import pairs_near
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from app.canvas import Canvas
-    from app.session.session import Session
-    from app.shell.layout import WorkArea
     from cellseg1.masks import Box
+
+    from ..canvas import Canvas
+    from ..session.session import Session
+    from .layout import WorkArea
 
 
 class ShownImage(QObject):

@@ -24,7 +24,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
-from app.base.places import home_folder
+from ..base.places import home_folder
 
 log = logging.getLogger(__name__)
 _WAIT_MS = 1000

@@ -29,13 +29,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.theme import GAP, MARGIN, TIGHT, colours, heading, icon, pixmap
-from app.widgets.plain import plain_tip
+from ..theme import GAP, MARGIN, TIGHT, colours, heading, icon, pixmap
+from ..widgets.plain import plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.project.recent import RecentProject
+    from ..project.recent import RecentProject
 
 _ROUND = 8
 _THUMB = 64

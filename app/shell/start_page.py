@@ -14,15 +14,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shell.start_cards import ChoiceCard, Columns, RecentCard
-from app.theme import BIG_ICON, GAP, MARGIN, WIDE, app_icon, heading
-from app.widgets.file_drop import FileDrop
-from app.widgets.plain import Label
+from ..theme import BIG_ICON, GAP, MARGIN, WIDE, app_icon, heading
+from ..widgets.file_drop import FileDrop
+from ..widgets.plain import Label
+from .start_cards import ChoiceCard, Columns, RecentCard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.project.recent import RecentProject
+    from ..project.recent import RecentProject
 
 _PROJECT_SUFFIX = ".cs1project"
 _ONE_FILE_SUFFIX = ".cs1zip"

@@ -8,8 +8,8 @@ from PySide6.QtCore import QSize, Qt, Signal, SignalInstance
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPalette, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
-from app.theme import tabular
-from app.widgets.plain import Label, plain_action, plain_tip
+from ..theme import tabular
+from ..widgets.plain import Label, plain_action, plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ from PySide6.QtCore import QCoreApplication, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
-from app.theme import RADIUS, colours, icon
-from app.widgets.plain import plain_action, plain_tip
+from ..theme import RADIUS, colours, icon
+from ..widgets.plain import plain_action, plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ from PySide6.QtCore import QObject
 from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:
-    from app.session.session import Session
-    from app.shell.notes import Notes
+    from ..session.session import Session
+    from .notes import Notes
 
 log = logging.getLogger(__name__)
 

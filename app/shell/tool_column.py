@@ -8,9 +8,9 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QEnterEvent, QFont, QIcon, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QFrame, QSizePolicy, QVBoxLayout, QWidget
 
-from app.shell.actions import TOOLS, ToolSpec, translated
-from app.theme import RADIUS, colours, icon
-from app.widgets.plain import plain_tip
+from ..theme import RADIUS, colours, icon
+from ..widgets.plain import plain_tip
+from .actions import TOOLS, ToolSpec, translated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

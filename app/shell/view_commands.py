@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.shell.attempt import guard
+from .attempt import guard
 
 if TYPE_CHECKING:
-    from app.shell.host import Host
+    from .host import Host
 
 
 class ViewCommands(QObject):

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from app.pages.train.resume import ended_with_program
-from app.shell.host import Host
-from app.widgets.errors import show_error
+from ..pages.train.resume import ended_with_program
+from ..widgets.errors import show_error
+from .host import Host
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.project.project import RunInfo
-    from app.shell.actions import Actions
-    from app.shell.applied_preferences import AppliedPreferences
-    from app.shell.closing import Closing
-    from app.shell.image_commands import ImageCommands
-    from app.shell.image_list.files import ImageFiles
-    from app.shell.image_list.flags import ImageFlags
-    from app.shell.layout import WorkArea
-    from app.shell.possible import Possible
-    from app.shell.project_commands import ProjectCommands
-    from app.shell.shown_image import ShownImage
-    from app.shell.storage import Storage
-    from app.shell.view_commands import ViewCommands
+    from ..project.project import RunInfo
+    from .actions import Actions
+    from .applied_preferences import AppliedPreferences
+    from .closing import Closing
+    from .image_commands import ImageCommands
+    from .image_list.files import ImageFiles
+    from .image_list.flags import ImageFlags
+    from .layout import WorkArea
+    from .possible import Possible
+    from .project_commands import ProjectCommands
+    from .shown_image import ShownImage
+    from .storage import Storage
+    from .view_commands import ViewCommands
 
 
 class Parts(Host, Protocol):

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from app.theme.colours import DARK, LIGHT, Colours, contrast, mix
-from app.theme.fonts import BASE_PIXELS, heading, tabular
-from app.theme.icons import app_icon, icon, icon_name, pixmap
-from app.theme.spacing import BIG_ICON, GAP, ICON, MARGIN, PANEL_WIDTH, RADIUS, TIGHT, WIDE
-from app.theme.switch import CHOICES, Choice, Theme, apply_theme, colours, current_theme
+from .colours import DARK, LIGHT, Colours, contrast, mix
+from .fonts import BASE_PIXELS, heading, tabular
+from .icons import app_icon, icon, icon_name, pixmap
+from .spacing import BIG_ICON, GAP, ICON, MARGIN, PANEL_WIDTH, RADIUS, TIGHT, WIDE
+from .switch import CHOICES, Choice, Theme, apply_theme, colours, current_theme
 
 __all__ = [
     "BASE_PIXELS",

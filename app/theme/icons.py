@@ -24,8 +24,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.theme.colours import LIGHT, Colours, mix
 from cellseg1.bundled import resource_path
+
+from .colours import LIGHT, Colours, mix
 
 Tint = Literal["text", "secondary", "accent", "on_accent", "warning", "error"]
 

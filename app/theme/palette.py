@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtGui import QColor, QPalette
 
-from app.theme.colours import Colours, mix
+from .colours import Colours, mix
 
 
 def make_palette(colours: Colours) -> QPalette:

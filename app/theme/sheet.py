@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from string import Template
 
-from app.theme.colours import Colours, mix
-from app.theme.spacing import RADIUS
+from .colours import Colours, mix
+from .spacing import RADIUS
 
 _SHEET = Template("""
 QPushButton {

@@ -8,12 +8,13 @@ from typing import Literal, get_args
 from PySide6.QtCore import QCoreApplication, QDir, QObject, Qt, Signal
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
-from app.theme.colours import DARK, LIGHT, Colours
-from app.theme.fonts import base_font
-from app.theme.icons import app_icon, set_icon_colours
-from app.theme.palette import make_palette
-from app.theme.sheet import style_sheet
 from cellseg1.bundled import resource_path
+
+from .colours import DARK, LIGHT, Colours
+from .fonts import base_font
+from .icons import app_icon, set_icon_colours
+from .palette import make_palette
+from .sheet import style_sheet
 
 Choice = Literal["system", "light", "dark"]
 CHOICES: tuple[str, ...] = get_args(Choice)

@@ -8,10 +8,10 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from app.theme import GAP, ICON, TIGHT, icon
-from app.theme.icons import Tint
-from app.widgets.empty_state import Sign
-from app.widgets.plain import Label
+from ..theme import GAP, ICON, TIGHT, icon
+from ..theme.icons import Tint
+from .empty_state import Sign
+from .plain import Label
 
 Kind = Literal["info", "warning", "error"]
 _TINTS: dict[str, Tint] = {"info": "accent", "warning": "warning", "error": "error"}

@@ -8,9 +8,9 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from app.theme import GAP, MARGIN, heading
-from app.widgets.plain import Label, plain_title
-from app.widgets.showing import screen_room
+from ..theme import GAP, MARGIN, heading
+from .plain import Label, plain_title
+from .showing import screen_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable

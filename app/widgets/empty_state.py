@@ -6,9 +6,9 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from app.theme import BIG_ICON, GAP, MARGIN, pixmap
-from app.theme.icons import Tint
-from app.widgets.plain import Label
+from ..theme import BIG_ICON, GAP, MARGIN, pixmap
+from ..theme.icons import Tint
+from .plain import Label
 
 
 class Sign(QWidget):

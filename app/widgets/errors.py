@@ -26,13 +26,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.theme import GAP, MARGIN, heading
-from app.translation.library_words import shown
-from app.widgets.empty_state import Sign
-from app.widgets.fold import FoldSection
-from app.widgets.plain import Label
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error
+
+from ..theme import GAP, MARGIN, heading
+from ..translation.library_words import shown
+from .empty_state import Sign
+from .fold import FoldSection
+from .plain import Label
 
 _translate = QCoreApplication.translate
 

@@ -6,8 +6,8 @@ from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from app.theme import GAP, RADIUS, TIGHT, colours, pixmap
-from app.widgets.plain import Label
+from ..theme import GAP, RADIUS, TIGHT, colours, pixmap
+from .plain import Label
 
 _SIGN = 16
 

@@ -9,8 +9,9 @@ from PySide6.QtCore import QCoreApplication, QLocale, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QValidator
 from PySide6.QtWidgets import QDoubleSpinBox, QWidget
 
-from app.widgets.plain import Label
 from cellseg1.numbers import NumberError, is_begun, read_number
+
+from .plain import Label
 
 _translate = QCoreApplication.translate
 

@@ -15,9 +15,10 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from app.theme import tabular
-from app.widgets.plain import plain_tip
 from cellseg1.tables import joined_by_tabs, safe_cell
+
+from ..theme import tabular
+from .plain import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 Row = Sequence[str | int | float]

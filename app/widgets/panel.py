@@ -8,8 +8,8 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QShortcut
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from app.theme import GAP, ICON, MARGIN, PANEL_WIDTH, TIGHT, heading, icon
-from app.widgets.plain import Label, plain_tip
+from ..theme import GAP, ICON, MARGIN, PANEL_WIDTH, TIGHT, heading, icon
+from .plain import Label, plain_tip
 
 #: Seconds within which a key that comes again is one that is held: where the computer is busy, its repeats are told as
 #: pressed anew.  The first comes after up to 0.7 s.

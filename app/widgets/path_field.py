@@ -7,8 +7,8 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QToolButton, QWidget
 
-from app.theme import TIGHT, icon
-from app.widgets.file_drop import FileDrop
+from ..theme import TIGHT, icon
+from .file_drop import FileDrop
 
 
 class FolderField(QWidget):

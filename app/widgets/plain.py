@@ -9,7 +9,7 @@ from PySide6 import QtGui
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QMessageBox, QWidget
 
-from app.widgets.showing import ask
+from .showing import ask
 
 #: Control characters, and what ends a line or a paragraph.
 _UNSEEN = frozenset({"Cc", "Zl", "Zp"})

@@ -8,9 +8,9 @@ from typing import Final
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtWidgets import QGridLayout, QSlider, QWidget
 
-from app.theme import GAP, tabular
-from app.widgets.number_field import NumberField
-from app.widgets.plain import Label, plain_tip
+from ..theme import GAP, tabular
+from .number_field import NumberField
+from .plain import Label, plain_tip
 
 #: A value typed or turned step by step has settled when nothing happened for this long.
 _REST_MS: Final = 300

@@ -9,10 +9,10 @@ from PySide6.QtCore import QEvent, Qt
 if TYPE_CHECKING:
     from PySide6.QtGui import QKeyEvent
 
-    from app.canvas.input.host import Handlers, InputHost
-    from app.canvas.input.keyboard import KeyboardPointer
-    from app.canvas.input.pointer import Pointer
-    from app.canvas.view import ImageView
+    from ..view import ImageView
+    from .host import Handlers, InputHost
+    from .keyboard import KeyboardPointer
+    from .pointer import Pointer
 
 _ARROWS = {
     Qt.Key.Key_Left: (1, 0),

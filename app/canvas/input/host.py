@@ -10,7 +10,7 @@ from PySide6.QtCore import QEvent
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from app.canvas.tools import Tool
+    from ..tools import Tool
 
 Handlers = dict[QEvent.Type, Callable[[Any], bool]]
 """By kind of event: takes an event of that kind, and returns whether nobody else needs to see it."""

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, Qt
 
-from app.canvas.tools.base import PointerEvent
+from ..tools.base import PointerEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PySide6.QtGui import QKeyEvent, QMouseEvent
 
-    from app.canvas.input.host import InputHost
-    from app.canvas.input.pointer import Pointer
-    from app.canvas.view import ImageView
+    from ..view import ImageView
+    from .host import InputHost
+    from .pointer import Pointer
 
 _ARROWS = {
     Qt.Key.Key_Left: (-1, 0),

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
 from PySide6.QtGui import QNativeGestureEvent
 
-from app.canvas.tools.base import PointerEvent
+from ..tools.base import PointerEvent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PySide6.QtGui import QEnterEvent, QFocusEvent, QMouseEvent, QWheelEvent
 
-    from app.annotation import Document
-    from app.canvas.input.host import Handlers, InputHost
-    from app.canvas.view import ImageView
+    from ...annotation import Document
+    from ..view import ImageView
+    from .host import Handlers, InputHost
 
 _KEYBOARD_REASONS = (
     Qt.FocusReason.TabFocusReason,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from app.canvas.viewport import Box, grow
 from cellseg1.prediction.overlay import PALETTE
+
+from ..viewport import Box, grow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from app.canvas.layers.tiles import Rect, TileLayer, sampled
+from .tiles import Rect, TileLayer, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from app.canvas.layers.cell_colours import CellColours
-    from app.project.display import Colour
+    from ...project.display import Colour
+    from .cell_colours import CellColours
 
 _SOFT_BELOW = 3.0
 """Above this zoom pixels are seen as squares, whose edges stay sharp."""

@@ -17,8 +17,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPaint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from app.canvas.layers.tiles import Rect
-    from app.canvas.viewport import Box, Viewport
+    from ..viewport import Box, Viewport
+    from .tiles import Rect
 
 GRID_ZOOM = 12.0
 Kind = Literal["missed", "invented", "split", "merged"]

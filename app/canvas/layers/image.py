@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PySide6.QtGui import QImage
 
-from app.canvas.layers.tiles import Rect, TileLayer, sampled
-from app.project.display import Display, channel_count, render
+from ...project.display import Display, channel_count, render
+from .tiles import Rect, TileLayer, sampled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

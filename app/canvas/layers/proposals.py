@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.canvas.layers.cells import edges, sampled_labels, softened
-from app.canvas.layers.tiles import Rect, TileLayer
+from .cells import edges, sampled_labels, softened
+from .tiles import Rect, TileLayer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from app.annotation.proposal_layer import ProposalLayer
-    from app.canvas.viewport import Box
+    from ...annotation.proposal_layer import ProposalLayer
+    from ..viewport import Box
 
 #: From doubtful to certain: orange, yellow, blue; distinct with the common kinds of colour blindness.
 SCORE_COLOURS = np.array([(230, 120, 0), (240, 228, 66), (70, 170, 240)], np.float64)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QColor, QFont, QPainter
 
-from app.canvas.layers import decor
-from app.canvas.layers.cell_colours import CellColours
-from app.canvas.layers.cells import LabelLayer, Overlay
-from app.canvas.layers.image import ImageLayer
-from app.canvas.layers.proposals import ProposalTiles
+from . import decor
+from .cell_colours import CellColours
+from .cells import LabelLayer, Overlay
+from .image import ImageLayer
+from .proposals import ProposalTiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PySide6.QtCore import QRect
 
-    from app.canvas.layers.cell_colours import Cells
-    from app.canvas.layers.tiles import Rect
-    from app.canvas.viewport import Box, Viewport
+    from ..viewport import Box, Viewport
+    from .cell_colours import Cells
+    from .tiles import Rect
 
 
 class Scene:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PySide6.QtGui import QPainter
 
-    from app.canvas.viewport import Box, Viewport
+    from ..viewport import Box, Viewport
 
 TILE = 256
 Rect = tuple[int, int, int, int]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.canvas.tools.base import PointerEvent, Tool
-from app.canvas.tools.brush import BrushTool, EraserTool
-from app.canvas.tools.click import ClickTool
-from app.canvas.tools.cut import MergeTool, SplitTool
-from app.canvas.tools.host import Assistant, EditAside, Span, ToolHost
-from app.canvas.tools.outline import LassoTool, PolygonTool
-from app.canvas.tools.region import RegionTool
-from app.canvas.tools.select import SelectTool
-from app.canvas.tools.tidy import CleanUpTool, DeleteTool, FillHolesTool
+from .base import PointerEvent, Tool
+from .brush import BrushTool, EraserTool
+from .click import ClickTool
+from .cut import MergeTool, SplitTool
+from .host import Assistant, EditAside, Span, ToolHost
+from .outline import LassoTool, PolygonTool
+from .region import RegionTool
+from .select import SelectTool
+from .tidy import CleanUpTool, DeleteTool, FillHolesTool
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QObject

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
 
-from app.canvas.layers import decor
+from ..layers import decor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PySide6.QtGui import QKeyEvent
 
-    from app.annotation import Document, Step
-    from app.canvas.tools.host import ToolHost
+    from ...annotation import Document, Step
+    from .host import ToolHost
 
 Point = tuple[float, float]
 

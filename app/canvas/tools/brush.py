@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import Qt
 
-from app.annotation import operations
-from app.canvas.tools.base import Point, PointerEvent, Tool
+from ...annotation import operations
+from .base import Point, PointerEvent, Tool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PySide6.QtCore import QObject
 
-    from app.annotation import Document, Edit
-    from app.canvas.tools.host import ToolHost
-    from app.canvas.viewport import Box
+    from ...annotation import Document, Edit
+    from ..viewport import Box
+    from .host import ToolHost
 
 #: Least and greatest diameter in image pixels.
 BRUSH_RANGE = (1, 500)

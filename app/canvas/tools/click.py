@@ -9,17 +9,17 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainterPath, QPolygonF, QTransform
 
-from app.annotation import operations
-from app.canvas.layers import decor
-from app.canvas.tools.base import CLICK_SLOP, Point, PointerEvent, Tool, paint_dot
+from ...annotation import operations
+from ..layers import decor
+from .base import CLICK_SLOP, Point, PointerEvent, Tool, paint_dot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PySide6.QtCore import QObject
     from PySide6.QtGui import QKeyEvent, QPainter
 
-    from app.canvas.tools.host import Prompt, ToolHost
-    from app.canvas.viewport import Box
+    from ..viewport import Box
+    from .host import Prompt, ToolHost
 
 POSITIVE, NEGATIVE = QColor("#2d7ff0"), QColor("#e07000")
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.annotation import operations
-from app.canvas.tools.base import FreehandTool, Point, PointerEvent
+from ...annotation import operations
+from .base import FreehandTool, Point, PointerEvent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from app.annotation import Document, Step
+    from ...annotation import Document, Step
 
 
 def cells_under(document: Document, points: Sequence[Point]) -> list[int]:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from PySide6.QtCore import QPointF, QRect
 
-    from app.annotation import Document, Step
-    from app.canvas.viewport import Box
+    from ...annotation import Document, Step
+    from ..viewport import Box
 
 Prompt = tuple[float, float, int]
 """(x, y, 1 for inside or 0 for outside)."""

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, Qt
 
-from app.annotation import operations
-from app.canvas.layers import decor
-from app.canvas.tools.base import FreehandTool, Point, PointerEvent, Tool, paint_dot, paint_line
+from ...annotation import operations
+from ..layers import decor
+from .base import FreehandTool, Point, PointerEvent, Tool, paint_dot, paint_line
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QObject
     from PySide6.QtGui import QKeyEvent, QPainter
 
-    from app.canvas.tools.host import ToolHost
+    from .host import ToolHost
 
 _NEAR = 9.0
 """A click this near to the first corner closes a polygon."""

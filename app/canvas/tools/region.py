@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, Qt
 
-from app.canvas.layers import decor
-from app.canvas.tools.base import CLICK_SLOP, PointerEvent, Tool, paint_dot
+from ..layers import decor
+from .base import CLICK_SLOP, PointerEvent, Tool, paint_dot
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QObject
     from PySide6.QtGui import QPainter
 
-    from app.canvas.tools.host import Span, ToolHost
+    from .host import Span, ToolHost
 
 _HANDLE = 9.0
 _SMALLEST = 8

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 
-from app.canvas.tools.base import CLICK_SLOP, PointerEvent, Tool
+from .base import CLICK_SLOP, PointerEvent, Tool
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QObject, QPointF
 
-    from app.canvas.tools.host import ToolHost
+    from .host import ToolHost
 
 
 class SelectTool(Tool):

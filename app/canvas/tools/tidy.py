@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import Qt
 
-from app.annotation import operations
-from app.canvas.tools.base import FreehandTool, Point, PointerEvent, Tool
+from ...annotation import operations
+from .base import FreehandTool, Point, PointerEvent, Tool
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QObject
 
-    from app.annotation import Document, Step
-    from app.canvas.tools.host import ToolHost
+    from ...annotation import Document, Step
+    from .host import ToolHost
 
 
 class DeleteTool(FreehandTool):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from app.engine.messages import ExamineRequest, ImportModelRequest
 from cellseg1.errors import ModelFileError
 
+from ..messages import ExamineRequest, ImportModelRequest
+
 if TYPE_CHECKING:
-    from app.engine.messages import Request
+    from ..messages import Request
 
 
 def answer(request: Request) -> dict[str, Any]:

@@ -9,13 +9,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from app.engine.messages import Heartbeat, Quit, Stop
+from ..messages import Heartbeat, Quit, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from app.engine.messages import Answer, Request
+    from ..messages import Answer, Request
 
 #: Time for the last checkpoint after the window has gone.
 _LAST_SECONDS = 2.0

@@ -7,23 +7,25 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from app.engine.arrays import pack
-from app.engine.child.answers import answer
-from app.engine.child.failure import explain, is_memory_error
-from app.engine.messages import Click, Done, Encode, Encoded, Masks, Skipped
 from cellseg1.errors import CellSeg1Error, ImageError
+
+from ..arrays import pack
+from ..messages import Click, Done, Encode, Encoded, Masks, Skipped
+from .answers import answer
+from .failure import explain, is_memory_error
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.engine.child.channel import Channel
-    from app.engine.messages import Answer, EngineOptions, Request
     from cellseg1.images import Image
     from cellseg1.masks import Box
     from cellseg1.model import Model
     from cellseg1.prediction.views import View
     from cellseg1.sam.interface import Decoded, Embedding
+
+    from ..messages import Answer, EngineOptions, Request
+    from .channel import Channel
 
 #: Images that stay prepared, parts of each of them, and models that stay loaded.
 KEPT_IMAGES, KEPT_PARTS, KEPT_MODELS = 4, 16, 2
@@ -171,7 +173,7 @@ class Clicks:
         return prepared
 
     def _model(self, request: Encode, device: str) -> Model:
-        from app.engine.child.predict import make_model
+        from .predict import make_model
 
         key = (request.model, _changed(request), request.backbone, device)
         if key not in self._models:

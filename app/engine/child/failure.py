@@ -8,8 +8,9 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from app.engine.messages import CRASH, Failed
 from cellseg1.errors import CellSeg1Error
+
+from ..messages import CRASH, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

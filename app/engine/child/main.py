@@ -13,16 +13,16 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from app.engine.child.answers import answer
-from app.engine.child.channel import Channel
-from app.engine.child.failure import crash_report, explain
-from app.engine.messages import Done, EngineOptions, Failed, PredictRequest, Progress, Ready, TrainRequest
+from ..messages import Done, EngineOptions, Failed, PredictRequest, Progress, Ready, TrainRequest
+from .answers import answer
+from .channel import Channel
+from .failure import crash_report, explain
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from types import FrameType
 
-    from app.engine.messages import Request
+    from ..messages import Request
 
 
 def main(connection: Connection, options: EngineOptions) -> None:
@@ -50,7 +50,7 @@ def work(connection: Connection, options: EngineOptions) -> None:
     channel = Channel(connection, options.role)
     channel.send(0, Ready(os.getpid()))
     if options.role == "interactive":
-        from app.engine.child.clicks import serve
+        from .clicks import serve
 
         serve(channel, options)
         return
@@ -76,11 +76,11 @@ def _run(channel: Channel, number: int, request: Request, options: EngineOptions
         channel.send(number, Progress(0.0, "Loading libraries"))
     match request:
         case TrainRequest():
-            from app.engine.child.train import train_job
+            from .train import train_job
 
             return train_job(channel, number, request, options)
         case PredictRequest():
-            from app.engine.child.predict import predict_job
+            from .predict import predict_job
 
             return predict_job(channel, number, request, options)
     return Done(answer(request))
@@ -90,7 +90,7 @@ def _prepare(options: EngineOptions) -> None:
     """Lower the priority, and leave it to the window to end this process."""
     import warnings
 
-    from app.base.places import cache_folder
+    from ...base.places import cache_folder
 
     # Otherwise torch makes a folder for compiled code among everybody's temporary files.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))

@@ -6,18 +6,19 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
-from app.base.run_files import RunRecord
-from app.engine.child.failure import explain
-from app.engine.messages import Done, EngineOptions, Failed, ItemDone, Progress, Say
+from ...base.run_files import RunRecord
+from ..messages import Done, EngineOptions, Failed, ItemDone, Progress, Say
+from .failure import explain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.engine.child.channel import Channel
-    from app.engine.messages import PredictItem, PredictRequest
     from cellseg1.model import Model
     from cellseg1.prediction.plane import PlaneResult
     from cellseg1.prediction.tasks import ImageTask, PlaneRecord
+
+    from ..messages import PredictItem, PredictRequest
+    from .channel import Channel
 
 _PROGRESS_SECONDS = 0.1
 

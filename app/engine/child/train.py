@@ -5,26 +5,28 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from app.base.axes import read_with_axes
-from app.base.run_files import RunRecord
-from app.engine import planning
-from app.engine.arrays import pack_labels
-from app.engine.child.failure import explain, is_memory_error
-from app.engine.messages import Done, EngineOptions, Failed, Preview, Progress, Say
 from cellseg1.errors import CellSeg1Error, StoppedError
+
+from ...base.axes import read_with_axes
+from ...base.run_files import RunRecord
+from .. import planning
+from ..arrays import pack_labels
+from ..messages import Done, EngineOptions, Failed, Preview, Progress, Say
+from .failure import explain, is_memory_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from app.base.run_files import State
-    from app.engine.child.channel import Channel
-    from app.engine.messages import TrainRequest
     from cellseg1.images import Image
     from cellseg1.model import Model
     from cellseg1.training.job import TrainResult
     from cellseg1.training.samples import TrainingImage
     from cellseg1.training.trainer import TrainProgress
+
+    from ...base.run_files import State
+    from ..messages import TrainRequest
+    from .channel import Channel
 
 #: Side of the part that is predicted for a preview, in pixels of the model input.
 PREVIEW_SIDE = 512

@@ -8,21 +8,22 @@ from PySide6.QtCore import QCoreApplication, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.annotation import operations
-from app.pages.shared.advice import advice, cell_facts, mask_warnings, region_of
-from app.pages.shared.warnings import Warnings
-from app.session.lanes import Newest
-from app.theme import GAP, TIGHT, heading
-from app.translation import counted
-from app.widgets.plain import Label
 from cellseg1.errors import CellSeg1Error
+
+from ...annotation import operations
+from ...session.lanes import Newest
+from ...theme import GAP, TIGHT, heading
+from ...translation import counted
+from ...widgets.plain import Label
+from ..shared.advice import advice, cell_facts, mask_warnings, region_of
+from ..shared.warnings import Warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.annotation import Document
-    from app.canvas import Canvas
-    from app.session.session import Session
+    from ...annotation import Document
+    from ...canvas import Canvas
+    from ...session.session import Session
 
 #: Warnings are looked for when nothing was drawn for this long, longer for large images.
 _REST_MS = 700

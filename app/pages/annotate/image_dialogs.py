@@ -14,13 +14,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.widgets.dialog import Dialog, sentence
-from app.widgets.number_field import NumberField
-from app.widgets.plain import Label, plain_tip
+from ...widgets.dialog import Dialog, sentence
+from ...widgets.number_field import NumberField
+from ...widgets.plain import Label, plain_tip
 
 if TYPE_CHECKING:
-    from app.project.project import ProjectImage
     from cellseg1.images import Image
+
+    from ...project.project import ProjectImage
 
 _translate = QCoreApplication.translate
 

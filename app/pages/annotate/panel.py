@@ -7,26 +7,28 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from app.pages.annotate.cells import CellsPart
-from app.pages.annotate.image_dialogs import AxesDialog, PixelSizeDialog, describe_axes, raw_axes
-from app.pages.annotate.plane_sliders import PlaneSliders
-from app.pages.annotate.tool_options import ToolOptions
-from app.pages.shared.page import Page
-from app.pages.shared.view_options import ViewOptions
-from app.theme import GAP, TIGHT, heading
-from app.widgets.banner import Banner
-from app.widgets.plain import Label, plain_tip
-from app.widgets.showing import ask
 from cellseg1.errors import CellSeg1Error
 from cellseg1.remarks import Remark
+
+from ...theme import GAP, TIGHT, heading
+from ...widgets.banner import Banner
+from ...widgets.plain import Label, plain_tip
+from ...widgets.showing import ask
+from ..shared.page import Page
+from ..shared.view_options import ViewOptions
+from .cells import CellsPart
+from .image_dialogs import AxesDialog, PixelSizeDialog, describe_axes, raw_axes
+from .plane_sliders import PlaneSliders
+from .tool_options import ToolOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.canvas import Canvas
-    from app.project.project import ProjectImage
-    from app.session.session import Session
     from cellseg1.images import Image
+
+    from ...canvas import Canvas
+    from ...project.project import ProjectImage
+    from ...session.session import Session
 
 
 class AnnotatePanel(Page):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.theme import GAP
-from app.widgets.slider_field import SliderField
+from ...theme import GAP
+from ...widgets.slider_field import SliderField
 
 if TYPE_CHECKING:
-    from app.session.session import Session
+    from ...session.session import Session
 
 #: Planes are loaded at most this often while a slider moves.
 _PLANE_MS = 60

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from app.canvas.tools.tidy import CleanUpTool
-from app.session.clicks import Clicks
-from app.theme import GAP, TIGHT, heading
-from app.widgets.plain import Label
-from app.widgets.slider_field import SliderField
+from ...canvas.tools.tidy import CleanUpTool
+from ...session.clicks import Clicks
+from ...theme import GAP, TIGHT, heading
+from ...widgets.plain import Label
+from ...widgets.slider_field import SliderField
 
 if TYPE_CHECKING:
-    from app.canvas import Canvas
-    from app.session.session import Session
+    from ...canvas import Canvas
+    from ...session.session import Session
 
 _BRUSHES = ("brush", "eraser")
 #: Tools that paint, and so can be kept from painting over other cells.

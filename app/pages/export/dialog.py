@@ -18,10 +18,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.pages.export.files import FolderWriter, ZipWriter
-from app.pages.shared.file_stem import file_stem
-from app.session.batch import Batch
-from app.session.planes import (
+from cellseg1.masks import WRITERS
+
+from ...session.batch import Batch
+from ...session.planes import (
     Plane,
     choose,
     drawn_planes,
@@ -33,11 +33,12 @@ from app.session.planes import (
     settings_of,
     shape_of,
 )
-from app.translation import counted
-from app.widgets.dialog import Dialog, Role, sentence, title_label
-from app.widgets.errors import show_error
-from app.widgets.plain import plain_tip
-from cellseg1.masks import WRITERS
+from ...translation import counted
+from ...widgets.dialog import Dialog, Role, sentence, title_label
+from ...widgets.errors import show_error
+from ...widgets.plain import plain_tip
+from ..shared.file_stem import file_stem
+from .files import FolderWriter, ZipWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +46,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PySide6.QtGui import QCloseEvent
 
-    from app.pages.export.files import MaskWriter
-    from app.project.project import Project
-    from app.session.batch import Outcome
-    from app.session.session import Session
     from cellseg1.masks import LabelWriter
+
+    from ...project.project import Project
+    from ...session.batch import Outcome
+    from ...session.session import Session
+    from .files import MaskWriter
 
 
 class ExportMasksDialog(Dialog):

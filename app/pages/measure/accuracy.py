@@ -18,33 +18,34 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.pages.measure.compare import CompareView
-from app.pages.measure.errors import ErrorList
-from app.pages.measure.report import ReportText, at_level, columns, mean_row, row_of, write_csv, write_pdf, write_png
-from app.pages.measure.scores import PlaneScore, find_pairs, score_pair, take_drawn
-from app.pages.measure.sources import PredictionBox, TruthBox
-from app.session.batch import Batch
-from app.theme import GAP, TIGHT, heading, icon, tabular
-from app.translation import counted
-from app.widgets.banner import Banner
-from app.widgets.errors import show_error
-from app.widgets.number_table import NumberTable, fit_height
-from app.widgets.panel import Panel
-from app.widgets.plain import Label, plain_tip
-from app.widgets.plots.ap_curve import ApCurve
 from cellseg1._version import __version__
 from cellseg1.errors import CellSeg1Error
 from cellseg1.evaluation import Report
+
+from ...session.batch import Batch
+from ...theme import GAP, TIGHT, heading, icon, tabular
+from ...translation import counted
+from ...widgets.banner import Banner
+from ...widgets.errors import show_error
+from ...widgets.number_table import NumberTable, fit_height
+from ...widgets.panel import Panel
+from ...widgets.plain import Label, plain_tip
+from ...widgets.plots.ap_curve import ApCurve
+from .compare import CompareView
+from .errors import ErrorList
+from .report import ReportText, at_level, columns, mean_row, row_of, write_csv, write_pdf, write_png
+from .scores import PlaneScore, find_pairs, score_pair, take_drawn
+from .sources import PredictionBox, TruthBox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PySide6.QtGui import QShowEvent
 
-    from app.canvas import Canvas
-    from app.session.batch import Outcome
-    from app.session.session import Session
-    from app.widgets.banner import Kind
+    from ...canvas import Canvas
+    from ...session.batch import Outcome
+    from ...session.session import Session
+    from ...widgets.banner import Kind
 
 
 class AccuracyTab(Panel):

@@ -10,22 +10,23 @@ import numpy as np
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
-from app.pages.shared.file_stem import file_stem
-from app.session.planes import is_stack
-from app.theme import GAP, icon, tabular
-from app.translation import counted
-from app.widgets.empty_state import EmptyState
-from app.widgets.errors import show_error
-from app.widgets.number_table import NumberTable
-from app.widgets.plain import Label
 from cellseg1.measurement import CellTable, measure_cells, write_csv
+
+from ...session.planes import is_stack
+from ...theme import GAP, icon, tabular
+from ...translation import counted
+from ...widgets.empty_state import EmptyState
+from ...widgets.errors import show_error
+from ...widgets.number_table import NumberTable
+from ...widgets.plain import Label
+from ..shared.file_stem import file_stem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.annotation import Document
-    from app.canvas import Canvas
-    from app.session.session import Session
+    from ...annotation import Document
+    from ...canvas import Canvas
+    from ...session.session import Session
 
     #: A document as it was when it was measured: itself, its revision, its pixel size.
     Seen = tuple[weakref.ref[Document], int, tuple[float, float] | None]

@@ -20,29 +20,30 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.annotation.document import Document
-from app.canvas.layers.decor import MARK_COLOURS
-from app.pages.measure.pane import Lines, Loaded, Pane
-from app.pages.measure.scores import Drawn, PlaneScore, error_picture, read_pair, take_drawn
-from app.project.display import Display, auto_display
-from app.session.planes import Plane
-from app.theme import GAP, MARGIN, TIGHT, icon
-from app.widgets.colour_button import ColourButton, swatch
-from app.widgets.errors import show_error
-from app.widgets.flow import FlowLayout
-from app.widgets.number_field import NumberField
-from app.widgets.plain import Label, plain_tip, plain_title
-from app.widgets.showing import screen_room
 from cellseg1.errors import CellSeg1Error
 from cellseg1.files import write_bytes
 from cellseg1.images import read_image
+
+from ...annotation.document import Document
+from ...canvas.layers.decor import MARK_COLOURS
+from ...project.display import Display, auto_display
+from ...session.planes import Plane
+from ...theme import GAP, MARGIN, TIGHT, icon
+from ...widgets.colour_button import ColourButton, swatch
+from ...widgets.errors import show_error
+from ...widgets.flow import FlowLayout
+from ...widgets.number_field import NumberField
+from ...widgets.plain import Label, plain_tip, plain_title
+from ...widgets.showing import screen_room
+from .pane import Lines, Loaded, Pane
+from .scores import Drawn, PlaneScore, error_picture, read_pair, take_drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from app.session.session import Session
+    from ...session.session import Session
 
     Picture = tuple[NDArray[Any] | None, Display | None]
 
@@ -261,7 +262,7 @@ class CompareView(QDialog):
         from PySide6.QtCore import QBuffer, QIODevice
         from PySide6.QtGui import QImage
 
-        from app.canvas.picture import picture
+        from ...canvas.picture import picture
 
         panes = [pane for pane in self.panes if not pane.isHidden()]
         try:

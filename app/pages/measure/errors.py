@@ -8,14 +8,15 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from app.canvas.layers.decor import MARK_COLOURS, Mark
-from app.pages.measure.scores import PlaneScore, read_prediction
-from app.theme import GAP, heading
-from app.translation import counted
-from app.widgets.errors import show_error
-from app.widgets.number_table import NumberTable, fit_height
-from app.widgets.plain import Label
 from cellseg1.errors import CellSeg1Error
+
+from ...canvas.layers.decor import MARK_COLOURS, Mark
+from ...theme import GAP, heading
+from ...translation import counted
+from ...widgets.errors import show_error
+from ...widgets.number_table import NumberTable, fit_height
+from ...widgets.plain import Label
+from .scores import PlaneScore, read_prediction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PySide6.QtGui import QHideEvent, QShowEvent
 
-    from app.canvas import Canvas
-    from app.session.planes import Plane
-    from app.session.session import Session
+    from ...canvas import Canvas
+    from ...session.planes import Plane
+    from ...session.session import Session
 
 #: The prediction's outlines over the drawn cells.
 _OUTLINE = (240, 160, 32)

@@ -12,18 +12,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.annotation.document import Document
-from app.canvas import Canvas
-from app.canvas.layers.cells import Overlay
-from app.canvas.layers.decor import Mark
-from app.project.display import Display
-from app.theme import TIGHT
+from ...annotation.document import Document
+from ...canvas import Canvas
+from ...canvas.layers.cells import Overlay
+from ...canvas.layers.decor import Mark
+from ...project.display import Display
+from ...theme import TIGHT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from app.project.display import Colour
     from cellseg1.evaluation import Mistake
+
+    from ...project.display import Colour
 
 
 _SOLID = Overlay("fill", 1.0, 1)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-from app.pages.measure.accuracy import AccuracyTab
-from app.pages.measure.cells import CellsTab
-from app.pages.shared.page import Page
-from app.theme import MARGIN
+from ...theme import MARGIN
+from ..shared.page import Page
+from .accuracy import AccuracyTab
+from .cells import CellsTab
 
 if TYPE_CHECKING:
-    from app.canvas import Canvas
-    from app.session.session import Session
+    from ...canvas import Canvas
+    from ...session.session import Session
 
 
 class MeasurePanel(Page):

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QBuffer, QCoreApplication, QIODevice, QMarginsF, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPageLayout, QPageSize, QPainter, QPdfWriter, QPen
 
-from app.pages.measure.scores import counts
-from app.widgets.plots.ap_curve import CurveColours, paint_curve
 from cellseg1.errors import OutputError
 from cellseg1.evaluation import ImageScore, Report
 from cellseg1.files import write_bytes
 from cellseg1.tables import csv_bytes
+
+from ...widgets.plots.ap_curve import CurveColours, paint_curve
+from .scores import counts
 
 if TYPE_CHECKING:
     from pathlib import Path

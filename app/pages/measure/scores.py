@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.session.planes import Plane, choose, drawn_planes, is_stack, plane_title, predicted_planes, shape_of
 from cellseg1.errors import MaskError, PairingError
 from cellseg1.evaluation import ImageScore, Mistake, evaluate_labels
 from cellseg1.masks import list_folder, look_at_labels, pair_by_name, read_mask
+
+from ...session.planes import Plane, choose, drawn_planes, is_stack, plane_title, predicted_planes, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from app.project.content import ProjectImage
-    from app.project.project import Project
     from cellseg1.masks import Box
     from cellseg1.prediction.select import SelectSettings
+
+    from ...project.content import ProjectImage
+    from ...project.project import Project
 
 Span = tuple[int, int, int, int]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QFileDialog, QWidget
 
-from app.pages.measure.scores import Side
-from app.session.planes import drawn_planes, predictions, run_title, settings_of
-from app.translation import counted
-from app.widgets.plain import plain_tip
+from ...session.planes import drawn_planes, predictions, run_title, settings_of
+from ...translation import counted
+from ...widgets.plain import plain_tip
+from .scores import Side
 
 if TYPE_CHECKING:
-    from app.session.session import Session
+    from ...session.session import Session
 
 
 class SourceBox(QComboBox):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication
 
-from app.pages.shared.backbone_names import backbone_title
-from app.project.models import ModelInfo
-from app.translation.library_words import shown
+from ...project.models import ModelInfo
+from ...translation.library_words import shown
+from ..shared.backbone_names import backbone_title
 
 _translate = QCoreApplication.translate
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 
-from app.engine.messages import ImportModelRequest
-from app.project.models import folder_for_import
 from cellseg1.errors import CellSeg1Error, OutputError
 from cellseg1.files import free_file
+
+from ...engine.messages import ImportModelRequest
+from ...project.models import folder_for_import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from app.session.session import Session
+    from ...session.session import Session
 
 _translate = QCoreApplication.translate
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication
 
-from app.base.places import library_folder
-from app.project.models import ModelInfo, add_to, library_models, rename_file
-from app.project.trash import move_to_trash
 from cellseg1.errors import OutputError
 
+from ...base.places import library_folder
+from ...project.models import ModelInfo, add_to, library_models, rename_file
+from ...project.trash import move_to_trash
+
 if TYPE_CHECKING:
-    from app.project.project import Project
+    from ...project.project import Project
 
 _translate = QCoreApplication.translate
 

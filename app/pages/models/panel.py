@@ -20,27 +20,28 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.pages.models import files
-from app.pages.models.card import card_rows
-from app.pages.models.conversion import Conversion, start_pth_export, start_pth_import
-from app.pages.models.published import PublishedDialog
-from app.pages.models.working import Working
-from app.project.models import import_cs1
-from app.theme import GAP, MARGIN, TIGHT, heading, icon
-from app.widgets.banner import Banner
-from app.widgets.flow import FlowLayout
-from app.widgets.plain import Label, plain_tip
-from app.widgets.showing import ask
 from cellseg1.errors import CellSeg1Error
 from cellseg1.sam.registry import is_published
 from cellseg1.settings import DEFAULT_BACKBONE
 
+from ...project.models import import_cs1
+from ...theme import GAP, MARGIN, TIGHT, heading, icon
+from ...widgets.banner import Banner
+from ...widgets.flow import FlowLayout
+from ...widgets.plain import Label, plain_tip
+from ...widgets.showing import ask
+from . import files
+from .card import card_rows
+from .conversion import Conversion, start_pth_export, start_pth_import
+from .published import PublishedDialog
+from .working import Working
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.canvas import Canvas
-    from app.project.models import ModelInfo
-    from app.session.session import Session
+    from ...canvas import Canvas
+    from ...project.models import ModelInfo
+    from ...session.session import Session
 
 Result = TypeVar("Result")
 

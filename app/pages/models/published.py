@@ -7,9 +7,10 @@ from typing import Any
 
 from PySide6.QtWidgets import QComboBox, QDialogButtonBox, QFormLayout, QWidget
 
-from app.pages.shared.backbone_names import backbone_title
-from app.widgets.dialog import Dialog, sentence
 from cellseg1.sam.registry import backbone_names, is_published
+
+from ...widgets.dialog import Dialog, sentence
+from ..shared.backbone_names import backbone_title
 
 _SIZES = (256, 512, 1024)
 

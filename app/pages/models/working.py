@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from app.theme import GAP, TIGHT
-from app.widgets.plain import Label
+from ...theme import GAP, TIGHT
+from ...widgets.plain import Label
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from app.pages.models.conversion import Conversion
+    from .conversion import Conversion
 
 
 class Working(QWidget):

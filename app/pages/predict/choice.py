@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.pages.predict.choose_images import ChooseImagesDialog
-from app.pages.predict.scale import ModelFacts, facts_of
-from app.project.models import library_models
-from app.session.planes import Plane, flags, planes_of
-from app.theme import GAP, TIGHT, heading
-from app.translation import counted
-from app.widgets.errors import show_error
-from app.widgets.plain import Label, plain_tip
-from app.widgets.showing import ask
-from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import CellSeg1Error
 from cellseg1.sam.registry import backbone_names
 from cellseg1.sam.store import locate
 from cellseg1.settings import DEFAULT_BACKBONE
 
+from ...project.models import library_models
+from ...session.planes import Plane, flags, planes_of
+from ...theme import GAP, TIGHT, heading
+from ...translation import counted
+from ...widgets.errors import show_error
+from ...widgets.plain import Label, plain_tip
+from ...widgets.showing import ask
+from ...widgets.slider_field import WheelGuard
+from .choose_images import ChooseImagesDialog
+from .scale import ModelFacts, facts_of
+
 if TYPE_CHECKING:
-    from app.project.content import ProjectImage
-    from app.session.session import Session
+    from ...project.content import ProjectImage
+    from ...session.session import Session
 
 #: Before the name of a backbone that is used as it is.
 _PLAIN = "plain:"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QWidget
 
-from app.widgets.dialog import Dialog, Role
-from app.widgets.plain import Label
+from ...widgets.dialog import Dialog, Role
+from ...widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from app.project.project import Project
+    from ...project.project import Project
 
 _ID = Qt.ItemDataRole.UserRole
 

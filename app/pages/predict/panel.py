@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QCheckBox
 
-from app.pages.predict.choice import ImageChoice, ModelChoice
-from app.pages.predict.progress import Failures, PredictionProgress
-from app.pages.predict.scale import enough_cells, misfits, rescaling
-from app.pages.predict.thresholds import Thresholds
-from app.pages.shared.page import Page
-from app.session.planes import may_be_stack
-from app.session.run_requests import PredictionWish
-from app.translation import counted
-from app.widgets.banner import Banner
-from app.widgets.errors import show_error
-from app.widgets.settings.form import SettingsForm
 from cellseg1.errors import CellSeg1Error, SettingsError
+
+from ...session.planes import may_be_stack
+from ...session.run_requests import PredictionWish
+from ...translation import counted
+from ...widgets.banner import Banner
+from ...widgets.errors import show_error
+from ...widgets.settings.form import SettingsForm
+from ..shared.page import Page
+from .choice import ImageChoice, ModelChoice
+from .progress import Failures, PredictionProgress
+from .scale import enough_cells, misfits, rescaling
+from .thresholds import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QShowEvent
     from PySide6.QtWidgets import QWidget
 
-    from app.canvas import Canvas
-    from app.engine.jobs import JobHandle
-    from app.session.session import Session
+    from ...canvas import Canvas
+    from ...engine.jobs import JobHandle
+    from ...session.session import Session
 
 #: What the sliders below the result change is not asked for before the prediction.
 _SLIDERS = (

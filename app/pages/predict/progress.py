@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QProgressBar, QVBoxLayout, QWidget
 
-from app.session.planes import Plane, plane_title
-from app.theme import GAP, TIGHT, heading
-from app.translation import counted
-from app.translation.library_words import shown
-from app.translation.time_left import time_left
-from app.widgets.errors import show_error
-from app.widgets.plain import Label, plain_tip
 from cellseg1.errors import CellSeg1Error
+
+from ...session.planes import Plane, plane_title
+from ...theme import GAP, TIGHT, heading
+from ...translation import counted
+from ...translation.library_words import shown
+from ...translation.time_left import time_left
+from ...widgets.errors import show_error
+from ...widgets.plain import Label, plain_tip
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QMetaObject
 
-    from app.engine.jobs import JobHandle
-    from app.engine.messages import ItemDone, Progress
-    from app.session.session import Session
+    from ...engine.jobs import JobHandle
+    from ...engine.messages import ItemDone, Progress
+    from ...session.session import Session
 
 _PLANE = Qt.ItemDataRole.UserRole
 #: Failures that are seen without scrolling.

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.session.run_requests import scale_difference
 from cellseg1.errors import CellSeg1Error, SettingsError
 from cellseg1.images import InputSpecification
 from cellseg1.lora.header import load_card
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, TABLE, make_settings
+
+from ...session.run_requests import scale_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.session.planes import predictions, run_title
-from app.theme import GAP, TIGHT, tabular
-from app.translation import counted
-from app.widgets.plain import Label, plain_tip
-from app.widgets.slider_field import SliderField
+from ...session.planes import predictions, run_title
+from ...theme import GAP, TIGHT, tabular
+from ...translation import counted
+from ...widgets.plain import Label, plain_tip
+from ...widgets.slider_field import SliderField
 
 if TYPE_CHECKING:
-    from app.session.session import Session
     from cellseg1.prediction.select import SelectSettings
+
+    from ...session.session import Session
 
 #: Proposals of a lower score are not kept with a prediction, so lower values would do nothing.
 _LOWEST = 0.3

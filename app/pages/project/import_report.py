@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QRect, Qt, QTimer
 from PySide6.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from app.theme import icon, tabular
-from app.translation.library_words import shown
-from app.widgets.dialog import Dialog, sentence, title_label
-from app.widgets.plain import plain_tip
 from cellseg1.tables import joined_by_tabs, safe_cell
+
+from ...theme import icon, tabular
+from ...translation.library_words import shown
+from ...widgets.dialog import Dialog, sentence, title_label
+from ...widgets.plain import plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from app.project.adding import ImportReport
+    from ...project.adding import ImportReport
 
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 

@@ -26,11 +26,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.theme import GAP, MARGIN, TIGHT, icon
-from app.widgets.dialog import Dialog, Role, sentence, title_label
-from app.widgets.file_drop import FileDrop
-from app.widgets.path_field import FolderField
-from app.widgets.plain import Label, plain_tip
+from ...theme import GAP, MARGIN, TIGHT, icon
+from ...widgets.dialog import Dialog, Role, sentence, title_label
+from ...widgets.file_drop import FileDrop
+from ...widgets.path_field import FolderField
+from ...widgets.plain import Label, plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
-from app.session.planes import when
-from app.theme import icon
-from app.translation import counted
-from app.translation.library_words import shown
-from app.widgets.dialog import Dialog, Role, sentence
-from app.widgets.errors import show_error
 from cellseg1.errors import CellSeg1Error
 
+from ...session.planes import when
+from ...theme import icon
+from ...translation import counted
+from ...translation.library_words import shown
+from ...widgets.dialog import Dialog, Role, sentence
+from ...widgets.errors import show_error
+
 if TYPE_CHECKING:
-    from app.session.session import Session
+    from ...session.session import Session
 
 _DATA = Qt.ItemDataRole.UserRole
 

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.canvas import Canvas
-    from app.session.proposals import Proposals
+    from ...canvas import Canvas
+    from ...session.proposals import Proposals
 
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _DELETE = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)

@@ -14,25 +14,27 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.pages.review.keys import ProposalKeys
-from app.pages.shared.page import Page
-from app.theme import GAP, TIGHT, heading, icon, tabular
-from app.translation import counted
-from app.widgets.empty_state import EmptyState
-from app.widgets.errors import show_error
-from app.widgets.plain import Label, plain_action, plain_tip
-from app.widgets.slider_field import SliderField
 from cellseg1.errors import CellSeg1Error
+
+from ...theme import GAP, TIGHT, heading, icon, tabular
+from ...translation import counted
+from ...widgets.empty_state import EmptyState
+from ...widgets.errors import show_error
+from ...widgets.plain import Label, plain_action, plain_tip
+from ...widgets.slider_field import SliderField
+from ..shared.page import Page
+from .keys import ProposalKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 
-    from app.canvas import Canvas
-    from app.session.proposals import Proposals
-    from app.session.session import Session
     from cellseg1.masks import Box
+
+    from ...canvas import Canvas
+    from ...session.proposals import Proposals
+    from ...session.session import Session
 
 
 class ReviewPanel(Page):

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QCoreApplication
 
-from app.translation.library_words import all_shown
 from cellseg1.masks.check import FEW_CELLS, look_at_masks
+
+from ...translation.library_words import all_shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from app.annotation import Document
+    from ...annotation import Document
 
 _translate = QCoreApplication.translate
 

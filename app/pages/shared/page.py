@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 
-from app.widgets.panel import Panel
+from ...widgets.panel import Panel
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
-    from app.canvas import Canvas
-    from app.session.session import Session
+    from ...canvas import Canvas
+    from ...session.session import Session
 
 
 class Page(Panel):

@@ -21,21 +21,21 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.project.display import CHANNEL_COLOURS, WHITE, auto_channel, channel_count, histogram
-from app.session.lanes import Newest
-from app.theme import GAP, ICON, TIGHT, colours, icon
-from app.widgets.fold import FoldSection
-from app.widgets.plain import Label, plain_tip
-from app.widgets.plots.histogram import Histogram
-from app.widgets.slider_field import SliderField, WheelGuard
+from ...project.display import CHANNEL_COLOURS, WHITE, auto_channel, channel_count, histogram
+from ...session.lanes import Newest
+from ...theme import GAP, ICON, TIGHT, colours, icon
+from ...widgets.fold import FoldSection
+from ...widgets.plain import Label, plain_tip
+from ...widgets.plots.histogram import Histogram
+from ...widgets.slider_field import SliderField, WheelGuard
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.canvas import Canvas
-    from app.project.display import ChannelView, Colour, Display
-    from app.session.session import Session
+    from ...canvas import Canvas
+    from ...project.display import ChannelView, Colour, Display
+    from ...session.session import Session
 
 _WIDEST_OUTLINE = 8
 _MODES = ("fill", "outline", "none")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.theme import GAP, ICON, TIGHT
-from app.widgets.empty_state import Sign
-from app.widgets.plain import Label
+from ...theme import GAP, ICON, TIGHT
+from ...widgets.empty_state import Sign
+from ...widgets.plain import Label
 
 _MOST_WARNINGS = 3
 

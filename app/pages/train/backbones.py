@@ -20,20 +20,22 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.pages.shared.backbone_names import about, backbone_title
-from app.pages.train.fetch import Fetch
-from app.theme import GAP, TIGHT
-from app.translation.library_words import shown
-from app.widgets.banner import Banner
-from app.widgets.fold import FoldSection
-from app.widgets.plain import Label
-from app.widgets.slider_field import WheelGuard
 from cellseg1.sam import store
 from cellseg1.settings import DEFAULT_BACKBONE
 
+from ...theme import GAP, TIGHT
+from ...translation.library_words import shown
+from ...widgets.banner import Banner
+from ...widgets.fold import FoldSection
+from ...widgets.plain import Label
+from ...widgets.slider_field import WheelGuard
+from ..shared.backbone_names import about, backbone_title
+from .fetch import Fetch
+
 if TYPE_CHECKING:
-    from app.session.session import Session
     from cellseg1.sam.store import BackboneStatus
+
+    from ...session.session import Session
 
 _GB = 1e9
 

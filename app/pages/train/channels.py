@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from app.theme import GAP, TIGHT, heading
-from app.widgets.plain import Label
+from ...theme import GAP, TIGHT, heading
+from ...widgets.plain import Label
 
 if TYPE_CHECKING:
-    from app.project.project import ProjectImage
-    from app.session.session import Session
+    from ...project.project import ProjectImage
+    from ...session.session import Session
 
 #: As many become red, green and blue.
 MOST = 3

@@ -14,7 +14,7 @@ from cellseg1.sam import store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.session.session import Session
+    from ...session.session import Session
 
 
 class Fetch(QObject):

@@ -10,21 +10,22 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPixmap, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from app.engine.planning import ImageSize
-from app.pages.shared.advice import CellFacts, advice, mask_warnings, region_of
-from app.pages.shared.warnings import Warnings
-from app.session.planes import flags, is_stack, shape_of
-from app.theme import GAP, ICON, TIGHT, icon
-from app.translation import counted
-from app.widgets.plain import Label, one_line, plain_action, plain_tip
 from cellseg1.errors import CellSeg1Error
 from cellseg1.masks.check import FEW_CELLS
+
+from ...engine.planning import ImageSize
+from ...session.planes import flags, is_stack, shape_of
+from ...theme import GAP, ICON, TIGHT, icon
+from ...translation import counted
+from ...widgets.plain import Label, one_line, plain_action, plain_tip
+from ..shared.advice import CellFacts, advice, mask_warnings, region_of
+from ..shared.warnings import Warnings
 
 if TYPE_CHECKING:
     from PySide6.QtCore import SignalInstance
 
-    from app.project.project import Project
-    from app.session.session import Session
+    from ...project.project import Project
+    from ...session.session import Session
 
 Plane = tuple[str, int, int]
 _THUMB = 40
@@ -216,7 +217,7 @@ class TrainingImages(QWidget):
         project = self._session.require_project()
 
         def make() -> Path | None:
-            from app.project.thumbnails import thumbnail
+            from ...project.thumbnails import thumbnail
 
             try:
                 return thumbnail(project, key[0])

@@ -8,29 +8,30 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
-from app.engine.messages import TrainRequest
-from app.pages.shared.page import Page
-from app.pages.shared.view_options import ViewOptions
-from app.pages.train.images import TrainingImages
-from app.pages.train.preview_layer import PreviewLayer
-from app.pages.train.progress import TrainingProgress
-from app.pages.train.result import TrainingResult
-from app.pages.train.resume import can_resume, curve_of, unfinished_training
-from app.pages.train.setup import TrainingSetup
-from app.theme import GAP
-from app.translation import counted
-from app.widgets.empty_state import EmptyState
 from cellseg1.errors import CellSeg1Error
+
+from ...engine.messages import TrainRequest
+from ...theme import GAP
+from ...translation import counted
+from ...widgets.empty_state import EmptyState
+from ..shared.page import Page
+from ..shared.view_options import ViewOptions
+from .images import TrainingImages
+from .preview_layer import PreviewLayer
+from .progress import TrainingProgress
+from .result import TrainingResult
+from .resume import can_resume, curve_of, unfinished_training
+from .setup import TrainingSetup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PySide6.QtGui import QHideEvent, QShowEvent
 
-    from app.canvas import Canvas
-    from app.engine.jobs import JobHandle
-    from app.project.runs import RunInfo
-    from app.session.session import Session
+    from ...canvas import Canvas
+    from ...engine.jobs import JobHandle
+    from ...project.runs import RunInfo
+    from ...session.session import Session
 
 
 class TrainPanel(Page):

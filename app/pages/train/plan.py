@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication
 
-from app.engine.planning import ImageSize, TrainingPlan, plan_training
-from app.translation.library_words import shown
+from ...engine.planning import ImageSize, TrainingPlan, plan_training
+from ...translation.library_words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -118,7 +118,7 @@ def free_name(project_name: str, taken: Iterable[str]) -> str:
 
 def fault_in_name(name: str, taken: Iterable[str]) -> str:
     """Return what is wrong with the name of a model; empty when nothing is."""
-    from app.base.names import fault_in
+    from ...base.names import fault_in
 
     name = name.strip()
     if not name:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.annotation.proposal_layer import ProposalLayer
-from app.session.planes import Plane
+from ...annotation.proposal_layer import ProposalLayer
+from ...session.planes import Plane
 
 if TYPE_CHECKING:
-    from app.canvas import Canvas
-    from app.engine.jobs import TrainingPreview
-    from app.session.session import Session
+    from ...canvas import Canvas
+    from ...engine.jobs import TrainingPreview
+    from ...session.session import Session
 
 
 class PreviewLayer(QObject):

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QCheckBox, QProgressBar, QVBoxLayout, QWidget
 
-from app.pages.train.preview_layer import PreviewLayer
-from app.theme import GAP, heading, tabular
-from app.translation import counted
-from app.translation.library_words import shown
-from app.translation.time_left import time_left
-from app.widgets.plain import Label
-from app.widgets.plots.loss_curve import LossCurve
+from ...theme import GAP, heading, tabular
+from ...translation import counted
+from ...translation.library_words import shown
+from ...translation.time_left import time_left
+from ...widgets.plain import Label
+from ...widgets.plots.loss_curve import LossCurve
+from .preview_layer import PreviewLayer
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QMetaObject
 
-    from app.engine.jobs import JobHandle, TrainingPreview
-    from app.engine.messages import Progress
+    from ...engine.jobs import JobHandle, TrainingPreview
+    from ...engine.messages import Progress
 
 _CURVE_HEIGHT = 176
 

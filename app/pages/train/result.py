@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
-from app.engine.planning import duration_text
-from app.pages.train.plan import ap_sentence
-from app.theme import GAP, TIGHT, heading
-from app.translation.library_words import shown
-from app.widgets.flow import FlowLayout
-from app.widgets.plain import Label
+from ...engine.planning import duration_text
+from ...theme import GAP, TIGHT, heading
+from ...translation.library_words import shown
+from ...widgets.flow import FlowLayout
+from ...widgets.plain import Label
+from .plan import ap_sentence
 
 if TYPE_CHECKING:
-    from app.engine.jobs import JobHandle
+    from ...engine.jobs import JobHandle
 
 
 class TrainingResult(QFrame):

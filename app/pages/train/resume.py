@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.base.run_files import read_curve, read_status
-from app.theme import GAP, ICON, TIGHT
-from app.widgets.empty_state import Sign
-from app.widgets.plain import Label
+from ...base.run_files import read_curve, read_status
+from ...theme import GAP, ICON, TIGHT
+from ...widgets.empty_state import Sign
+from ...widgets.plain import Label
 
 if TYPE_CHECKING:
-    from app.project.project import Project
-    from app.project.runs import RunInfo
+    from ...project.project import Project
+    from ...project.runs import RunInfo
 
 #: Added by the training to the name of its model (see `cellseg1.training.checkpoint`, which needs torch).
 _CHECKPOINT = ".checkpoint"

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QComboBox, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from app.pages.train.backbones import Backbones
-from app.pages.train.channels import ChannelChoice
-from app.pages.train.images import TrainingImages
-from app.pages.train.plan import (
+from cellseg1.errors import SettingsError
+from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, RECIPES, memory_preset
+
+from ...project.models import library_models
+from ...session.run_requests import TrainingWish
+from ...theme import GAP, TIGHT, heading
+from ...widgets.fold import FoldSection
+from ...widgets.plain import Label, plain_tip
+from ...widgets.settings.form import TRAIN_GROUPS, SettingsForm
+from ...widgets.slider_field import WheelGuard
+from .backbones import Backbones
+from .channels import ChannelChoice
+from .images import TrainingImages
+from .plan import (
     Device,
     device_of,
     fault_in_name,
@@ -21,20 +31,12 @@ from app.pages.train.plan import (
     plan_text,
     training_plan,
 )
-from app.project.models import library_models
-from app.session.run_requests import TrainingWish
-from app.theme import GAP, TIGHT, heading
-from app.widgets.fold import FoldSection
-from app.widgets.plain import Label, plain_tip
-from app.widgets.settings.form import TRAIN_GROUPS, SettingsForm
-from app.widgets.slider_field import WheelGuard
-from cellseg1.errors import SettingsError
-from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, RECIPES, memory_preset
 
 if TYPE_CHECKING:
-    from app.project.project import ModelInfo
-    from app.session.session import Session
     from cellseg1.lora.card import Card
+
+    from ...project.project import ModelInfo
+    from ...session.session import Session
 
 _SAVE_MS = 500
 

@@ -6,9 +6,10 @@ import hashlib
 import stat
 from typing import TYPE_CHECKING, Any
 
-from app.base.foreign import open_regular
 from cellseg1.errors import OutputError
 from cellseg1.files import atomic_write
+
+from ...base.foreign import open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path

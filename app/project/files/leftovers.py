@@ -16,11 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.base.errors import ProjectError
-from app.base.foreign import boundary, parse_json, read_regular
-from app.base.places import config_folder
-from app.project.files.lock import Holder
 from cellseg1.files import remove_unfinished
+
+from ...base.errors import ProjectError
+from ...base.foreign import boundary, parse_json, read_regular
+from ...base.places import config_folder
+from .lock import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

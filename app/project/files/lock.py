@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from app.base.foreign import parse_json, read_regular
-from app.base.processes import started
+from ...base.foreign import parse_json, read_regular
+from ...base.processes import started
 
 NAME = ".lock"
 #: A lock whose writer was interrupted before it wrote a word is respected this long.

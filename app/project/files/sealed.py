@@ -10,9 +10,10 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from app.base.errors import ProjectError
-from app.base.foreign import boundary, open_regular, parse_json, read_regular
 from cellseg1.files import write_bytes
+
+from ...base.errors import ProjectError
+from ...base.foreign import boundary, open_regular, parse_json, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

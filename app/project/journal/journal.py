@@ -14,11 +14,12 @@ import shutil
 import threading
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal, cast
 
-from app.annotation.steps import HistoryError
-from app.project.files.sealed import dump, set_aside
-from app.project.journal.records import HEAD, KINDS, OLD, OVERHEAD, STATE, STEP, Record, State, pack, record_at
-from app.project.journal.recovery import SCHEMA, Recovered, recover, snapshot_of
 from cellseg1.files import flush_folder, write_with
+
+from ...annotation.steps import HistoryError
+from ..files.sealed import dump, set_aside
+from .records import HEAD, KINDS, OLD, OVERHEAD, STATE, STEP, Record, State, pack, record_at
+from .recovery import SCHEMA, Recovered, recover, snapshot_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

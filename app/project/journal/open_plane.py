@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from app.annotation.document import Document
-from app.annotation.steps import HistoryError
-from app.base.errors import ProjectError
-from app.project.journal import journal as journals
-from app.project.journal.journal import Journal
-from app.project.journal.records import OPERATIONS, State
-from app.project.journal.recovery import Recovered, damage_sentence, keep_damaged, recover
 from cellseg1.errors import CellSeg1Error
+
+from ...annotation.document import Document
+from ...annotation.steps import HistoryError
+from ...base.errors import ProjectError
+from . import journal as journals
+from .journal import Journal
+from .records import OPERATIONS, State
+from .recovery import Recovered, damage_sentence, keep_damaged, recover
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.annotation.steps import LONGEST_TEXT, StepRef, read_text, usable_attribute
-from app.base.foreign import boundary
-from app.project.files.sealed import DamagedError, dump
+from ...annotation.steps import LONGEST_TEXT, StepRef, read_text, usable_attribute
+from ...base.foreign import boundary
+from ..files.sealed import DamagedError, dump
 
 if TYPE_CHECKING:
     import mmap

@@ -7,10 +7,10 @@ import mmap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from app.base.errors import ProjectError
-from app.base.foreign import boundary, open_regular, parse_json
-from app.project.files.sealed import DamagedError, set_aside
-from app.project.journal.records import (
+from ...base.errors import ProjectError
+from ...base.foreign import boundary, open_regular, parse_json
+from ..files.sealed import DamagedError, set_aside
+from .records import (
     HEAD,
     OLD,
     OPERATIONS,

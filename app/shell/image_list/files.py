@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 
-from app.project.thumbnails import thumbnail
-from app.shell.image_list.rows import ImageRow
 from cellseg1.errors import CellSeg1Error
 
+from ...project.thumbnails import thumbnail
+from .rows import ImageRow
+
 if TYPE_CHECKING:
-    from app.project.project import Project
-    from app.session.session import Session
-    from app.shell.image_list.list import ImageList
+    from ...project.project import Project
+    from ...session.session import Session
+    from .list import ImageList
 
 
 def _states_of(project: Project, image_ids: list[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject
 from cellseg1.errors import CellSeg1Error
 
 if TYPE_CHECKING:
-    from app.shell.host import Host
+    from ..host import Host
 
 
 class ImageFlags(QObject):

@@ -21,11 +21,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shell.image_list.rows import ALL, PROBLEM, STATES, UNCHECKED, ImageModel, ImageRow, RowDelegate, state_word
-from app.theme import heading, icon, tabular
-from app.widgets.empty_state import EmptyState
-from app.widgets.file_drop import FileDrop
-from app.widgets.plain import Label
+from ...theme import heading, icon, tabular
+from ...widgets.empty_state import EmptyState
+from ...widgets.file_drop import FileDrop
+from ...widgets.plain import Label
+from .rows import ALL, PROBLEM, STATES, UNCHECKED, ImageModel, ImageRow, RowDelegate, state_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,8 +23,8 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFont, QFontMetrics, QImage, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from app.theme import RADIUS, colours, tabular
-from app.widgets.plain import one_line, plain_tip
+from ...theme import RADIUS, colours, tabular
+from ...widgets.plain import one_line, plain_tip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

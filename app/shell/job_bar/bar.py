@@ -8,15 +8,15 @@ from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
-from app.shell.job_bar.entry import JobEntry, percent
-from app.shell.job_bar.popup import JobPopup
-from app.theme import GAP, MARGIN, RADIUS, colours, pixmap, tabular
-from app.theme.icons import Tint
-from app.widgets.plain import plain_tip
-from app.widgets.showing import screen_room
+from ...theme import GAP, MARGIN, RADIUS, colours, pixmap, tabular
+from ...theme.icons import Tint
+from ...widgets.plain import plain_tip
+from ...widgets.showing import screen_room
+from .entry import JobEntry, percent
+from .popup import JobPopup
 
 if TYPE_CHECKING:
-    from app.engine.jobs import JobHandle
+    from ...engine.jobs import JobHandle
 
 #: How long the end of a job stays readable in the bar.
 _LINGER_MS = 8000

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication
 
-from app.translation.library_words import shown
-from app.translation.time_left import time_left
+from ...translation.library_words import shown
+from ...translation.time_left import time_left
 
 if TYPE_CHECKING:
-    from app.engine.jobs import JobHandle
-    from app.engine.messages import Progress
+    from ...engine.jobs import JobHandle
+    from ...engine.messages import Progress
 
 
 def percent(progress: Progress | None) -> int:

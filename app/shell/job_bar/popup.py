@@ -19,16 +19,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.shell.job_bar.entry import percent
-from app.theme import GAP, MARGIN, heading, icon, tabular
-from app.widgets.plain import Label
-from app.widgets.plots.loss_curve import LossCurve
-from app.widgets.showing import screen_room
+from ...theme import GAP, MARGIN, heading, icon, tabular
+from ...widgets.plain import Label
+from ...widgets.plots.loss_curve import LossCurve
+from ...widgets.showing import screen_room
+from .entry import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from app.shell.job_bar.entry import JobEntry
+    from .entry import JobEntry
 
     Stop = Callable[[JobEntry], None]
 

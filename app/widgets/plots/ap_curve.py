@@ -18,8 +18,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.widgets.plots.plot import Axes, Plot, line_pen, nearest
 from cellseg1.evaluation import Report
+
+from .plot import Axes, Plot, line_pen, nearest
 
 _translate = QCoreApplication.translate
 

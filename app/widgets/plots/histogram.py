@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QWidget
 
-from app.theme import GAP, TIGHT, tabular
-from app.widgets.number_field import NumberField
-from app.widgets.plain import Label, plain_tip
-from app.widgets.plots.levels import GAMMA_RANGE, Handle, LevelsPlot
-from app.widgets.slider_field import WheelGuard
+from ...theme import GAP, TIGHT, tabular
+from ..number_field import NumberField
+from ..plain import Label, plain_tip
+from ..slider_field import WheelGuard
+from .levels import GAMMA_RANGE, Handle, LevelsPlot
 
 
 class Histogram(QWidget):

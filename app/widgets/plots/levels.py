@@ -22,7 +22,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.theme import colours, mix
+from ...theme import colours, mix
 
 Handle = Literal["low", "gamma", "high"]
 _HANDLES: Final[tuple[Handle, ...]] = ("low", "gamma", "high")

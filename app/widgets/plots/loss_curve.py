@@ -19,9 +19,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.theme import GAP, TIGHT, colours, tabular
-from app.widgets.plots.axis import number, round_step, ticks
-from app.widgets.plots.plot import Axes, Plot, line_pen, nearest
+from ...theme import GAP, TIGHT, colours, tabular
+from .axis import number, round_step, ticks
+from .plot import Axes, Plot, line_pen, nearest
 
 #: Share of a new value in the smooth line once there are many values.
 _LEAST_SHARE = 0.06

@@ -8,13 +8,14 @@ from typing import Any, Final
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.theme import GAP, MARGIN
-from app.widgets.fold import FoldSection
-from app.widgets.settings.names import group_title
-from app.widgets.settings.row import SettingRow
-from app.widgets.slider_field import WheelGuard
 from cellseg1.errors import SettingsError
 from cellseg1.settings import DEFAULT_BACKBONE, DEFAULT_RECIPE, TABLE, check_value, make_settings
+
+from ...theme import GAP, MARGIN
+from ..fold import FoldSection
+from ..slider_field import WheelGuard
+from .names import group_title
+from .row import SettingRow
 
 #: The groups that a training and a prediction use.
 TRAIN_GROUPS: Final = (

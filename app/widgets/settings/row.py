@@ -9,14 +9,15 @@ from typing import Any, Literal, Union
 from PySide6.QtCore import QLocale, QSize, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QToolButton, QWidget
 
-from app.theme import GAP, TIGHT, icon, tabular
-from app.translation.library_words import setting_help
-from app.widgets.number_field import number_problem
-from app.widgets.plain import Label, plain_tip
-from app.widgets.settings.names import choice_title, setting_title
-from app.widgets.slider_field import WheelGuard
 from cellseg1.numbers import NumberError, read_number, read_numbers
 from cellseg1.settings import TABLE
+
+from ...theme import GAP, TIGHT, icon, tabular
+from ...translation.library_words import setting_help
+from ..number_field import number_problem
+from ..plain import Label, plain_tip
+from ..slider_field import WheelGuard
+from .names import choice_title, setting_title
 
 
 def plain_type(name: str) -> tuple[Any, bool]:
