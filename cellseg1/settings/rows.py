@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -244,7 +245,10 @@ def _bounded(wanted: Any, told: Told) -> Any:
         return wanted
     highest = _HIGHEST if wanted is int else _HIGHEST_FLOAT
     limits: dict[str, float] = {"le": highest if told.le is None else told.le}
-    if told.gt is not None:
+    if told.gt == 0 and wanted is float:
+        # msgspec keeps "above 0" as the smallest number above it, which is 0 where denormal numbers are flushed.
+        limits["ge"] = sys.float_info.min
+    elif told.gt is not None:
         limits["gt"] = told.gt
     elif told.ge is not None:
         limits["ge"] = told.ge

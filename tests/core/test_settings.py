@@ -12,6 +12,7 @@ from cellseg1 import plain_yaml
 from cellseg1.errors import SettingsError
 from cellseg1.lora.card import Card
 from cellseg1.sam.backbones.tiny import TINY
+from cellseg1.sam.device import flushed_denormals
 from cellseg1.settings import (
     CPU_PRESET,
     GROUPS,
@@ -377,6 +378,13 @@ def test_what_does_nothing_is_not_offered():
     for name in ("precision", "input_rule", "pred_iou_thresh", "assemble", "resize_size"):
         assert f"  {name}\n" in told
         assert parse_assignments([f"{name}={_text(TABLE[name].default)}"], "predict")
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name].told.gt == 0])
+def test_zero_is_refused_also_where_denormals_are_flushed(name):
+    value = [0.0, 0.5] if isinstance(TABLE[name].default, tuple) else 0.0
+    with flushed_denormals(), pytest.raises(SettingsError, match=f"{name} cannot be"):
+        check_value(name, value)
 
 
 @pytest.mark.parametrize("name", TABLE)
