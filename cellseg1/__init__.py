@@ -7,7 +7,7 @@ Images and masks are files or NumPy arrays, results are typed objects::
     result.labels                       # (H, W) int32, every cell has its own number
     result.save("cells.tif")
 
-`load` reads a model again, `segment_folder` does many files, `evaluate` compares with the truth, `measure` gives a
+`load` reads a model, `segment_folder` segments many files, `evaluate` compares with the truth, `measure` returns a
 table of the cells, `export` writes label images, `read_image` and `read_mask` read files.
 
 Importing the package is cheap: torch is loaded when a function that needs it is first used.
@@ -63,7 +63,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
+    """Load a public name on its first use."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
@@ -71,5 +71,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names, also those that are not loaded yet."""
+    """List the public names, including those not loaded yet."""
     return sorted(__all__)

@@ -1,7 +1,7 @@
-"""The ``cellseg1`` command; what each of its commands does is in `cellseg1.commands`.
+"""The ``cellseg1`` command; its subcommands are in `cellseg1.commands`.
 
-Exit codes: 0 done; 1 stopped by the user, what was done is kept; 2 refused, or some images could not be used, with
-one sentence.
+Exit codes: 0 done; 1 stopped by the user, finished work is kept; 2 refused, or some images could not be used (one
+sentence says why).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _unexpected(error: Exception, log_file: Path) -> str:
 
 class _Terminal(logging.StreamHandler[TextIO]):
     def filter(self, record: logging.LogRecord) -> bool:
-        """Leave out what has a traceback: it was told in a sentence already."""
+        """Drop records with a traceback: the user has read their sentence already."""
         return not record.exc_info and super().filter(record) is not False
 
 
@@ -88,12 +88,12 @@ class _LogFile(logging.handlers.RotatingFileHandler):
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is of the logging module
-        """A log that cannot be written is no reason to end, or to say anything."""
+        """Ignore a log that cannot be written."""
 
 
 @contextlib.contextmanager
 def _logging() -> Iterator[Path]:
-    """Send warnings to the terminal, and everything, with tracebacks, to a file made when there is something for it."""
+    """Send warnings to the terminal, and every record with its traceback to a file made on first use."""
     path = Path(platformdirs.user_log_dir("CellSeg1", appauthor=False)) / "command.log"
     terminal = _Terminal(sys.stderr)
     terminal.setLevel(logging.WARNING)

@@ -49,7 +49,7 @@ class ResourceExhaustedError(CellSeg1Error, MemoryError):
 
 
 class InternalError(CellSeg1Error, RuntimeError):
-    """The program itself failed; its log has the details."""
+    """The program itself failed; the log has the details."""
 
 
 class StoppedError(CellSeg1Error):

@@ -17,18 +17,18 @@ from typing import IO, Any, cast
 
 from cellseg1.errors import OutputError
 
-#: What is left free on a disk, so that small things can still be written.
+#: Bytes left free on a disk, so that small files can still be written.
 _MARGIN_BYTES = 4_000_000
-#: So many others cannot have been faster.
+#: Attempts to claim a free name; more competing writers are not plausible.
 _ATTEMPTS = 1000
 
 
-#: How callers may name a file.
+#: A file as callers name it.
 PathLike = str | os.PathLike[str]
 
 
 def as_paths(files: PathLike | Iterable[PathLike]) -> list[Path]:
-    """Return files as a list of paths, however they are named; a single one is a list of one."""
+    """Return a list of paths; a single path becomes a list of one."""
     return [Path(files)] if isinstance(files, (str, os.PathLike)) else [Path(file) for file in files]
 
 
@@ -66,7 +66,7 @@ def describe_os_error(error: OSError) -> str:
 
 
 def nothing_can_be_written(error: BaseException) -> bool:
-    """Tell whether a failed write means that the next one will fail too: the disk is full, read-only or gone."""
+    """Tell whether later writes will fail too: the disk is full, read-only or gone."""
     cause = error.__cause__ if isinstance(error, OutputError) else None
     return isinstance(cause, OSError) and cause.errno in {
         errno.ENOSPC,
@@ -80,7 +80,7 @@ def nothing_can_be_written(error: BaseException) -> bool:
 
 
 class _Raw(io.FileIO):
-    """A file whose failures to write are told apart from whatever else fails while it is filled."""
+    """A file that tells its own write errors from other errors that occur while it is filled."""
 
     def __init__(self, handle: int, path: Path) -> None:
         super().__init__(handle, "wb")
@@ -94,7 +94,7 @@ class _Raw(io.FileIO):
 
 
 class _Stream(io.BufferedWriter):
-    """Gives no file handle: libraries that write through it would bypass `_Raw`."""
+    """A stream without a file handle, which libraries would use to bypass `_Raw`."""
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("fileno")
@@ -114,13 +114,13 @@ def atomic_write(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
         The final name.  Its folder is made when missing.  An existing file is replaced in one step, and its
         permissions stay; a new one has those that the system gives to new files.
     new
-        Never replace: when there is such a file in the end, it stays and `FileExistsError` is raised.
+        Never replace: an existing file stays, and `FileExistsError` is raised.
 
     Raises
     ------
     OutputError
-        When the folder or the file cannot be written; `path` is then as it was before.  Whatever else fails inside
-        (a source that cannot be read) is raised as it is.
+        When the folder or the file cannot be written; `path` is then unchanged.  Other errors inside the block (a
+        source that cannot be read) are raised unchanged.
     """
     check_replaceable(path)
     temporary: Path | None = None
@@ -153,7 +153,7 @@ def atomic_write(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
 
 
 def _open_part(path: Path) -> tuple[int, Path]:
-    """Make the temporary file, readable by nobody whom the final one is hidden from."""
+    """Make the temporary file, with no more read permissions than the final one."""
     try:
         mode: int | None = stat.S_IMODE(path.stat().st_mode)
     except OSError:
@@ -162,7 +162,7 @@ def _open_part(path: Path) -> tuple[int, Path]:
     while True:
         part = path.with_name(f"{_part_prefix(path)}{secrets.token_hex(4)}.part")
         with contextlib.suppress(FileExistsError):
-            # 0666 leaves the rest to the umask, which cannot be asked for without changing it for all threads.
+            # 0666 leaves the rest to the umask, which cannot be read without changing it for all threads.
             handle = os.open(part, flags, 0o666 if mode is None else 0o600)
             break
     if mode is not None:
@@ -180,7 +180,7 @@ def _move(part: Path, path: Path, *, new: bool) -> None:
     except FileExistsError:
         raise
     except OSError:
-        # A file system without links: the name is taken first.
+        # A file system without hard links: the name is claimed first.
         path.open("xb").close()
         os.replace(part, path)
     else:
@@ -188,8 +188,8 @@ def _move(part: Path, path: Path, *, new: bool) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, so that a file moved into it is there after a power failure."""
-    with contextlib.suppress(OSError):  # Windows opens no folders, and does not need it
+    """Flush a folder to the disk, so that a file moved into it survives a power failure."""
+    with contextlib.suppress(OSError):  # Windows cannot open folders, and does not need this
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -225,12 +225,12 @@ def write_with(path: Path, writer: Callable[[IO[bytes]], None], *, new: bool = F
 
 
 def check_replaceable(path: Path) -> None:
-    """Refuse to put a file in the place of a folder, a device or a pipe.
+    """Refuse to replace a folder, a device or a pipe by a file.
 
     Raises
     ------
     OutputError
-        When such a thing has that name.
+        When one of these has that name.
     """
     if is_there(path) and not is_file(path):
         what = "a folder" if is_folder(path) else "a device or a pipe"
@@ -263,16 +263,16 @@ def check_writable(folder: Path) -> None:
 
 
 def check_room(folder: Path, needed: int, what: str) -> None:
-    """Refuse to begin what its disk cannot hold.
+    """Check that the disk has room for what will be written.
 
     Parameters
     ----------
     folder
-        Where it is to be written; need not exist yet.
+        Folder to write into; need not exist yet.
     needed
         Bytes.
     what
-        What needs them, for the sentence.
+        What needs them, for the error message.
 
     Raises
     ------
@@ -283,7 +283,7 @@ def check_room(folder: Path, needed: int, what: str) -> None:
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(there).free
     except (OSError, StopIteration):
-        return  # where it cannot be asked, writing will tell
+        return  # unknown free space: writing will show it
     if free < needed + _MARGIN_BYTES:
         raise OutputError(
             f"The disk of {folder} has {_megabytes(free)} free, but {what} needs "
@@ -296,14 +296,14 @@ def _megabytes(size: int) -> str:
 
 
 def is_taken(path: Path) -> bool:
-    """Tell whether there is something of that name, be it a link to what is not there."""
+    """Tell whether the name is taken, also by a broken link."""
     return os.path.lexists(path)
 
 
 def free_folder(wanted: Path) -> Path:
-    """Return `wanted`, or with ``_2``, ``_3`` ... appended: the first that does not exist yet or is empty.
+    """Return the first of `wanted`, ``wanted_2``, ``wanted_3`` ... that does not exist or is empty.
 
-    Two callers at once get the same; `claim_folder` does not.
+    Two callers at once may get the same folder; `claim_folder` prevents that.
 
     Raises
     ------
@@ -329,7 +329,7 @@ def free_folder(wanted: Path) -> Path:
 
 
 def claim_folder(wanted: Path, first: str) -> Path:
-    """Take `free_folder` for oneself: it is made, with an empty file `first` in it, and nobody else gets it.
+    """Make and claim `free_folder` with an empty file `first` in it, so that no other caller gets it.
 
     Raises
     ------
@@ -342,13 +342,13 @@ def claim_folder(wanted: Path, first: str) -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             marker.open("xb").close()
-            # Somebody else may have come and gone since it was looked at.
+            # Another process may have used and left it since the check.
             if [entry.name for entry in folder.iterdir()] == [first]:
                 return folder
             marker.unlink()
         except (FileExistsError, FileNotFoundError) as error:
-            # Somebody else was faster, or removed the folder meanwhile; or there never can be one, as behind a link
-            # to a drive that is gone.
+            # Another process was faster or removed the folder; or it can never exist, as behind a link to a drive
+            # that is gone.
             failed = error
         except OSError as error:
             raise _no_folder(folder, error) from error
@@ -362,9 +362,9 @@ def _no_folder(folder: Path, error: OSError) -> OutputError:
 
 
 def free_file(wanted: Path) -> Path:
-    """Return `wanted`, or with ``_2``, ``_3`` ... before its suffix: the first that does not exist yet.
+    """Return the first of `wanted` and its variants with ``_2``, ``_3`` ... before the suffix that does not exist.
 
-    Two callers at once get the same; `write_free` does not.
+    Two callers at once may get the same name; `write_free` prevents that.
     """
     number, path = 1, wanted
     while is_taken(path):
@@ -374,17 +374,17 @@ def free_file(wanted: Path) -> Path:
 
 
 def write_free(wanted: Path, writer: Callable[[Path], None]) -> Path:
-    """Write a file of the first free name (see `free_file`), however many do so at once.
+    """Write a file under the first free name (see `free_file`), safely with several callers at once.
 
     Parameters
     ----------
     writer
-        Writes the name that it is given with `atomic_write` and ``new=True``.
+        Writes the given path with `atomic_write` and ``new=True``.
 
     Returns
     -------
     Path
-        The name that was taken.
+        The path that was written.
     """
     while True:
         path = free_file(wanted)

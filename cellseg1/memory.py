@@ -1,4 +1,4 @@
-"""Memory: recognising that it is full, and how much this process may still take.  Imports no torch."""
+"""Memory: recognising errors of full memory, and the memory left for this process.  Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cellseg1.errors import ResourceExhaustedError
 
-#: What the allocators of torch, CUDA, cuDNN, cuBLAS, MPS, OpenCV and of C++ say.
+#: Messages of the allocators of torch, CUDA, cuDNN, cuBLAS, MPS, OpenCV and C++.
 _WORDS = (
     "out of memory",
     "not enough memory",
@@ -22,7 +22,7 @@ _WORDS = (
     "bad allocation",
     "status_alloc_failed",
 )
-#: Libraries whose errors are no RuntimeError of Python.
+#: Libraries whose errors do not derive from RuntimeError.
 _OF_LIBRARIES = ("error", "DelayedImportError", "ImcdError")
 
 
@@ -33,7 +33,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     if isinstance(error, ImportError):
-        # A library that the limit on the process leaves no room for.
+        # A library that cannot be loaded within the memory limit of the process.
         return any(
             words in str(error) for words in ("failed to map segment", "annot allocate memory", "allocate memory in")
         )
@@ -43,9 +43,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def available_bytes() -> int:
-    """How much memory this process may still take: the least of what is free and of what its limits leave.
+    """Return the memory (bytes) left for this process: the least of free memory and its limits.
 
-    Limits are those of a container (control group) and of the process itself (``ulimit -v``, ``ulimit -d``).
+    Limits are those of the container (control group) and of the process (``ulimit -v``, ``ulimit -d``).
     """
     import psutil
 
@@ -58,7 +58,7 @@ def available_bytes() -> int:
 
 
 def _of_process() -> list[int]:
-    """What the process's own limits leave; nothing where there are none."""
+    """Return the memory that the limits of the process leave; empty without limits."""
     if sys.platform == "win32":
         return []
     import resource
@@ -75,7 +75,7 @@ def _of_process() -> list[int]:
 
 
 def _of_group() -> list[int]:
-    """What the control groups of this process leave, up to the topmost one (Linux)."""
+    """Return the memory that the control groups of this process leave, up to the topmost one (Linux)."""
     listing = Path("/proc/self/cgroup")
     if not listing.exists():
         return []
@@ -106,19 +106,19 @@ def _left_in(folder: Path, limit: str, usage: str, cache: str) -> list[int]:
         counted = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     except (OSError, ValueError):  # no such group here, or "max"
         return []
-    # Cached files count as used, but go when memory is asked for.
+    # Cached files count as used but are freed on demand.
     return [most - used + int(counted.get(cache, 0))]
 
 
 def check_memory(needed: int, what: str) -> None:
-    """Refuse to begin what memory cannot hold: the system would end the program without a word.
+    """Refuse work that needs more memory than is free; the system would end the program without a message.
 
     Parameters
     ----------
     needed
         Bytes, on top of what is in use.
     what
-        What needs them, at the beginning of the sentence.
+        What needs them; the beginning of the error message.
 
     Raises
     ------

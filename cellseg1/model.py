@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What `load_model` gives: everything prediction needs.
+    """A loaded model: everything that a prediction needs.
 
     Attributes
     ----------
     settings
-        Those the model was trained with, overridden by what the caller asked for.
+        Settings of the training, with the caller's changes.
     input
-        What of an image the network sees: channels, and how grey values are scaled.
+        The input specification: channels, and how grey values are scaled.
     scale
         Factor by which an image is enlarged before the network sees it (1 when the model keeps the image's scale).
     file, file_sha256
-        The file it was loaded from, with the hash of its bytes; None and empty where there is none.
+        The model file and the hash of its bytes; None and empty without a file.
     """
 
     backbone: Backbone
@@ -61,7 +61,7 @@ class Model:
         return self.input.rule
 
     def with_channels(self, channels: ChannelWish | None) -> Model:
-        """Return the model looking at other channels, by name or number (from 0); None changes nothing.
+        """Return the model with other input channels, by name or number (from 0); None changes nothing.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Model:
 
     @property
     def adapter_enabled(self) -> bool:
-        """Whether the adapter acts; False also where there is none."""
+        """Whether the adapter is enabled; False also without one."""
         return is_adapter_enabled(self.module)
 
     def set_adapter(self, enabled: bool) -> None:
@@ -131,12 +131,11 @@ def load_model(
         stored = settings_from_dict(card.settings)
         specification = InputSpecification.from_dict(card.input) if card.input else input_of(stored)
         name = canonical_name(card.backbone)
-        # The backbone that the card names counts, and so does the rule that is stored with the input.
+        # The card decides the backbone and the rule of grey values.
         stored = stored.replace(vit_name=name, **_input_settings(specification.rule))
     except CellSeg1Error as error:
         raise ModelFileError(f"The card of the model {path} cannot be used: {error}") from error
-    # Settings that are given now replace single values, and who gives percentiles does not want the range that was set
-    # by hand in the training.
+    # Given settings replace single values; given percentiles also replace the range set by hand in the training.
     given = dict(overrides or {})
     if {"input_rule", "input_low", "input_high", "input_outliers"} & set(given):
         given = {"input_range": None, **given}
@@ -189,12 +188,12 @@ def plain_model(name: str, settings: Settings, device: str = "auto") -> Model:
 
 
 def input_of(settings: Settings) -> InputSpecification:
-    """What the network sees under these settings, as long as no channels are chosen."""
+    """Return the input specification of these settings, without a choice of channels."""
     return InputSpecification(rule_of(settings))
 
 
 def rule_of(settings: Settings) -> InputRule:
-    """How grey values become model input under these settings."""
+    """Return the rule by which grey values become model input under these settings."""
     values = settings.input.input_range or ()
     ranges = tuple(zip(values[::2], values[1::2], strict=True))
     return InputRule(
@@ -207,7 +206,7 @@ def rule_of(settings: Settings) -> InputRule:
 
 
 def check_input_settings(given: Mapping[str, Any], settings: Settings) -> None:
-    """Refuse settings of the input that were given and would not be used.
+    """Refuse given settings of the input that would have no effect.
 
     Raises
     ------

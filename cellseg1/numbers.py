@@ -1,4 +1,4 @@
-"""Numbers as people write them: 0.65 and 0,65 are the same number, and what can mean two numbers is refused."""
+"""Parsing of numbers in both decimal notations (0.65 and 0,65); ambiguous texts are refused."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 
 from cellseg1.errors import SettingsError
 
-#: Marks that people use for the same thing; a full-width or narrow form has become the plain one before.
+#: Equivalent marks, after full-width and narrow forms have been replaced by plain ones.
 _SAME: Final = str.maketrans(
     {"\u2212": "-", "\u2013": "-", "\u066b": ".", "\u066c": ",", "\u2019": "'", "\u2018": "'", "\u02bc": "'"}
 )
 _NUMBER: Final = re.compile(r"([+-]?)(\d[\d.,' ]*|[.,]\d+)(?:[eE]([+-]?\d{1,6}))?")
-#: The beginning of a number that goes on.
+#: The incomplete beginning of a number.
 _BEGUN: Final = re.compile(r"[+-]?(?:[.,]?|[\d.,' ]+[eE][+-]?)")
 _NO_NUMBERS: Final = {"nan", "inf", "+inf", "-inf", "infinity"}
 #: Digits between two group marks.
@@ -21,12 +21,12 @@ _GROUP: Final = 3
 
 
 class NumberError(SettingsError):
-    """A text that is no number, or that can mean two.
+    """A text that is no number, or is ambiguous.
 
     Attributes
     ----------
     readings
-        The two texts that would be clear, when it can mean two numbers; empty when it is none.
+        The two unambiguous texts of an ambiguous number; empty when the text is no number.
     """
 
     def __init__(self, sentence: str, readings: tuple[str, str] | tuple[()] = ()) -> None:
@@ -35,21 +35,21 @@ class NumberError(SettingsError):
 
 
 def read_number(text: str, decimal: str = ".", *, whole: bool = False) -> float:
-    """Return the number that a text means, whichever of point and comma its writer uses.
+    """Return the number of a text, with point or comma as decimal mark.
 
     Parameters
     ----------
     text
         As typed or pasted.  Spaces, apostrophes, points or commas between groups of three digits are understood.
     decimal
-        The decimal mark of the writer's own notation; it decides texts such as 1,234.
+        The decimal mark of the user's locale; it decides texts such as 1,234.
     whole
-        Whether a whole number is wanted: then 1,234 and 1.234 are unclear in every notation.
+        Whether a whole number is expected; 1,234 and 1.234 are then ambiguous in every notation.
 
     Raises
     ------
     NumberError
-        When it is no number, or when it can mean two: 1,234 where the decimal mark is a point.
+        When the text is no number, or is ambiguous, such as 1,234 where the decimal mark is a point.
     """
     plain = _plain(text)
     if plain.lower() in _NO_NUMBERS:
@@ -68,7 +68,7 @@ def read_numbers(text: str, decimal: str = ".") -> list[float]:
     Raises
     ------
     NumberError
-        When a part is no number, or when a comma can be a decimal mark as well as the end of a number: 0,3.
+        When a part is no number, or a comma may be a decimal mark or a separator: 0,3.
     """
     plain = _plain(text).strip("[](){} ")
     if ";" in plain:
@@ -88,14 +88,14 @@ def read_numbers(text: str, decimal: str = ".") -> list[float]:
 
 
 def is_begun(text: str) -> bool:
-    """Tell whether a text can become a number by typing on: nothing, a sign, a mark, an exponent without digits."""
+    """Tell whether a text is an incomplete number: nothing, a sign, a mark, an exponent without digits."""
     return _BEGUN.fullmatch(_plain(text)) is not None
 
 
 def _plain(text: str) -> str:
     """Return a text with European digits and plain signs; narrow spaces become spaces."""
     normal = unicodedata.normalize("NFKC", text).translate(_SAME).strip()
-    # Arabic and Hebrew notations put an invisible mark of the writing direction before a sign.
+    # Arabic and Hebrew locales put an invisible mark of the writing direction before a sign.
     seen = (one for one in normal if unicodedata.category(one) != "Cf")
     return "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in seen).strip()
 

@@ -1,8 +1,8 @@
-"""YAML of flat tables: what settings files and ``--set`` hold, and nothing that can harm or surprise.
+"""The safe subset of YAML for settings files and ``--set``: flat tables of plain values.
 
-PyYAML's safe loader runs nothing, but its aliases let a small file take minutes and gigabytes, and its numbers are
-those of YAML 1.1, in which 010 is eight and 1:30 is ninety.  Here aliases, deep nesting and repeated names are refused
-and numbers are decimal, as in YAML 1.2.
+PyYAML's safe loader runs no code, but aliases let a small file take minutes and gigabytes, and its numbers follow
+YAML 1.1, in which 010 is eight and 1:30 is ninety.  Here aliases, deep nesting and repeated names are refused, and
+numbers are decimal, as in YAML 1.2.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
-#: A settings file has a few thousand bytes.
+#: Largest settings file in bytes; usual ones have a few thousand.
 MOST_BYTES = 200_000
-#: A table of lists of lists is more than any setting needs.
+#: Deepest nesting; no setting needs more than a table of lists.
 _DEEPEST = 4
-#: More digits than any number that means something.
+#: Most digits of a number.
 _MOST_DIGITS = 1000
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
@@ -70,7 +70,7 @@ def load(data: bytes) -> Any:
     Raises
     ------
     ValueError
-        When it is too long, no YAML, or holds what is not allowed here; the text says why, without a full stop.
+        When it is too long, no YAML, or has forbidden content; the message is the reason without a full stop.
     """
     if len(data) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES:,} bytes")

@@ -1,12 +1,11 @@
-"""Registries: what the library offers of a kind, its own and what other installed packages add.
+"""Registries of readers, backbones, writers and measurements, of this package and of other installed packages.
 
-A package adds a reader, a backbone, a writer or a measurement through an entry point, and every list of the command,
-the API and the window has it::
+A package adds an object through an entry point; the command, the API and the window then list it::
 
     [project.entry-points."cellseg1.readers"]
     czi = "my_package.czi:CziReader"
 
-The entry point names an object of the kind, or a class or function without parameters that makes one.
+The entry point names such an object, or a class or function without parameters that makes one.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ _Kind = TypeVar("_Kind")
 
 
 class Registry(Generic[_Kind]):
-    """What there is of one kind, by name; entry points are looked for when it is first asked.
+    """The objects of one kind by name; entry points are searched on first use.
 
     Parameters
     ----------
     group
         Name of the entry-point group.
     own
-        Gives what comes with the program, in the order of lists; called once.
+        Returns the objects of this package, in the order of lists; called once.
     check
-        Returns the name of an object, or raises `TypeError` when it is not of the kind.
+        Returns the name of an object, or raises `TypeError` for an object of another kind.
     """
 
     def __init__(self, group: str, own: Callable[[], Iterable[_Kind]], check: Callable[[object], str]) -> None:
@@ -42,7 +41,7 @@ class Registry(Generic[_Kind]):
 
     @property
     def known(self) -> dict[str, _Kind]:
-        """Everything by name, the program's own first.  One that cannot be loaded is logged and left out."""
+        """All objects by name, those of this package first.  One that cannot be loaded is logged and left out."""
         if self._known is None:
             import importlib.metadata
 
@@ -52,7 +51,7 @@ class Registry(Generic[_Kind]):
                     loaded = point.load()
                     added: _Kind = loaded() if callable(loaded) else loaded
                     name = self._check(added)
-                except Exception:  # noqa: BLE001 - a broken package of somebody else must not take the program along
+                except Exception:  # noqa: BLE001 - a broken package must not stop the program
                     _log.warning("The entry point %s = %s cannot be used.", point.name, point.value, exc_info=True)
                     continue
                 if name in found:
@@ -63,19 +62,19 @@ class Registry(Generic[_Kind]):
         return self._known
 
     def all(self) -> tuple[_Kind, ...]:
-        """Return everything, the program's own first."""
+        """Return all objects, those of this package first."""
         return tuple(self.known.values())
 
     def names(self) -> tuple[str, ...]:
-        """Return all names, the program's own first."""
+        """Return all names, those of this package first."""
         return tuple(self.known)
 
     def get(self, name: str) -> _Kind | None:
-        """Return what has this name, or None."""
+        """Return the object of this name, or None."""
         return self.known.get(name)
 
     def forget(self) -> None:
-        """Look for entry points anew when next asked: packages were installed or removed meanwhile."""
+        """Forget the entry points, so that they are searched again after packages were installed or removed."""
         self._known = None
 
 

@@ -1,4 +1,4 @@
-"""Sentences for people which programs can tell apart."""
+"""Sentences for users with a code for programs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any, Self
 
 
 class Remark(str):
-    """A sentence about something that may be wrong, known by its `code` whatever its words are.
+    """A sentence about a possible problem, identified by its `code` independently of the wording.
 
-    It is the sentence itself, so it can be printed, joined and compared as any text; who decides something by it asks
-    for the code, and who translates it fills `values` into the translation of `template`.
+    It is a `str`, so it can be printed, joined and compared.  Logic uses the code; a translation fills `values` into
+    the translated `template`.
 
     Parameters
     ----------
     code
-        What it says, for programs.
+        Identifier of the kind of remark.
     template
         The English sentence with the names of `values` in braces.
     values
@@ -42,5 +42,5 @@ class Remark(str):
         return made
 
     def __getnewargs_ex__(self) -> tuple[tuple[str, str], dict[str, Any]]:
-        """Return what another process makes it of."""
+        """Return the arguments for unpickling."""
         return (self.code, self.template), self.values

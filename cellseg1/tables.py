@@ -1,4 +1,4 @@
-"""Tables as CSV files that a spreadsheet opens as they are."""
+"""Tables as CSV files for spreadsheets."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from cellseg1.text import safe_text
 
-#: A spreadsheet takes a cell that begins so for a formula, and runs it.
+#: A spreadsheet runs a cell that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def safe_cell(value: Any) -> Any:
-    """Return a value as it may stand in a CSV file: a text that would run as a formula gets a leading apostrophe.
+    """Return a value that is safe in a CSV file: a text that would run as a formula gets a leading apostrophe.
 
-    Numbers stay numbers, also negative ones.
+    Numbers, also negative ones, stay unchanged.
     """
     if not isinstance(value, str):
         return value
@@ -25,19 +25,19 @@ def safe_cell(value: Any) -> Any:
 
 
 def joined_by_tabs(rows: Iterable[Sequence[Any]]) -> str:
-    """Return rows as a spreadsheet takes them from the clipboard; no cell breaks its row, whatever it holds.
+    """Return rows as tab-separated text for the clipboard; line breaks and tabs in cells are quoted.
 
-    Numbers that are already written as texts stay as they are: texts of others must have gone through `safe_cell`.
+    Texts are not changed, because they may be formatted numbers: pass untrusted texts through `safe_cell` first.
     """
     text = io.StringIO(newline="")
-    # Of the characters that end a line the writer quotes only its own.
+    # The CSV writer quotes only its own line terminator.
     plain = ([one.replace("\r", "\n") if isinstance(one, str) else one for one in row] for row in rows)
     csv.writer(text, delimiter="\t", lineterminator="\n").writerows(plain)
     return text.getvalue()
 
 
 def csv_bytes(rows: Iterable[Sequence[Any]], *, delimiter: str = ",") -> bytes:
-    """Return rows as CSV in UTF-8, with the mark by which Excel reads names with umlauts correctly."""
+    """Return rows as CSV in UTF-8 with a byte order mark, which Excel needs for non-ASCII names."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter)
     writer.writerows([safe_cell(value) for value in row] for row in rows)

@@ -1,7 +1,7 @@
-"""Text that can be written anywhere, whatever file names it holds.
+"""Text that can be written to any file or terminal, with any file names in it.
 
-A file name is bytes; those that are no UTF-8 reach Python as lone surrogates, which neither JSON in UTF-8 nor a
-terminal nor a safetensors header can hold.
+File names are bytes; Python represents invalid UTF-8 as lone surrogates, which JSON in UTF-8, terminals and
+safetensors headers cannot encode.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ import re
 from typing import Any
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-#: Control characters but tab and line feed, and marks that reverse the writing direction.
+#: Control characters except tab and line feed, and marks of the writing direction.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def safe_text(text: str) -> str:
-    r"""Return `text` with everything that is no character written out: the byte E9 of a name as ``\xe9``."""
+    r"""Return `text` with invalid bytes escaped: the byte E9 of a file name as ``\xe9``."""
     return _SURROGATE.sub(_written_out, text)
 
 
 def terminal_text(text: str) -> str:
-    r"""Return `safe_text` without what would steer a terminal or turn its lines round: ``\x1b`` for an escape."""
+    r"""Return `safe_text` with control characters of terminals escaped: ``\x1b`` for an escape."""
     return _STEERING.sub(_written_out, safe_text(text))
 
 
 def _written_out(found: re.Match[str]) -> str:
     number = ord(found.group())
-    # Python hides the byte 0xNN of a file name in U+DCNN.
+    # Python represents the invalid byte 0xNN of a file name as U+DCNN.
     byte = number - 0xDC00 if 0xDC80 <= number <= 0xDCFF else number
     return f"\\x{byte:02x}" if byte < 0x100 else f"\\u{number:04x}"
 
 
 def safe_values(values: Any) -> Any:
-    """Return plain values (as of JSON) with every text made safe, also the keys."""
+    """Return plain JSON values with every text made safe, including keys."""
     if isinstance(values, str):
         return safe_text(values)
     if isinstance(values, dict):
@@ -45,21 +45,21 @@ def safe_values(values: Any) -> Any:
 
 
 def json_text(values: Any, indent: int | None = None) -> str:
-    """Write plain values as JSON that every encoding of Unicode can hold; NaN is refused (ValueError)."""
+    """Return plain values as JSON without lone surrogates; NaN is refused (ValueError)."""
     return json.dumps(safe_values(values), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-#: Deeper than anything the program writes.
+#: Deepest nesting; the program writes less.
 _DEEPEST = 64
 
 
 def parse_json(data: bytes | str) -> Any:
-    """Read JSON that came from outside.
+    """Parse untrusted JSON.
 
     Raises
     ------
     ValueError
-        When it is no JSON, goes too deep, or holds a number that is none or has no end (NaN, Infinity, 1e400).
+        When it is no JSON, nested too deeply, or has NaN or infinite numbers (NaN, Infinity, 1e400).
     """
     try:
         values = json.loads(data, parse_float=_finite, parse_constant=_finite)

@@ -1,4 +1,4 @@
-"""Reading files that torch.save wrote: nothing in them is run, and damage is found before anything is used."""
+"""Safe reading of files of torch.save: no code in them is run, and damage is found before use."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from cellseg1.trouble import reading
 
 
 def read_torch_file(path: Path, what: str, advice: str = "copy it again") -> Any:
-    """Read a file of torch.save onto the CPU.
+    """Read a file of torch.save to the CPU.
 
     Parameters
     ----------
     what, advice
-        What it should be, and what to do when it is damaged, for the sentence.
+        What the file should be, and what to do when it is damaged, for the error message.
 
     Raises
     ------
     ModelFileError
-        When it is missing, damaged (torch itself does not look at the checksums), or holds anything but tensors and
-        plain values; nothing of it is run.
+        When it is missing, damaged (torch itself ignores the checksums), or has content other than tensors and plain
+        values; no code in it is run.
     """
     damaged = f"{path} cannot be read as {what}: it is damaged or cut short; {advice}."
     try:
@@ -57,7 +57,7 @@ def read_torch_file(path: Path, what: str, advice: str = "copy it again") -> Any
 
 
 def _check_archive(data: bytes) -> None:
-    """Compare every entry with its checksum; ValueError on damage, or on what would unpack to more than the file."""
+    """Compare every entry with its checksum; ValueError on damage, or when entries unpack to more than the file."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > len(data):
@@ -68,7 +68,7 @@ def _check_archive(data: bytes) -> None:
 
 
 def _check_tensors(content: Any) -> None:
-    """Refuse tensors that show the same few stored values many times: they would not fit the memory once used."""
+    """Refuse tensors that repeat few stored values many times; they could fill the memory when copied."""
     waiting, seen = [content], 0
     while waiting:
         one = waiting.pop()

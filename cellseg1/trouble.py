@@ -1,4 +1,4 @@
-"""One boundary for errors nobody wrote a sentence for: the user gets one, the log gets the traceback."""
+"""The boundary for unexpected errors: the user gets a sentence, the log gets the traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def reading(kind: type[CellSeg1Error], sentence: str) -> Iterator[None]:
-    """Turn whatever a parser raises about a damaged or hostile file into one error.
+    """Turn every exception of a parser for untrusted files into one error.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ def reading(kind: type[CellSeg1Error], sentence: str) -> Iterator[None]:
 
 
 def explained(error: Exception, doing: str) -> CellSeg1Error:
-    """Return an error with a sentence for any error; the log gets the traceback of what the sentence leaves out.
+    """Return an error with a sentence for any exception; the log gets the traceback of unexpected ones.
 
     Parameters
     ----------
     doing
-        What was being done, such as "segmenting cells.tif".
+        The current activity, such as "segmenting cells.tif".
     """
     if isinstance(error, CellSeg1Error):
         log_cause(error)
@@ -66,6 +66,6 @@ def explained(error: Exception, doing: str) -> CellSeg1Error:
 
 
 def log_cause(error: CellSeg1Error) -> None:
-    """Log the traceback of an error that stands for another one; a plain refusal says all in its sentence."""
+    """Log the traceback of an error with a cause; a plain refusal needs none."""
     if error.__cause__ is not None and error.__cause__ is not error:
         log.info("%s", error, exc_info=error)

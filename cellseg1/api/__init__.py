@@ -1,4 +1,4 @@
-"""What `cellseg1` offers by its own name: arrays or files in, typed results out.
+"""The public interface of `cellseg1`: arrays or files in, typed results out.
 
-Everything here stands above the other parts of the library and holds no science of its own.
+This package calls the other parts of the library and contains no methods of its own.
 """

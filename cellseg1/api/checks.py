@@ -1,4 +1,4 @@
-"""Arguments of the public functions that cannot be what was meant."""
+"""Checks of the arguments of public functions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def as_path(value: PathLike, what: str) -> Path:
     Raises
     ------
     TypeError
-        When it is none.
+        When the value is no path.
     ValueError
-        When it is an empty name, which `Path` takes for the current folder.
+        When the name is empty, which `Path` takes for the current folder.
     """
     if not is_path(value):
         raise TypeError(f"{what} is named by a path (str or os.PathLike), not by {type(value).__name__}.")

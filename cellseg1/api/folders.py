@@ -1,4 +1,4 @@
-"""Many files at once, comparing, measuring, writing."""
+"""Public functions for many files, evaluation, measurement and export."""
 
 from __future__ import annotations
 
@@ -44,45 +44,45 @@ def segment_folder(
 ) -> prediction.PredictResult:
     """Segment image files and folders of them, as the command ``cellseg1 predict`` does.
 
-    An image that cannot be used is listed with its reason, and the others go on.
+    An image that cannot be used is listed with the reason; the others are still segmented.
 
     Parameters
     ----------
     model
-        What `load` or `train` returned, or the name of a model file.
+        A model from `load` or `train`, or the path of a model file.
     images
-        Files, folders, or one of them; masks that lie beside their images are left out.
+        One or several files or folders; masks beside their images are left out.
     out
-        Folder of the results, or a new one beside it when it has something in it.  It gets a label image for every
-        plane and ``run.json``.
+        Folder of the results; when it is not empty, a new folder beside it.  It gets a label image per plane and
+        ``run.json``.
     channels
         As in `Model.segment`.
     plane
         Segment this plane of stacks only, ``"z=3"``; None: all.
     overlays
-        Also write pictures of the outlined cells.
+        Also write pictures of the cell outlines.
     proposals
         Also keep all proposals, from which other cells can be chosen later.
     suffix
-        Of the label images: ``.png``, ``.tif``, or what other packages add.
+        Of the label images: ``.png``, ``.tif``, or a format of another package.
     on_plane
         Called with the record of every plane as soon as its files are written, and of every image that failed.
     progress
-        Called with where it is.
+        Called with the progress of the run.
     stop
-        Asked often; True ends the run, and what is done is kept.
+        Called often; True ends the run, and finished images are kept.
     say
         Called with every sentence the user should see.
 
     Returns
     -------
     PredictResult
-        ``folder``, ``planes`` with a record for each, ``failures`` among them, and whether it was ``stopped``.
+        ``folder``, ``planes`` (a record of each), ``failures`` (those without a result), ``stopped``.
 
     Raises
     ------
     CellSeg1Error
-        When nothing can be done at all.
+        When no image can be segmented.
 
     Examples
     --------
@@ -129,9 +129,9 @@ def evaluate(
         Two label images (H, W), two sequences of them in the same order, or two files or folders, whose files are
         matched by name; predictions of single planes (``a_t000_z003.png``) belong to the stack of masks ``a.tif``.
     thresholds
-        IoU thresholds of the AP, in (0, 1].
+        IoU thresholds of the AP, each in (0, 1].
     resize_truth
-        Bring the truth to the size of the prediction (nearest pixel), as the published experiments do.
+        Resize the truth to the prediction (nearest neighbour), as the published experiments do.
     say
         Called with every sentence about the files that the user should see.
     pieces
@@ -140,15 +140,15 @@ def evaluate(
     Returns
     -------
     Report
-        ``ap`` (IoU threshold -> AP), ``precision``, ``recall``, ``f1``, ``pq``, ``seg``: means over the images, each
-        of which is in ``images``.
+        ``ap`` (IoU threshold -> AP), ``precision``, ``recall``, ``f1``, ``pq``, ``seg``: means over the images;
+        ``images`` holds the values of each image.
 
     Raises
     ------
     PairingError
         When a folder is empty, or a truth has no prediction.
     MaskError
-        When two label images differ in size, or an array is none.
+        When two label images differ in size, or an array is no label image.
 
     Examples
     --------
@@ -185,18 +185,18 @@ def measure(
     labels
         (H, W) integers with 0 as background, a mask file, or a `Segmentation`.
     pixel_size_um
-        Height and width (y, x) of a pixel in micrometres, or one number for both; None: as a `Segmentation` says, else
-        there are no columns in micrometres.
+        Height and width (y, x) of a pixel in micrometres, or one number for both; None: that of the `Segmentation`,
+        else there are no columns in micrometres.
 
     Returns
     -------
     CellTable
-        ``ids`` and ``columns``; a column by its name: ``table["area_px"]``.
+        ``ids`` and ``columns``; ``table["area_px"]`` is a column.
 
     Raises
     ------
     MaskError
-        When it is no label image.
+        When the input is no label image.
 
     Examples
     --------
@@ -218,17 +218,17 @@ def measure(
 def export(
     labels: NDArray[Any] | Segmentation, path: PathLike, *, pixel_size_um: tuple[float, float] | None = None
 ) -> None:
-    """Write a label image so that other programs read every cell back.
+    """Write a label image that other programs can read without losing a cell.
 
     Parameters
     ----------
     labels
         (H, W) integers with 0 as background, or a `Segmentation`; for TIFF also (Z, H, W).
     path
-        The suffix chooses the format: ``.png`` (up to 65,535 cells), ``.tif``, or what other packages add.  An
-        existing file is replaced in one step; its folder is made when missing.
+        The suffix chooses the format: ``.png`` (up to 65,535 cells), ``.tif``, or a format of another package.  An
+        existing file is replaced in one step; a missing folder is made.
     pixel_size_um
-        Height and width (y, x) of a pixel in micrometres, which a TIFF keeps; None: as a `Segmentation` says.
+        Height and width (y, x) of a pixel in micrometres, stored in a TIFF; None: that of the `Segmentation`.
 
     Raises
     ------

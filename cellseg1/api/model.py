@@ -1,4 +1,4 @@
-"""A model that segments, and what it gives."""
+"""Trained models and their results."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Segmentation:
     labels
         (H, W) int32, 0 is background, the cells are 1..n without gaps.
     candidates
-        All proposals of the network, also those that were not chosen.
+        All proposals of the network, including those that were not chosen.
     scores
-        (n,) float32, the network's own opinion of each cell; 1 is best.
+        (n,) float32, the score that the network gives each cell; 1 is best.
     pixels
         (H, W, 3) uint8, what the network saw.
     notes
-        Sentences about the image and how it became the network's input.
+        Sentences about the image and its conversion to the network's input.
     pixel_size_um
-        Height and width (y, x) of a pixel of the labels in micrometres; None when the image does not say.
+        Height and width (y, x) of a pixel of the labels in micrometres; None when unknown.
     settings
-        Those that the cells were chosen with.
+        The settings that the cells were chosen with.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Segmentation:
     settings: Settings
 
     def __repr__(self) -> str:
-        """Return what it is in a line; the arrays are in the attributes."""
+        """Return one line; the arrays are in the attributes."""
         height, width = self.labels.shape
         return f"<Segmentation: {len(self)} cells in {height} x {width} pixels, {len(self.candidates)} proposals>"
 
@@ -78,17 +78,17 @@ class Segmentation:
         return len(self.scores)
 
     def choose(self, **thresholds: Any) -> Segmentation:
-        """Choose cells anew from the same proposals; the network is not asked, so this takes a moment.
+        """Choose cells again from the same proposals, without running the network.
 
         Parameters
         ----------
         thresholds
-            Settings of the choice by name, such as ``pred_iou_thresh``, ``min_area`` or ``crop_nms_thresh``.
+            Settings of the selection by name, such as ``pred_iou_thresh``, ``min_area`` or ``crop_nms_thresh``.
 
         Raises
         ------
         SettingsError
-            When a setting is unknown, or its value out of its range.
+            When a setting is unknown or its value is out of range.
 
         Examples
         --------
@@ -107,7 +107,7 @@ class Segmentation:
         return measure_cells(self.labels, self.pixel_size_um)
 
     def overlay(self) -> NDArray[np.uint8]:
-        """Return a picture (H, W, 3) of the outlined cells on what the network saw.
+        """Return the network's input with the cell outlines drawn on it, (H, W, 3) uint8.
 
         Raises
         ------
@@ -121,13 +121,13 @@ class Segmentation:
         return overlay_picture(self.pixels, self.labels)
 
     def save(self, path: PathLike) -> None:
-        """Write the cells; the suffix says as what.
+        """Write the cells; the suffix chooses the format.
 
         Parameters
         ----------
         path
             ``.png`` or ``.tif``: the label image (PNG up to 65,535 cells; TIFF keeps the pixel size).  ``.npz``: all
-            proposals.  ``.jpg`` is no place for labels.  An existing file is replaced in one step.
+            proposals.  ``.jpg`` is refused, because it changes values.  An existing file is replaced in one step.
 
         Raises
         ------
@@ -151,30 +151,30 @@ class Segmentation:
             write_label_image(path, self.labels, pixel_size_um=self.pixel_size_um)
 
     def save_overlay(self, path: PathLike) -> None:
-        """Write a picture (PNG) of the outlined cells on the image."""
+        """Write a PNG of the image with the cell outlines."""
         write_overlay(as_path(path, "The picture to save"), self.pixels, self.labels)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Model(LoadedModel):
-    """A model that was loaded or just trained; `load` and `train` make it.
+    """A trained model, made by `load` or `train`.
 
     Attributes
     ----------
     card
-        What is stored about its training: images with their hashes, cell size, settings, ``ap_training``.
+        The record of its training: images with their hashes, cell size, settings, ``ap_training``.
     settings
-        Those of the training, overridden by what the caller asked for.
+        Settings of the training, with the caller's changes.
     input
-        What of an image the network sees: channels, and how grey values are scaled.
+        The input specification: channels, and how grey values are scaled.
     scale
         Factor by which an image is enlarged before the network sees it.
     file
-        The file it came from; None where there is none.
+        The model file; None when the model was never saved.
     """
 
     def __repr__(self) -> str:
-        """Return what it is in a line; a network has thousands of lines."""
+        """Return one line; torch's own text has thousands."""
         ap = "" if self.card.ap_training is None else f", AP@0.5 {self.card.ap_training:.2f} on its training images"
         return f"<Model: {self.card.backbone}, {self.file or 'not saved'}{ap}>"
 
@@ -196,17 +196,17 @@ class Model(LoadedModel):
         image
             A file, a NumPy array, or what `read_image` returned.
         channels
-            One to three channels for the network to see, by name or number (from 0); None: those of the training.
+            One to three channels for the network, by name or number (from 0); None: those of the training.
         plane
-            Which plane of a stack: ``"z=3"``, ``"z=3,t=0"`` or ``{"z": 3}``, from 0.
+            Plane of a stack: ``"z=3"``, ``"z=3,t=0"`` or ``{"z": 3}``, counted from 0.
         axes
-            One letter for every axis of the array, such as ``"ZCYX"``; None: as the file says, else guessed.
+            One letter per axis of the array, such as ``"ZCYX"``; None: from the file, else guessed.
         scale
             Factor by which the image is enlarged before the network sees it; None takes the model's.
         progress
-            Called with the share that is done, 0 to 1.
+            Called with the finished share, 0 to 1.
         stop
-            Asked often; True ends the work with `StoppedError`.
+            Called often; True ends the work with `StoppedError`.
 
         Raises
         ------
@@ -237,7 +237,7 @@ class Model(LoadedModel):
         Raises
         ------
         ModelFileError
-            When there is such a file already.
+            When the file exists.
         OutputError
             When the name has another suffix, or the file cannot be written.
 
@@ -277,7 +277,7 @@ def load(
     settings
         Settings by name that replace those stored in the model, such as ``{"pred_iou_thresh": 0.6}``.
     backbone_weights
-        File of the backbone's weights, instead of the installed one.
+        Weights file of the backbone; None: the installed one.
 
     Raises
     ------
@@ -297,14 +297,14 @@ def load(
 
 
 def usable(model: LoadedModel) -> Model:
-    """Return the same model with what `Model` adds."""
+    """Return a loaded model as a public `Model`."""
     if isinstance(model, Model):
         return model
     return Model(**{one.name: getattr(model, one.name) for one in dataclasses.fields(model)})
 
 
 def as_model(model: LoadedModel | PathLike) -> Model:
-    """Return a model, loading it when it is named by its file."""
+    """Return a model; a path is loaded."""
     return usable(model) if isinstance(model, LoadedModel) else load(model)
 
 

@@ -55,18 +55,18 @@ def train(
     images
         One image or several: files, arrays, or what `read_image` returned.
     masks
-        Their masks in the same order: files or (H, W) arrays in which every cell has a number of its own and 0 is
-        background.
+        Their masks in the same order: files, or (H, W) arrays in which 0 is background and each cell has its own
+        number.
     out
-        The model file, ``.cs1`` or ``.pth``; an existing file is never replaced, the new one gets a number.  None:
-        nothing is kept on disk, and an interrupted training cannot be resumed; see `Model.save`.
+        The model file, ``.cs1`` or ``.pth``; an existing file is kept, and the new one gets a number.  None: nothing
+        is written, so an interrupted training cannot be resumed; see `Model.save`.
     channels
-        One to three channels that the network sees, by name or number (from 0); None: all of up to three, else the
-        first three that hold anything.  They are stored in the model.
+        One to three channels for the network, by name or number (from 0); None: all of up to three, else the first
+        three that are not empty.  They are stored in the model.
     planes
-        The annotated plane of a stack, ``"z=3"``, once for all images or one for each; None: the first.
+        The annotated plane of a stack, ``"z=3"``: one for all images, or one per image; None: the first.
     axes
-        One letter for every axis of the images that are arrays, such as ``"CYX"``; None: guessed from the lengths.
+        One letter per axis of images given as arrays, such as ``"CYX"``; None: guessed from the lengths.
     regions
         For each image the part that is fully annotated: (x, y, width, height), a mask file, or a bool array; None:
         the whole image.
@@ -81,20 +81,20 @@ def train(
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     resume
-        Take up the interrupted training that was to write `out`.
+        Continue the interrupted training of `out`.
     pieces
         Whether separate pieces of one number in a mask are separate cells: ``split``, ``keep`` or ``auto``.
     progress
         Called after every step.
     stop
-        Asked between two steps; True ends the training, and the model keeps what was learned.
+        Called between two steps; True ends the training, and the model keeps what it learned so far.
     say
         Called with every sentence the user should see.
 
     Returns
     -------
     Model
-        Ready to use; `Model.file` is where it was saved, ``Model.card.ap_training`` how well it does on its own images.
+        Ready to use; `Model.file` is its file, ``Model.card.ap_training`` its AP@0.5 on the training images.
 
     Raises
     ------
@@ -142,20 +142,20 @@ def train(
             pieces=pieces,
             read=read if opened else read_image,
         )
-        # From its file: what is used now is what will be used after the next `load`, to the last bit.
+        # Loaded from its file, so that it gives the same results as after a later `load`, bit for bit.
         model = load(result.path, device=device)
     return model if out is not None else dataclasses.replace(model, file=None, file_sha256="")
 
 
 def _several(values: Any) -> list[Any]:
-    """Return a list of images or masks; a single one may stand alone."""
+    """Return a list of images or masks; a single one becomes a list of one."""
     if is_path(values) or is_array(values) or isinstance(values, Image) or not isinstance(values, Sequence):
         return [values]
     return list(values)
 
 
 def _image_file(image: ImageLike, folder: Path, number: int, axes: str | None, opened: dict[Path, Image]) -> Path:
-    """Return the file of an image; what is in memory gets one, because the card of a model names files by hash."""
+    """Return the file of an image; arrays are written to one, because a model's card identifies images by file hash."""
     if isinstance(image, str | os.PathLike):
         return Path(image)
     found = as_image(image, axes if is_array(image) else None)

@@ -1,4 +1,4 @@
-"""What the commands share: options, settings, sentences, results, a progress bar."""
+"""Shared parts of the commands: options, settings, messages, results, a progress bar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cellseg1.prediction.job import PredictProgress
     from cellseg1.training.trainer import TrainProgress
 
-#: No computer has more cores, and systems refuse many more threads in a way that ends the program.
+#: More than any computer has cores; far more threads make the system end the program.
 _MOST_THREADS = 1024
 
 
@@ -32,7 +32,7 @@ def command(
     groups: Sequence[str] = (),
     use: Use | None = None,
 ) -> argparse.ArgumentParser:
-    """Add a command that runs `run`, with the help of the settings of `groups` that act in `use`."""
+    """Add a command that calls `run`; its help lists the settings of `groups` that apply in `use`."""
     epilog = f"Settings for --set NAME=VALUE (defaults of the {DEFAULT_RECIPE} recipe with {DEFAULT_BACKBONE}):\n\n"
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
@@ -61,7 +61,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def number_of(text: str) -> float:
-    """Read a number as people write it."""
+    """Parse a number in either decimal notation."""
     from cellseg1.numbers import read_number
 
     try:
@@ -71,8 +71,8 @@ def number_of(text: str) -> float:
 
 
 def path_of(text: str) -> Path:
-    """Read the name of a file or folder."""
-    # Path("") is the current folder, which nobody means by an empty name or an unset variable.
+    """Parse the name of a file or folder."""
+    # Path("") is the current folder; an empty name usually comes from an unset variable.
     if not text.strip():
         raise argparse.ArgumentTypeError("the name is empty")
     return Path(text)
@@ -90,7 +90,7 @@ def use_threads(options: argparse.Namespace) -> None:
 
 
 def say_to(options: argparse.Namespace) -> Callable[[str], None]:
-    """Return a function that tells the user a sentence, unless --quiet."""
+    """Return a function that prints a sentence for the user, unless --quiet."""
 
     def say(sentence: str) -> None:
         if not options.quiet:
@@ -100,7 +100,7 @@ def say_to(options: argparse.Namespace) -> Callable[[str], None]:
 
 
 def tell_error(sentence: str) -> None:
-    """Tell what went wrong."""
+    """Print an error."""
     sys.stderr.write(f"cellseg1: {terminal_text(sentence)}\n")
 
 
@@ -166,13 +166,13 @@ class Bar:
         self.show(progress.index + progress.share, progress.count, text)
 
     def close(self) -> None:
-        """Leave the line."""
+        """End the line."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: ``2 min 05 s``."""
+    """Format a duration: ``2 min 05 s``."""
     whole = round(seconds)
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"

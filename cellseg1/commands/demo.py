@@ -1,4 +1,4 @@
-"""``cellseg1 demo``: the main job on the sample project."""
+"""``cellseg1 demo``: train, predict and evaluate on the sample project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cellseg1 doctor``: what this computer can do."""
+"""``cellseg1 doctor``: report what this computer supports."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
     if options.channels is not None:
         parse_channels(options.channels)
     PlaneChoice.parse(options.plane)
-    collect_inputs(options.inputs)  # a wrong name is told before a backbone of gigabytes is read
+    collect_inputs(options.inputs)  # a wrong name is reported before a backbone of gigabytes is read
     use_threads(options)
     model = load_model(
         options.model, device=options.device, overrides=overrides, backbone_weights=options.backbone_file

@@ -88,7 +88,7 @@ def _training_planes(texts: Sequence[str], count: int) -> list[tuple[int, int] |
 def _train(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
     values = load_yaml(options.config) if options.config else {}
     if options.backbone:
-        # The option counts, not the file; two options that contradict each other are refused.
+        # An option overrides the settings file; two options that contradict each other are refused.
         values.pop("vit_name", None)
     values.update(parse_assignments(options.set))
     if options.epochs is not None:
@@ -140,7 +140,7 @@ def _train(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
 
 
 def _training_files(options: argparse.Namespace, values: dict[str, Any]) -> tuple[list[Path], list[Path]]:
-    """Files named on the command line, else those of the settings file's folders, chosen by train_id."""
+    """Return the files named on the command line, else those of the settings file's folders, chosen by train_id."""
     folders = values.get("train_image_dir"), values.get("train_mask_dir")
     if options.image or options.mask or None in folders:
         return options.image, options.mask

@@ -44,7 +44,7 @@ def evaluate(
         Two folders, or two files.  Predictions of single planes (``a_t000_z003.png``) belong to the stack of masks
         ``a.tif``.
     resize_truth
-        Bring the truth to the size of the prediction (nearest pixel), as the published experiments do.
+        Resize the truth to the prediction (nearest neighbour), as the published experiments do.
     say
         Called with every sentence about the files that the user should see.
     pieces
@@ -85,14 +85,14 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class _Planes:
-    """A stack of masks and the predictions of its planes, each with its plane (z, t)."""
+    """A stack of masks with the predictions of its planes, each with its plane (z, t)."""
 
     truth: Path
     predictions: dict[Path, tuple[int, int]]
 
 
 def _of_planes(predictions: Sequence[Path], truths: Sequence[Path]) -> list[_Planes]:
-    """Find the predictions of single planes of truths that have none of their own name."""
+    """Find predictions of single planes for stacks of masks without a prediction of the same name."""
     whole = {name_key(path) for path in predictions}
     groups = {key: _Planes(path, {}) for path in truths if (key := name_key(path)) not in whole}
     for path in predictions:
@@ -144,7 +144,7 @@ def _read_planes(
         per_time = 1 + max(z for z, _t in group.predictions.values())
         for pred, (z, t) in group.predictions.items():
             if z >= stack.n_z or t >= stack.n_t:
-                # The stack names its planes otherwise, or not at all; their order is the same.
+                # The stack names its planes differently, or not at all; their order is the same.
                 t, z = divmod(t * per_time + z, stack.n_z)  # noqa: PLW2901
             true_mask, pred_mask = stack.plane(z, t), open_mask(pred, pieces=pieces).plane()
             _say_notes(((f"{group.truth.name} (z {z}, t {t})", true_mask), (pred.name, pred_mask)), tell)

@@ -38,7 +38,7 @@ def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any], *, planes_first: bo
     dtype
         Type of the values.
     planes_first
-        Axes before ``YX`` are planes however short they are, as in a file of masks, which has no channels.
+        Axes before ``YX`` are planes even when they are short, as in a file of masks, which has no channels.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def describe_guess(shape: tuple[int, ...], axes: str) -> Remark:
 
 
 def with_axes(image: Image, axes: str | None) -> Image:
-    """Return an image whose array is read by other axes, one letter of ``TZCYXS`` per dimension.
+    """Return the image with its array read by other axes, one letter of ``TZCYXS`` per dimension.
 
     Raises
     ------

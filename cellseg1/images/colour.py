@@ -59,7 +59,7 @@ def lab_to_rgb(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     def convert(values: NDArray[Any]) -> NDArray[Any]:
         signed = np.where(values[..., 1:] > 127, values[..., 1:] - 256, values[..., 1:])
         lab = np.concatenate([values[..., :1] * (100 / 255), signed], axis=-1)
-        with quiet():  # colours that no screen has are cut off
+        with quiet():  # colours outside sRGB are clipped
             return np.asarray(lab2rgb(lab)) * 255
 
     return _by_rows(array, convert)
@@ -75,7 +75,7 @@ def invert(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def is_display_table(palette: NDArray[np.uint16], indices: NDArray[Any]) -> bool:
-    """Whether a colour map (3, n) of 16-bit values only shows grey values in colour: its colours run on smoothly.
+    """Tell whether a colour map (3, n) of 16-bit values only displays greys in colour: its colours change smoothly.
 
     The colours of a real palette jump from one index to the next.
     """
@@ -90,7 +90,7 @@ def is_display_table(palette: NDArray[np.uint16], indices: NDArray[Any]) -> bool
 
 
 def is_tint(palette: NDArray[np.uint16]) -> bool:
-    """Whether a colour map (3, n) shows greys in shades of one colour, which changes nothing but the hue."""
+    """Tell whether a colour map (3, n) shows greys in shades of one colour, which only changes the hue."""
     colours = palette.astype(np.float64)
     main = colours.sum(axis=1) / max(1.0, float(colours.sum()))
     return bool(np.abs(colours - main[:, np.newaxis] * colours.sum(axis=0)).max() <= 2 * 257)

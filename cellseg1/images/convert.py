@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 MAX_CHANNELS = 32
 """A plane with more values per pixel is more likely a stack whose axes are in the wrong order."""
 
-#: Outliers that leave the image more than this share of the range of grey values do no harm.
+#: Outliers are kept when the image still has more than this share of the range of grey values.
 _HARMLESS = 0.92
-#: Larger values count as infinite: programs write them where they have no value, and their sums overflow.
+#: Larger values count as infinite: programs write them for missing values, and their sums overflow.
 _LARGEST = 1e300
 
 
 @dataclass(frozen=True, slots=True)
 class InputRule:
-    """How intensities become 0..255; stored in every model file, because a model only fits inputs made alike.
+    """How intensities become 0..255; stored in every model file, because a model only fits inputs of the same rule.
 
     Attributes
     ----------
     kind
-        ``minmax`` as the research code did it, or ``percentile``.
+        ``minmax``, as in the research code, or ``percentile``.
     low, high
         Percentiles that become 0 and 255 (``percentile`` only).
     outliers
         ``leave_out``: hot and dead pixels, burnt-in bars, black borders and debris do not count for the percentiles
         (see `cellseg1.images.outliers`); ``keep``: every pixel counts.  ``percentile`` only.
     ranges
-        Set by hand: the values, in units of the image, that become 0 and 255.  One pair for all channels, or one for
-        each channel that the network sees; empty: measured.
+        Grey values that become 0 and 255, set by hand: one pair for all channels, or one per channel of the network's
+        input; empty: measured.
     """
 
     kind: Literal["minmax", "percentile"] = "percentile"
@@ -61,7 +61,7 @@ class InputRule:
                 raise SettingsError(f"The input range {low:g} to {high:g} is empty: the first value must be the lower.")
 
     def range_of(self, channel: int) -> tuple[float, float] | None:
-        """Return the range set by hand for a channel of those that the network sees (0, 1, 2), None when measured."""
+        """Return the range set by hand for an input channel (0, 1, 2); None when it is measured."""
         return self.ranges[channel if len(self.ranges) > 1 else 0] if self.ranges else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class InputRule:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> InputRule:
-        """Make the rule that `to_dict` described; what older versions wrote keeps its meaning.
+        """Make the rule that `to_dict` described; rules of older versions keep their meaning.
 
         Raises
         ------
@@ -167,7 +167,7 @@ def to_model_input(
 def scaled_input(
     plane: NDArray[Any], rule: InputRule, channels: Sequence[int] | None = None, *, colour: bool | None = None
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Do what `to_model_input` does; returns also sentences about what was left out of the scaling."""
+    """Do the work of `to_model_input`; also returns sentences about the pixels left out of the scaling."""
     planar = _as_channels(plane, limited=channels is None)
     chosen = pick_channels(planar, channels)
     values = planar[..., list(chosen)] if len(chosen) < planar.shape[2] or channels is not None else planar
@@ -285,7 +285,7 @@ def _percentile(values: NDArray[Any], rule: InputRule, notes: list[str]) -> NDAr
         if found is not None:
             kept = ~found.mask if whole is None else whole & ~found.mask
             without = quantiles(values[kept], (rule.low, rule.high))
-            # What hardly changes the contrast does not change it at all: good images stay exactly as they are.
+            # Small changes of the contrast are dropped, so that good images stay the same to the bit.
             if without[0] < without[1] and without[1] - without[0] < _HARMLESS * (high - low):
                 notes.extend(found.notes)
                 return filled(_through_table(_finite(values), *without, rounded=True), found)

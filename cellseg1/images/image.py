@@ -19,23 +19,23 @@ AXES_ORDER = "TZCYXS"
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What a file said about its image.
+    """The metadata of an image.
 
     Attributes
     ----------
     path
-        Where the image came from; None for an image made in memory.
+        The file; None for an image made in memory.
     format
         ``PNG``, ``JPEG``, ``BMP``, ``TIFF``, ``OME-TIFF``, ``ImageJ-TIFF``, ``NPY`` or ``NIfTI``.
     axes
-        One letter per dimension of the array, in the order ``TZCYXS`` with the absent ones left out;
-        ``S`` are the three colour samples.
+        One letter per dimension of the array, in the order ``TZCYXS`` without absent axes; ``S`` is the axis of the
+        three colour samples.
     shape, dtype
         Of the array.
     channel_names
-        One name per channel, or empty when the file has none.
+        One name per channel; empty when the file has none.
     pixel_size_um
-        Height and width (y, x) of a pixel in micrometres; None when the file does not say.
+        Height and width (y, x) of a pixel in micrometres; None when unknown.
     guessed
         True when the order of the axes was guessed from their lengths.
     notes

@@ -1,4 +1,4 @@
-"""Images that are in memory already: NumPy arrays, and whatever turns into one."""
+"""Images in memory: NumPy arrays and objects that convert to one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cellseg1.images.axes import guess_axes, order_axes, with_axes
 from cellseg1.images.image import Image, ImageInfo
 from cellseg1.images.read import read_image
 
-#: How callers may give an image: a file, an array, or what `read_image` returned.
+#: An image as callers give it: a file, an array, or the result of `read_image`.
 ImageLike = PathLike | NDArray[Any] | Image
 
 
@@ -26,25 +26,25 @@ def is_path(value: object) -> TypeGuard[PathLike]:
 
 
 def is_array(value: object) -> bool:
-    """Tell whether a value is an array or turns into one without loss (dask, xarray, torch on the CPU)."""
+    """Tell whether a value is an array or converts to one without loss (dask, xarray, torch on the CPU)."""
     return hasattr(value, "__array__") and not isinstance(value, np.generic)
 
 
 def as_image(source: ImageLike, axes: str | None = None) -> Image:
-    """Return an image, however it is given.
+    """Return an image from a file, an array or an `Image`.
 
     Parameters
     ----------
     source
         A file, an array, or an `Image`.
     axes
-        One letter of ``TZCYXS`` for every dimension; None: as the file says, for an array guessed from its lengths as
-        for a file that names none.
+        One letter of ``TZCYXS`` per dimension; None: from the file, or guessed from the lengths where nothing names
+        the axes.
 
     Raises
     ------
     TypeError
-        When it is something else.
+        When `source` is something else.
     ImageError
         When the file cannot be read, or the array is no image.
     """
@@ -61,7 +61,7 @@ def as_image(source: ImageLike, axes: str | None = None) -> Image:
 
 
 def image_of_array(array: NDArray[Any], axes: str | None = None) -> Image:
-    """Name the axes of an array; see `as_image`."""
+    """Return an array as an image with named axes; see `as_image`."""
     if array.dtype.kind not in "buif" or 0 in array.shape:
         raise ImageError(
             f"An array of shape {array.shape} and type {array.dtype} is no image; give rows x columns of numbers."

@@ -1,4 +1,4 @@
-"""The two doors of every reader: only regular files come in, and only sentences go out."""
+"""Shared guards of all readers: only regular files are opened, and every error becomes one sentence."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _KINDS = (
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, without ever waiting for what is no file.
+    """Open a regular file for reading; never block on a pipe or device.
 
     Raises
     ------
     NotAFileError
-        For a pipe, a socket or a device: reading it might wait for ever, or never end.
+        For a pipe, a socket or a device: reading it may block or never end.
     OSError
-        When there is no such file, or it may not be read.
+        When the file does not exist or may not be read.
     """
     _require_regular(path.stat().st_mode)
-    # What stands there may have been replaced since; opening a pipe in this way does not wait.
+    # The file may have been replaced since the check; with this flag opening a pipe does not block.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     handle = os.open(path, flags)
     try:
@@ -57,7 +57,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 class NotAFileError(OSError):
-    """What stands at a path is a folder, a pipe, a socket or a device; its text says which."""
+    """The path is a folder, a pipe, a socket or a device; the text says which."""
 
 
 def _require_regular(mode: int) -> None:
@@ -70,16 +70,16 @@ def _require_regular(mode: int) -> None:
 
 @contextlib.contextmanager
 def reading(path: Path, error_type: type[CellSeg1Error], damaged: Callable[[str], Exception]) -> Iterator[None]:
-    """Turn whatever opening and parsing a file raises into one sentence, and log the rest.
+    """Turn any error of opening and parsing a file into one sentence, and log the details.
 
     Parameters
     ----------
     path
         The file, for the sentence.
     error_type
-        The error to raise for what `damaged` is not made for.
+        The error to raise where `damaged` does not apply.
     damaged
-        Makes the error for a file whose content is wrong, from the parser's own words.
+        Makes the error for wrong content from the parser's message.
     """
     try:
         yield
@@ -116,14 +116,14 @@ def reading(path: Path, error_type: type[CellSeg1Error], damaged: Callable[[str]
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the warnings of a decoder from the terminal; the filters belong to all threads, so one at a time."""
+    """Suppress the warnings of a decoder; one thread at a time, because warning filters are global."""
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def is_our_mistake(error: BaseException) -> bool:
-    """Whether an exception was raised by a line of this program, and not by a library that did not like its bytes."""
+    """Tell whether an exception was raised by this program itself, not by a library parsing bytes."""
     if not isinstance(error, _MISTAKES):
         return False
     frames = traceback.extract_tb(error.__traceback__)
@@ -131,6 +131,6 @@ def is_our_mistake(error: BaseException) -> bool:
 
 
 def words_of(error: BaseException) -> str:
-    """What an exception says, as part of a sentence."""
+    """Return the text of an exception as part of a sentence."""
     words = " ".join(str(error).split()).rstrip(".")
     return words[:300] or type(error).__name__

@@ -1,13 +1,13 @@
-"""Pixels that say nothing about the cells: hot and dead ones, burnt-in bars, black borders, debris.
+"""Outlier pixels, which are not cells: hot and dead pixels, burnt-in bars, black borders, debris.
 
-They would take the whole range of grey values for themselves.  A bright pixel alone is no evidence, because the cells
-of a sparse image are just that: few bright pixels on dark ground.  So each kind is known by what cells never are.
+Outliers would take up the whole range of grey values.  Brightness alone is no evidence, because the cells of a sparse
+image are also few bright pixels on dark ground.  So each kind is recognised by a property that cells never have.
 
-- *Hot and dead pixels* stand alone: a microscope spreads every point of light over its neighbours, and cells have
+- *Hot and dead pixels* are isolated: a microscope blurs every point of light over its neighbours, and cells have
   several pixels more often than chance puts hot pixels side by side.
-- *Bars and borders* have one value, far from all others, and sharp edges: between their value and the values of the
-  image there is no pixel at all, and they are long rectangles, lie at the edge of the image, or stand beside cells.
-- *Debris* is a spot or two, several times brighter than everything else, in an image that has other objects.
+- *Bars and borders* have one value far from all others and sharp edges: no pixel has a value between theirs and those
+  of the image.  They are long rectangles, lie at the edge of the image, or stand beside cells.
+- *Debris* is one or a few spots, several times brighter than everything else, in an image that has other objects.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Most that may be left out, as a share of the area (borders of whole rows and columns may be larger).
+#: Largest share of the area that may be left out (borders of whole rows and columns may be larger).
 MOST = 0.06
-#: How far outliers lie beyond the other values, as a share of the range of these; nearer ones do no harm.
+#: Smallest distance of outliers from the other values, as a share of their range; nearer ones do no harm.
 _GAP = 0.08
 #: Largest group of hot pixels that touch each other.
 _TOUCHING = 8
-#: Share of its brightness that a hot pixel has by itself, and not because it lies in a bright cell.
+#: Share of its brightness by which a hot pixel exceeds its surroundings, such as a bright cell.
 _OWN_SHARE = 0.3
-#: In a group of hot pixels at most so many neighbours of each have this share of its height.
+#: In a group of hot pixels, each has at most this many neighbours with this share of its height.
 _SPREAD, _BRIGHT_NEIGHBOURS = 0.25, 3
-#: A point of light gives its four neighbours at least this share of its height, a hot pixel nothing.
+#: A point of light spreads at least this share of its height to its four neighbours, a hot pixel nothing.
 _SHARED = 0.12
-#: In how many ways 1, 2, 3 ... pixels can touch each other, at their corners too.
+#: Number of shapes of 1, 2, 3 ... connected pixels (8-connected).
 _WAYS = (1, 4, 20, 110, 638, 3832, 23592, 147941)
-#: A bar is at least this many times as long as wide, unless it lies at the edge, and there are few.
+#: Smallest ratio of length to width of a bar that does not touch the edge, and the largest number of bars.
 _LONG, _BARS = 3, 6
-#: A value that was drawn is there at least so many times.
+#: Fewest pixels with the value of a bar.
 _REPEATED = 5
-#: Debris is at least this many times as bright as all else, comes in few pieces, and has a seam of so many pixels.
+#: Debris: smallest factor of brightness over all else, largest number of pieces, width of the seam around it (px).
 _DEBRIS_HEIGHT, _DEBRIS_PIECES, _SEAM = 2.0, 8, 5
-#: Larger ones are cut, so that sums of 32-bit numbers stay finite.
+#: Larger values are clipped, so that 32-bit sums stay finite.
 _HUGE = 1e30
-#: So many values are enough to judge by.
+#: Number of values that are sampled for statistics.
 _ENOUGH = 1_000_000
-#: Other objects that there must be at least beside debris.
+#: Fewest other objects in an image with debris.
 _OTHERS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outliers:
-    """What is left out, as a mask (H, W), and a sentence for each kind.
+    """The pixels left out, as a mask (H, W), and a sentence for each kind.
 
-    `single` are hot and dead pixels, `bars` are bars and borders: of both it is sure that no cell is there.
+    `single` are hot and dead pixels, `bars` are bars and borders; neither can be a cell.
     """
 
     mask: NDArray[np.bool_]
@@ -62,14 +62,14 @@ class Outliers:
 
 
 def find_outliers(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> Outliers | None:
-    """Find the pixels that should not count for the range of grey values; None when there is none.
+    """Find the pixels to leave out of the range of grey values; None when there are none.
 
     Parameters
     ----------
     values
         (H, W), or (H, W, 3) of a colour picture.
     valid
-        Where the values are numbers; None: everywhere.
+        (H, W) bool, where the values are numbers; None: everywhere.
     """
     good = np.ones(values.shape[:2], bool) if valid is None else valid
     if min(values.shape[:2]) < 8 or not good.any():
@@ -94,9 +94,9 @@ def find_outliers(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) 
 
 
 def filled(pixels: NDArray[np.uint8], outliers: Outliers) -> NDArray[np.uint8]:
-    """Return a picture (H, W) or (H, W, 3) with hot and dead pixels, bars and borders as bright as what is around.
+    """Return a picture (H, W) or (H, W, 3) with hot and dead pixels, bars and borders filled from their surroundings.
 
-    The network would take them for cells, or for the edges of cells.
+    The network would mistake them for cells or edges of cells.
     """
     import cv2
 
@@ -118,14 +118,14 @@ def filled(pixels: NDArray[np.uint8], outliers: Outliers) -> NDArray[np.uint8]:
 
 
 def _suspicious(values: NDArray[Any], *, bright: bool) -> bool:
-    """Whether the last percents lie so far out that they may be something else than the image; quick."""
+    """Tell quickly whether the extreme percentiles lie far enough out to be outliers."""
     least, low, high, most = quantiles(_thinned(values), (0.1, 100 * MOST + 1, 99 - 100 * MOST, 99.9))
     beyond = most - high if bright else low - least
     return beyond > _GAP * (high - low)
 
 
 def _border(values: NDArray[Any], good: NDArray[np.bool_], *, bright: bool) -> NDArray[np.bool_] | None:
-    """Rows and columns of one value at the edges of the image, far from all its other values, whatever their area."""
+    """Find rows and columns of one value at the edges of the image, far from all its other values, of any area."""
     sides = []
     for flip in (False, True):
         for turned in (False, True):
@@ -138,7 +138,7 @@ def _border(values: NDArray[Any], good: NDArray[np.bool_], *, bright: bool) -> N
             if count:
                 sides.append((float(value), flip, turned, count))
     mask = np.zeros(values.shape, bool)
-    # An even ground reaches the edges too.
+    # A uniform background reaches the edges too.
     outermost = (max if bright else min)((side[0] for side in sides), default=0.0)
     for value, flip, turned, count in sides:
         if value == outermost:
@@ -156,13 +156,13 @@ def _border(values: NDArray[Any], good: NDArray[np.bool_], *, bright: bool) -> N
 
 
 class _Side:
-    """The search at one end of the values.  Dark outliers are bright ones of the negative."""
+    """The search at one end of the values; dark outliers are found as bright ones of the negative."""
 
     def __init__(self, values: NDArray[Any], good: NDArray[np.bool_], *, bright: bool) -> None:
         self.bright = bright
         self.good = good
         self.step = 1.0 if values.dtype.kind in "bui" else 0.0
-        # Filters compute with 32 bits; relative to the bulk nothing is lost by that.
+        # Filters compute with 32 bits, which is precise enough after subtracting the median.
         small = values.dtype.kind in "bui" and values.dtype.itemsize <= 2
         work: NDArray[Any] = values.astype(np.float32 if small else np.float64)
         np.subtract(work, float(np.median(_thinned(work[good]))), out=work)
@@ -174,11 +174,11 @@ class _Side:
 
     @property
     def rest(self) -> NDArray[np.bool_]:
-        """What counts so far."""
+        """The pixels that are not left out yet."""
         return self.good & ~self.left_out
 
     def search(self) -> list[str]:
-        """Look for every kind; returns sentences."""
+        """Search for every kind; return the sentences."""
         notes = []
         single = self._single_pixels()
         if self._leave_out(single):
@@ -199,7 +199,7 @@ class _Side:
         return np.zeros(self.values.shape, bool)
 
     def _leave_out(self, mask: NDArray[np.bool_]) -> bool:
-        """Take these pixels out, unless that is too much or leaves nothing to look at."""
+        """Leave these pixels out, unless that is too large an area or leaves nothing."""
         if not mask.any() or (self.left_out | mask).mean() > MOST:
             return False
         rest = self.values[self.rest & ~mask]
@@ -213,7 +213,7 @@ class _Side:
         return low, high
 
     def _single_pixels(self) -> NDArray[np.bool_]:
-        """Pixels that stand far above their surroundings and share nothing with their neighbours."""
+        """Find pixels far above their surroundings that share no light with their neighbours."""
         import cv2
 
         around = cv2.medianBlur(self.values, 5)
@@ -221,7 +221,7 @@ class _Side:
         least = max(_GAP * (high - low), 5 * self._noise(), 2 * self.step)
         rows, columns = np.nonzero(self.values > high + _GAP * (high - low))
         height = self.values[rows, columns] - around[rows, columns]
-        # Inside a bright cell it is the noise of that cell that stands above.
+        # Inside a bright cell, the noise of that cell exceeds the surroundings.
         likely = height > least
         if self.bright:
             likely &= height > _OWN_SHARE * (self.values[rows, columns] - low)
@@ -243,7 +243,7 @@ class _Side:
         shared = np.median(beside - ground, axis=0) / height
         hot = np.where(single, shared < _SHARED, neighbours <= _BRIGHT_NEIGHBOURS)
         lonely = shared[single & hot]
-        # Faint points of light share little each, but all of them share.
+        # Single faint points of light may share little; the median over all of them still shows it.
         if not lonely.size or np.median(lonely) > _SHARED / 3:
             return self._nothing
         hot &= sizes[group] <= _largest_by_chance(sizes[1:], lonely.size, self.values.size)
@@ -254,7 +254,7 @@ class _Side:
         return found & self.good
 
     def _noise(self) -> float:
-        """Standard deviation of the noise, from second differences: slopes do not count."""
+        """Estimate the standard deviation of the noise from second differences, which ignore slopes."""
         rows = slice(None, None, max(1, self.values.size // _ENOUGH))
         values, rest = self.values[rows], self.rest[rows]
         second = values[:, 2:] - 2 * values[:, 1:-1] + values[:, :-2]
@@ -264,7 +264,7 @@ class _Side:
         return max(float(np.median(found)) / 0.6745 / 6**0.5, self.step / 2)
 
     def _flat(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Pixels of very few values beyond a gap without any pixel, and those of them that are long rectangles."""
+        """Find pixels of very few values beyond a gap without any pixel, and the long rectangles among them."""
         import cv2
 
         rest = self.values[self.rest]
@@ -274,7 +274,7 @@ class _Side:
         gaps = np.diff(tail)
         if not gaps.size:
             return self._nothing, self._nothing
-        # The image's own values may be sparse too, as in an 8-bit picture that was stretched.
+        # The values of the image may be sparse too, as in a stretched 8-bit picture.
         usual = np.diff(np.unique(thin))
         own = float(np.quantile(usual[: max(1, int((thin <= start).sum()))], 0.99)) if usual.size else 0.0
         wide = np.flatnonzero((gaps > _GAP * (tail[:-1] - low)) & (gaps > 4 * own) & (gaps > 2 * self.step))
@@ -299,7 +299,7 @@ class _Side:
         return self._nothing, self._nothing
 
     def _debris(self) -> NDArray[np.bool_]:
-        """A few spots that are much brighter than all else, with the seam around them."""
+        """Find a few spots that are much brighter than all else, with the seam around them."""
         import cv2
 
         low, _high = self._range(self.values, self.rest)
@@ -324,7 +324,7 @@ class _Side:
         return self._nothing
 
     def _has_others(self, mask: NDArray[np.bool_], pieces: int) -> bool:
-        """Whether there are objects beside those of `mask`, in a fair distance from them."""
+        """Tell whether there are objects at some distance from those of `mask`."""
         import cv2
 
         side = min(mask.shape)
@@ -347,9 +347,9 @@ class _Side:
 
 
 def _largest_by_chance(sizes: NDArray[Any], singles: int, area: int) -> int:
-    """Largest number of hot pixels that touch each other because they are many.
+    """Return the largest group of adjacent hot pixels that their number explains by chance.
 
-    Groups that are more frequent than chance makes them are small cells.
+    Groups that are more frequent than by chance are small cells.
     """
     density = singles / area
     for size, ways in enumerate(_WAYS[1:_TOUCHING], 2):
@@ -368,13 +368,13 @@ def _area_note(what: str, mask: NDArray[np.bool_]) -> str:
 
 
 def _thinned(values: NDArray[Any]) -> NDArray[Any]:
-    """Return every so many of many values."""
-    # An odd step: an even one would see some columns only.
+    """Return an evenly spaced subset of many values."""
+    # An odd step; an even one would sample some columns only.
     return values[:: max(1, values.size // _ENOUGH) | 1]
 
 
 def quantiles(values: NDArray[Any], percents: tuple[float, ...]) -> list[float]:
-    """Equal to np.percentile, by counting where the type allows: sorting a large slide takes seconds."""
+    """Return the values of np.percentile, by counting where the type allows: sorting a large slide takes seconds."""
     if values.dtype.kind == "b":
         values = values.view(np.uint8)
     if not (values.dtype.kind in "ui" and values.dtype.itemsize <= 2):

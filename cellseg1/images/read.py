@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
-    """Read a PNG, JPEG, BMP, TIFF, NPY or NIfTI file, or one of a kind that another package reads.
+    """Read a PNG, JPEG, BMP, TIFF, NPY or NIfTI file, or a format that another package adds.
 
     Parameters
     ----------
     path
-        The file; its suffix does not matter.
+        The file; the content decides the format, not the suffix.
 
     Returns
     -------
     Image
-        The values as stored (8 or 16 bit, integer or float; nothing is scaled), except that palettes and other
-        colour spaces become RGB, greys whose 0 is white are inverted, and alpha is dropped, each with a note.  NIfTI
-        arrays are turned so that rows come first.
+        ``array`` in the order ``TZCYXS`` without absent axes, with the values as stored (8 or 16 bit, integer or
+        float, not scaled), and ``info``.  Palettes and other colour spaces become RGB, greys whose 0 is white are
+        inverted, and alpha is dropped, each with a note.  NIfTI arrays are transposed so that rows come first.
 
     Raises
     ------
     ImageError
-        When the file is missing, no regular file, empty, damaged, cut off, too large, or no image.
+        When the file is missing, no regular file, empty, damaged, truncated, too large, or no image.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def load(path: str | os.PathLike[str], *, as_labels: bool) -> Image:
 
 
 def _as_image(path: Path, decoded: Decoded, *, as_labels: bool) -> Image:
-    """Name the axes, bring them into order and say what was assumed."""
+    """Name the axes, bring them into order and note the assumptions."""
     decoded = _plain_colour(decoded) if not as_labels or decoded.samples == "cmyk" else decoded
     array, axes, notes, guessed = decoded.array, decoded.axes, decoded.notes, decoded.guessed
     if not axes:
@@ -120,7 +120,7 @@ def _as_image(path: Path, decoded: Decoded, *, as_labels: bool) -> Image:
 
 
 def _names_of_values(names: tuple[str, ...], axes: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Name every value of a pixel where files name channels of which each is a colour picture."""
+    """Name every value of a pixel where each named channel is a colour picture."""
     if "S" not in axes or not names:
         return names
     if "C" not in axes:
@@ -130,7 +130,7 @@ def _names_of_values(names: tuple[str, ...], axes: str, shape: tuple[int, ...]) 
 
 
 def _usual(array: NDArray[Any]) -> NDArray[Any]:
-    """Bring floats of more than 64 bits, which hardly any library takes, to 64."""
+    """Convert floats of more than 64 bits, which hardly any library supports, to 64."""
     if array.dtype.itemsize <= 8:
         return array
     with np.errstate(over="ignore"):
@@ -188,7 +188,7 @@ def _choose(path: Path, stream: BinaryIO, size: int) -> Reader:
 
 
 def _what_else(start: bytes) -> str:
-    """Say what a file is that is no image of ours, as far as its first bytes tell."""
+    """Describe a file of an unsupported format by its first bytes."""
     for begin, what in _OTHERS:
         if start.startswith(begin):
             return f"is {what}, which is not an image of a known kind."

@@ -1,4 +1,4 @@
-"""What of an image the network sees: channels, plane and grey values, chosen once and stored in the model."""
+"""The input specification: channels, plane and grey values for the network, chosen once and stored in the model."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
     from cellseg1.images.image import Image
 
-#: Channels as a caller names them: ``"DAPI,2"``, a number (from 0), or a list of names and numbers.
+#: Channels as callers give them: ``"DAPI,2"``, a number (from 0), or a list of names and numbers.
 ChannelWish = str | int | Sequence[str | int]
-#: A plane of a stack as a caller names it: ``"z=3,t=0"`` or ``{"z": 3}``, numbers from 0.
+#: A plane of a stack as callers give it: ``"z=3,t=0"`` or ``{"z": 3}``, numbers from 0.
 PlaneWish = str | Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One channel: by its name, and by its number (from 0) in images that name none.
+    """One channel, identified by its name, or by its number (from 0) in images without names.
 
     Attributes
     ----------
     name
-        Empty when the image it was chosen in had no names.
+        Empty when the image of the choice had no channel names.
     index
         None when only the name is known.
     """
@@ -45,19 +45,19 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class InputSpecification:
-    """How an image becomes what the network sees.  Chosen at training, kept in the model, applied in prediction.
+    """How an image becomes the network's input: chosen at training, stored in the model, applied in prediction.
 
     Attributes
     ----------
     rule
         How grey values are scaled.
     channels
-        One to three, shown as red, green and blue (one: grey).  None: nothing was chosen, because the training images
-        are grey or colour pictures, or because an older version made the model.
+        One to three, used as red, green and blue (one: grey).  None: the training images are grey or colour pictures,
+        or an older version made the model.
     by_hand
         Whether the user chose the channels.
     planes
-        (z, t) of every training image.  For the record: a prediction segments all planes unless it is told otherwise.
+        (z, t) of every training image, for the record only: a prediction segments all planes by default.
     """
 
     rule: InputRule = dataclasses.field(default_factory=InputRule)
@@ -84,10 +84,10 @@ class InputSpecification:
         return dataclasses.replace(self, channels=parse_channels(wish), by_hand=True)
 
     def settled(self, image: Image) -> InputSpecification:
-        """Return the specification with the channels of a training image written down, by name and by number.
+        """Return the specification with the channels of a training image filled in, by name and number.
 
-        Where nothing was chosen these are the first three that hold anything; a grey image or a colour picture
-        leaves nothing to choose.
+        Without a choice these are the first three that are not empty; a grey image or a colour picture needs no
+        choice.
         """
         if self.channels is None and (image.n_channels == 1 or image.is_colour):
             return self
@@ -102,12 +102,12 @@ class InputSpecification:
         Returns
         -------
         tuple[tuple[int, ...] | None, tuple[str, ...]]
-            The numbers of the channels (None: the picture as it is), and sentences for the user.
+            The numbers of the channels (None: the picture unchanged), and sentences for the user.
 
         Raises
         ------
         ImageError
-            When the image has no such channel, or calls it otherwise.
+            When the image has no such channel, or names it differently.
         """
         count = image.n_channels
         plain = count == 1 or image.is_colour
@@ -179,7 +179,7 @@ class PlaneChoice:
         Raises
         ------
         SettingsError
-            When it is something else.
+            When the value has another form.
         """
         if wish is None:
             return cls()
@@ -218,7 +218,7 @@ class PlaneChoice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlaneInput:
-    """One plane as the network sees it, (H, W, 3) uint8, and what is to be said about it."""
+    """The network's input for one plane, (H, W, 3) uint8, and notes about it."""
 
     pixels: NDArray[np.uint8]
     notes: tuple[str, ...]
@@ -230,7 +230,7 @@ class PlaneInput:
 
 
 def plane_input(image: Image, specification: InputSpecification, *, z: int = 0, t: int = 0) -> PlaneInput:
-    """Make of one plane what the network sees: the one way from an image to the network.
+    """Convert one plane to the network's input; every path from an image to the network uses this function.
 
     Raises
     ------
@@ -247,14 +247,14 @@ def plane_input(image: Image, specification: InputSpecification, *, z: int = 0, 
 
 
 def parse_channels(wish: ChannelWish) -> tuple[Channel, ...]:
-    """Read channels as a user writes them: names or numbers (from 0), separated by commas.
+    """Parse channels as users write them: names or numbers (from 0), separated by commas.
 
     A name that holds a comma is written in double quotes: ``"DAPI, nuclei",2``.
 
     Raises
     ------
     SettingsError
-        When there is none, or there are more than three.
+        When there is no channel, or there are more than three.
     """
     if isinstance(wish, str):
         entries: list[str | int] = [*_parts(wish, quotes=True)]
@@ -277,7 +277,7 @@ def parse_channels(wish: ChannelWish) -> tuple[Channel, ...]:
 def _parts(text: str, *, quotes: bool = False) -> list[str]:
     if not quotes:
         return [part.strip() for part in text.split(",")]
-    # A comma counts where the quotes before it are closed.
+    # A comma separates only outside quotes.
     parts = [part.strip() for part in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', text)]
     return [part[1:-1].strip() if len(part) > 2 and part[0] == part[-1] == '"' else part for part in parts]
 
@@ -310,7 +310,7 @@ def _listed(channels: Sequence[Channel]) -> str:
 
 
 def _find(name: str, names: Sequence[str]) -> int | None:
-    """Return the only channel of that name, in any case of its letters if none has it exactly."""
+    """Return the only channel of that name; without an exact match, case is ignored."""
     for wanted, given in ((name, list(names)), (name.casefold(), [one.casefold() for one in names])):
         if wanted and given.count(wanted) == 1:
             return given.index(wanted)
@@ -318,7 +318,7 @@ def _find(name: str, names: Sequence[str]) -> int | None:
 
 
 def _place(one: Channel, names: Sequence[str], image: Image, *, renamed: bool) -> tuple[int, str]:
-    """Find one channel among those of an image; `renamed`: the image calls all of them otherwise."""
+    """Find one channel among those of an image; `renamed`: the image has other names for all of them."""
     found = _find(one.name, names)
     if found is not None:
         moved = one.index is not None and one.index != found and not _whole(one.name)
@@ -327,7 +327,7 @@ def _place(one: Channel, names: Sequence[str], image: Image, *, renamed: bool) -
     has = ", ".join(f"{index} ({_quoted(name)})" if name else str(index) for index, name in enumerate(names[:20]))
     has = f"its channels are {has}{', ...' if len(names) > 20 else ''}" if len(names) > 1 else "it has one channel only"
     exists = one.index is not None and 0 <= one.index < len(names)
-    # A number was asked for, the image has no names, or no name of the training is known here.
+    # A number was given, the image has no names, or it has none of the training's names.
     by_number = not one.name or _whole(one.name) or not any(names) or one.name.casefold() in _folded(names) or renamed
     if not exists or not by_number:
         raise ImageError(f"{where} has no channel {one}; {has}. Choose others (--channels).")
@@ -343,7 +343,7 @@ def _folded(names: Sequence[str]) -> list[str]:
 
 
 def _first_filled(image: Image) -> tuple[int, ...]:
-    """Choose the channels where nobody did: all if there are at most three, else the first three with a signal."""
+    """Choose default channels: all if there are at most three, else the first three with a signal."""
     count = image.n_channels
     if count <= 3:
         return tuple(range(count))
@@ -355,7 +355,7 @@ def _first_filled(image: Image) -> tuple[int, ...]:
         )
     filled: list[int] = []
     axes = image.info.axes
-    # Of a stack all planes count, so that every plane shows the same channels.
+    # All planes of a stack count, so that every plane shows the same channels.
     apart = np.moveaxis(image.array, axes.index("C"), 0) if "S" not in axes else None
     for index in range(count):
         if apart is None or has_signal(apart[index]):

@@ -21,7 +21,7 @@ SCHEMA = 2
 
 
 def _with_input(values: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 stored how grey values are scaled, and nothing about channels."""
+    """Convert schema 1, which stored how grey values are scaled but no channels."""
     rule = values.get("input_rule")
     kept = {key: value for key, value in values.items() if key != "input_rule"}
     return {**kept, "input": {"intensity": rule}} if rule else kept
@@ -62,7 +62,7 @@ class TrainingImage:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a model file says about itself.
+    """The card of a model file: what it was made from and how.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ def migrate(values: dict[str, Any], schema: int) -> dict[str, Any]:
     return values
 
 
-#: What the figures of a card can be; a file with others was damaged, or made to harm.
+#: Plausible ranges of the numbers of a card; a file with others is damaged or malicious.
 _LIMITS = {
     "pixel_size_um": (1e-6, 1e6),
     "median_cell_diameter_px": (0.0, 1e6),
@@ -183,7 +183,7 @@ _LIMITS = {
 
 def _within(key: str, number: float) -> float:
     low, high = _LIMITS[key]
-    if not low <= number <= high:  # also false for what is not a number
+    if not low <= number <= high:  # also false for NaN
         raise ValueError(f"{key} cannot be {number}")
     return number
 

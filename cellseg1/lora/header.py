@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SCHEMA_KEY, CARD_KEY, HASH_KEY = "cellseg1_schema", "card", "tensors_sha256"
 CARD_HASH_KEY = "card_sha256"
-#: A card with thousands of training images has a megabyte.
+#: Largest header in bytes; a card with thousands of training images takes about a megabyte.
 _MAX_HEADER = 16_000_000
 
 

@@ -222,7 +222,7 @@ def set_base_tensors(model: nn.Module, values: dict[str, Tensor]) -> None:
 
 
 def is_adapter_enabled(model: nn.Module) -> bool:
-    """Tell whether the model carries an adapter that acts."""
+    """Tell whether the model has an enabled adapter."""
     state = lora_state(model)
     return state is not None and state.enabled
 

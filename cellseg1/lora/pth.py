@@ -83,7 +83,7 @@ def read_pth(path: Path) -> PthFile:
 
 
 def _sorted_out(path: Path, content: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return the LoRA matrices and the copied weights of a file, which must hold nothing else."""
+    """Return the LoRA matrices and the copied weights of a file; refuse any other content."""
     if not isinstance(content, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
     ):
@@ -170,7 +170,7 @@ def _stored_base(model: nn.Module) -> dict[str, Tensor]:
 
 
 def check_pth(backbone: str, config: LoraConfig) -> None:
-    """Refuse what `write_pth` could not write, before anything is trained (`ModelFileError`)."""
+    """Refuse, before a training, adapters that `write_pth` cannot store (`ModelFileError`)."""
     _check_name(backbone)
     lost = [key for key in config.trained_prefixes() if not key.startswith(_STORED) or key.startswith(_NOT_STORED)]
     if lost or not config.freeze_norms_and_biases:
@@ -189,7 +189,7 @@ def write_pth(path: Path, model: nn.Module, *, new: bool = False) -> None:
     Raises
     ------
     ModelFileError
-        When there is no adapter, or it holds more than such a file can (trained encoder or transformer weights).
+        When there is no adapter, or it has weights that the format cannot hold (encoder or transformer).
     OutputError
         When the file cannot be written; with `new`, `FileExistsError` where there is one already.
     """

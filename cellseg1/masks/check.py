@@ -38,9 +38,9 @@ def median_cell_diameter(labels: NDArray[np.int32]) -> float:
 
 
 def look_at_labels(labels: NDArray[np.int32]) -> list[Remark]:
-    """Say what in the numbering of a label image (H, W) is probably a mistake, whatever it is used for.
+    """Report probable mistakes in the numbering of a label image (H, W), independent of its use.
 
-    Cells in several pieces, and one cell that covers more than half; empty when nothing is suspicious.
+    These are cells in several pieces, and one cell that covers more than half; empty when nothing is suspicious.
     """
     areas = np.bincount(labels.ravel())
     areas[0] = 0
@@ -53,7 +53,7 @@ def look_at_labels(labels: NDArray[np.int32]) -> list[Remark]:
 def look_at_masks(
     image_shape: tuple[int, ...], labels: NDArray[np.int32], region: NDArray[np.bool_] | None = None
 ) -> list[Remark]:
-    """Say what in a training mask is probably a mistake.
+    """Report probable mistakes in a training mask.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _largest_empty_square(labels: Labels, region: NDArray[np.bool_] | None) -> i
 
 
 def _about_cells(code: str, ids: NDArray[np.int64], rest: str, **values: int) -> Remark:
-    """Say something of at most five cells by name: "Cell 3 is ...", "Cells 1, 2 and 9 more are ..."."""
+    """Make a sentence that names at most five cells: "Cell 3 is ...", "Cells 1, 2 and 9 more are ..."."""
     if ids.size == 1:
         return Remark(code, f"Cell {{cell}} is {rest}", cell=int(ids[0]), **values)
     shown = ", ".join(str(number) for number in ids[:5])

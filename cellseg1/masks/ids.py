@@ -105,7 +105,7 @@ def components(cells: NDArray[np.bool_]) -> Labels:
 def equal_pieces(labels: NDArray[Any], *, corners: bool = False) -> Labels:
     """Number the 4-connected pieces of equal id of a (H, W) int32 label image; background 0.
 
-    With `corners` pieces that touch at a corner are one.
+    With `corners`, pieces are 8-connected.
     """
     from skimage import measure
 

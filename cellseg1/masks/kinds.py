@@ -1,4 +1,4 @@
-"""From the values of one plane of a mask file to its cells, whatever kind of mask it is."""
+"""Conversion of one plane of a mask file, of any kind of mask, to labelled cells."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NEAR = 0.15
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """Labels 1..n (H, W), the n ids they had (1..n where they had none), and what was assumed."""
+    """Labels 1..n (H, W), their n original ids (1..n where there were none), and notes about assumptions."""
 
     labels: NDArray[np.int32]
     ids: NDArray[np.int64]
@@ -49,7 +49,7 @@ class Cells:
 
 
 def find_cells(plane: NDArray[Any], *, pieces: Pieces = "auto", lossy: bool = False, colour: bool = True) -> Cells:
-    """Recognise the kind of a mask and number its cells.
+    """Detect the kind of a mask and number its cells.
 
     Parameters
     ----------
@@ -58,14 +58,14 @@ def find_cells(plane: NDArray[Any], *, pieces: Pieces = "auto", lossy: bool = Fa
     pieces
         See `Pieces`.
     lossy
-        The file's compression changes values (JPEG): more than two of them are then refused.
+        The file's compression changes values (JPEG); more than two values are then refused.
     colour
-        Three values per pixel are one colour, and not channels, of which each may have cells of its own.
+        Three values per pixel are one colour, not channels with cells of their own.
 
     Raises
     ------
     MaskError
-        When the values are no mask; the sentence begins with "it".
+        When the values are no mask; the message begins with "it".
     """
     if plane.ndim == 3 and all(np.array_equal(plane[..., 0], plane[..., c]) for c in range(1, plane.shape[2])):
         plane = plane[..., 0]
@@ -85,7 +85,7 @@ def find_cells(plane: NDArray[Any], *, pieces: Pieces = "auto", lossy: bool = Fa
             return _from_soft(soft, pieces)
         if float(plane.min(initial=0)) < 0:
             raise MaskError("it has negative values. Use 0 for the background and 1, 2, 3 ... for the cells.")
-        # As a Python number: 2**53 does not fit the smallest float type.
+        # A Python number, because 2**53 does not fit the smallest float type.
         if float(plane.max(initial=0)) >= 2**53:
             raise MaskError("its ids are too large to be exact. Number the cells 1, 2, 3 ...")
         plane = plane.astype(np.int64)
@@ -142,7 +142,7 @@ def _from_ids(plane: NDArray[Any], pieces: Pieces, *, lossy: bool) -> Cells:
     if n_ids == 0 or not labels.all():
         return _ids_or_classes(labels, ids, found, pieces, notes, "ids")
     if n_ids > 1 and pieces != "keep" and (n_ids == 2 or _are_classes(labels, found)):
-        # A class image without a zero, as pixel classifiers write it: one of its numbers is the background.
+        # A class image without a zero, as pixel classifiers write it; one of its numbers is the background.
         background = _most_frequent(_border(labels))
         note = (
             f"The mask has no 0; the value {ids[background - 1]}, which it has at its border, was taken as background."
@@ -157,9 +157,9 @@ def _from_ids(plane: NDArray[Any], pieces: Pieces, *, lossy: bool) -> Cells:
 
 
 def _outline_of_all(labels: Labels) -> int:
-    """Return the label of thin lines that part all others from each other and from the background; 0: there is none.
+    """Return the label of thin lines that separate all others from each other and the background; 0: there is none.
 
-    Masks as those of Pascal VOC have such a value, 255, for pixels that belong to no object for sure.
+    Masks in the style of Pascal VOC use the value 255 so, for uncertain pixels at outlines.
     """
     from scipy import ndimage
 
@@ -184,7 +184,7 @@ def _outline_of_all(labels: Labels) -> int:
         return 0
     drawn = np.pad(labels == line, 1)
     from_side = ndimage.distance_transform_cdt(drawn, metric="chessboard")[drawn]
-    # Where several lines meet they are thicker.
+    # Lines are thicker where several meet.
     return line if np.mean(from_side <= _LINE) >= _NEARLY_ALL else 0
 
 
@@ -216,7 +216,7 @@ def _from_two_values(cells: NDArray[np.bool_], pieces: Pieces, notes: tuple[str,
 
 
 def _refuse_drawn_outlines(cells: NDArray[np.bool_]) -> None:
-    """Refuse lines around cells: taken as areas, each would be a thin ring, or all of them one net."""
+    """Refuse drawn outlines of cells; as areas they would be thin rings or one connected net."""
     from scipy import ndimage
 
     drawn, filled = np.count_nonzero(cells), np.count_nonzero(ndimage.binary_fill_holes(cells))
@@ -228,9 +228,9 @@ def _refuse_drawn_outlines(cells: NDArray[np.bool_]) -> None:
 
 
 def _is_inverted(cells: NDArray[np.bool_]) -> bool:
-    """Tell dark cells on white from white cells on black: the background surrounds the cells and is one piece.
+    """Tell dark cells on white from white cells on black: the background surrounds the cells in one piece.
 
-    Cells that fill the image and are parted by thin dark lines have most of the border as well, but in many pieces.
+    Cells that fill the image between thin dark lines also cover most of the border, but in many pieces.
     """
     border = _border(cells)
     if cells.all() or np.count_nonzero(border) <= border.size // 2 or np.count_nonzero(cells) <= cells.size // 2:
@@ -253,11 +253,11 @@ def _ids_or_classes(
     """Take each id as a cell, or each piece of it."""
     if pieces == "keep" or not (found.pieces_per_id > 1).any():
         return Cells(labels, ids, notes)
-    # A cell that is one pixel wide on a slant, or frayed, hangs together at its corners.
+    # A thin diagonal or frayed cell is connected only at corners.
     found = _structure(labels, corners=True)
     if pieces == "auto":
         if not _are_classes(labels, found):
-            # The look at the mask names the cells in several pieces.
+            # `cellseg1.masks.check` names the cells in several pieces.
             return Cells(labels, ids, notes)
         _refuse_outlines(labels, found)
     count = len(found.sizes)
@@ -272,7 +272,7 @@ def _number(count: int, word: str) -> str:
     return f"1 {word[:-1]}" if count == 1 else f"{count} {word}"
 
 
-# ---- what the pieces of equal value look like
+# ---- shape of the pieces of equal value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -288,7 +288,7 @@ class _Structure:
     pieces_per_id
         (n,) how many pieces each id has.
     slivers
-        (m,) true for a piece that is nowhere three pixels wide and touches a piece of another id.
+        (m,) true for a piece that is less than three pixels wide everywhere and touches a piece of another id.
     """
 
     pieces: Labels
@@ -299,7 +299,7 @@ class _Structure:
 
     @property
     def mixed(self) -> bool:
-        """Whether most pieces are slivers between others, as smoothing, JPEG and noise make them."""
+        """Whether most pieces are slivers between others, as made by smoothing, JPEG and noise."""
         return bool(self.sizes.size >= 3 and 2 * np.count_nonzero(self.slivers) >= self.sizes.size)
 
     @property
@@ -328,7 +328,7 @@ def _structure(labels: Labels, *, corners: bool = False) -> _Structure:
 
 
 def _inner(pieces: Labels) -> NDArray[np.bool_]:
-    """Pixels of a piece whose eight neighbours belong to it as well."""
+    """Return the pixels whose eight neighbours belong to the same piece."""
     inner = np.zeros(pieces.shape, bool)
     if min(pieces.shape) < 3:
         return inner
@@ -342,7 +342,7 @@ def _inner(pieces: Labels) -> NDArray[np.bool_]:
 
 
 def _are_classes(labels: Labels, found: _Structure) -> bool:
-    """Whether the ids stand for classes or colours, each used for many cells, and not for cells."""
+    """Tell whether the ids are classes or colours, each used for many cells."""
     n_ids = int(labels.max(initial=0))
     if not 1 <= n_ids <= _MOST_COLOURS or found.sizes.size < _PIECES_PER_CLASS * n_ids:
         return False
@@ -356,7 +356,7 @@ def _are_classes(labels: Labels, found: _Structure) -> bool:
 
 
 def _refuse_outlines(labels: Labels, found: _Structure) -> None:
-    """Refuse a class image in which one class is the outlines of the other's pieces."""
+    """Refuse a class image in which one class is the outlines of the pieces of another."""
     from scipy import ndimage
 
     if len(found.pieces_per_id) > _MOST_CLASSES:
@@ -376,17 +376,17 @@ def _refuse_outlines(labels: Labels, found: _Structure) -> None:
 
 
 def _soft_edged(values: NDArray[Any], slivers: NDArray[np.bool_] | None = None) -> NDArray[np.bool_] | None:
-    """Return the cells of a two-valued drawing whose edges are soft; None when it is something else.
+    """Return the cells of a two-valued drawing with soft edges; None for anything else.
 
-    Away from a narrow band along the outlines every value must be near one of two, and most exactly so: a picture
-    has noise and shades there.
+    Outside a narrow band along the outlines every value must be near one of two, and most exactly equal; a
+    photograph has noise and shades there.
 
     Parameters
     ----------
     values
         (H, W) numbers without NaN.
     slivers
-        (H, W), true for the pixels that spoke against whole ids; they must lie about the outlines too.
+        (H, W), true for pixels of slivers; they must lie near the outlines too.
     """
     from scipy import ndimage
 
@@ -416,7 +416,7 @@ def _soft_edged(values: NDArray[Any], slivers: NDArray[np.bool_] | None = None) 
 
 
 def _keeps_to_one_value(values: NDArray[np.float64]) -> bool:
-    """Whether values away from outlines are one value, give or take what JPEG does to it."""
+    """Tell whether values away from outlines are one value, within the error of JPEG."""
     if values.size == 0:
         return True
     away = np.abs(values - np.median(values))
@@ -426,7 +426,7 @@ def _keeps_to_one_value(values: NDArray[np.float64]) -> bool:
 def _soft_colour(
     plane: NDArray[Any], labels: Labels, found: _Structure, colours: NDArray[Any], background: tuple[int, ...]
 ) -> NDArray[np.bool_] | None:
-    """Like `_soft_edged` for a drawing in one colour; several colours cannot be told apart where they mix."""
+    """Do the same as `_soft_edged` for a drawing in one colour; mixtures of several colours are ambiguous."""
     wide = np.unique(labels[_inner(found.pieces)])
     wide = wide[wide > 0]
     if wide.size == 0:
@@ -449,10 +449,10 @@ def _refuse_lossy(*, lossy: bool) -> None:
 
 
 def _refuse_mixed(labels: Labels, found: _Structure) -> None:
-    """Refuse ids that are mixed along the outlines, and noise."""
+    """Refuse noise, and ids that are mixed along outlines."""
     slivers, n_ids = found.sizes[found.slivers], int(labels.max(initial=0))
     others = found.sizes.size - slivers.size
-    # Fibres that cross are slivers too, but long ones; a dense map of tiny cells has one piece for each id.
+    # Crossing fibres are slivers too, but long ones; a dense map of tiny cells has one piece per id.
     if slivers.size > 2 * others and float(slivers.mean()) <= 5 and 2 * found.sizes.size > 3 * n_ids:
         raise MaskError(
             f"it looks like a picture, or like a mask that was smoothed, resized or saved as JPEG ({n_ids} different "
@@ -462,10 +462,10 @@ def _refuse_mixed(labels: Labels, found: _Structure) -> None:
 
 
 def _refuse_picture(labels: Labels, found: _Structure) -> None:
-    """Tell a photograph, whose values change from pixel to pixel, from a mask, whose cells are coherent areas."""
+    """Refuse a photograph, whose values change from pixel to pixel; the cells of a mask are coherent areas."""
     n_ids = int(labels.max(initial=0))
     filled = int(found.sizes.sum())
-    # Masks of a few points may consist of single pixels, so only well-filled pictures are judged.
+    # Sparse masks may consist of single pixels, so only well-filled pictures are checked.
     if n_ids < 3 or filled < labels.size / 4 or filled < 64:
         return
     n_pieces = found.sizes.size

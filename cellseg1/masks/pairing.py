@@ -42,9 +42,9 @@ _UNREAD = {
 
 
 def plain_stem(path: Path) -> str:
-    """Return the name that results of an image get: without the suffixes of readers, both of ``.ome.tif``.
+    """Return the stem of an image's results: its name without suffixes of readers (both of ``.ome.tif``).
 
-    What is no suffix of an image stays: ``scan.001`` and ``scan.002`` are two images.
+    Other suffixes stay: ``scan.001`` and ``scan.002`` are two images.
     """
     name = path.name
     suffix = _image_suffix(name)
@@ -55,14 +55,14 @@ def plain_stem(path: Path) -> str:
 
 
 def _image_suffix(name: str) -> str:
-    """Return the suffix of a reader that `name` ends in, the longest one; "" when there is none or nothing is left."""
+    """Return the longest suffix of a reader at the end of `name`; "" when there is none or no stem is left."""
     lower = name.lower()
     found = [one for one in (*readable_suffixes(), ".zarr") if lower.endswith(one) and len(name) > len(one)]
     return max(found, key=len, default="")
 
 
 def name_key(path: Path) -> str:
-    """Return what two files of one image share: the plain stem, whatever its case and how its accents are stored."""
+    """Return the key that files of one image share: the plain stem with case folded and accents normalised."""
     return _folded(plain_stem(path))
 
 
@@ -89,9 +89,9 @@ class Listing:
     images
         Images, without the masks beside them.
     masks
-        Files that are called as the mask of an image beside them, such as ``a_cp_masks.png`` beside ``a.png``.
+        Files named as the mask of an image beside them, such as ``a_cp_masks.png`` beside ``a.png``.
     left_out
-        What looks like an image and is not used, with the reason.
+        Files that look like images but are not used, with the reason.
     """
 
     images: tuple[Path, ...]
@@ -107,7 +107,7 @@ class Listing:
 
 
 def list_folder(folder: str | os.PathLike[str]) -> Listing:
-    """List the images and masks of a folder, without hidden files and what is in sub-folders.
+    """List the images and masks of a folder, without hidden files and sub-folders.
 
     Raises
     ------
@@ -137,18 +137,18 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def list_masks(folder: str | os.PathLike[str]) -> list[Path]:
-    """List the mask files of a folder: those called so where images lie beside them, else all."""
+    """List the mask files of a folder: those named as masks of images beside them, else all."""
     found = list_folder(folder)
     return list(found.masks or found.images)
 
 
 def is_called_image(name: str) -> bool:
-    """Whether a file's name ends as those of images do; hidden files do not count."""
+    """Tell whether a file has a suffix of an image format; hidden files do not count."""
     return not name.startswith(".") and name.lower().endswith(readable_suffixes())
 
 
 def why_left_out(path: Path) -> str:
-    """Return why something in a folder that looks like an image cannot be used; "" for images and everything else."""
+    """Return why an entry that looks like an image cannot be used; "" for images and everything else."""
     if path.name.startswith("."):
         return ""
     kind = _UNREAD.get(path.suffix.lower())
@@ -166,7 +166,7 @@ def why_left_out(path: Path) -> str:
 
 
 def by_products(files: Iterable[Path]) -> dict[Path, str]:
-    """Find what other programs wrote beside an image and that is neither image nor mask, with the reason."""
+    """Find files of other programs beside an image that are neither image nor mask, with the reason."""
     found: dict[Path, str] = {}
     files = list(files)
     keys = {(path.parent, _without_mask_words(name_key(path))) for path in files}
@@ -190,7 +190,7 @@ def _holds_objects(path: Path) -> bool:
 
 
 def _masks_beside(files: Sequence[Path]) -> list[Path]:
-    """Return the files that are called as the mask of another one."""
+    """Return the files that are named as the mask of another one."""
     keys = {name_key(path) for path in files}
     masks = []
     for path in files:
@@ -201,7 +201,7 @@ def _masks_beside(files: Sequence[Path]) -> list[Path]:
 
 
 def _without_mask_words(key: str) -> str:
-    """Take ``_cp_masks``, ``.labels`` ... off a name, and the ``.ome`` that may stand before them."""
+    """Remove ``_cp_masks``, ``.labels`` ... from a name, and an ``.ome`` before them."""
     return MASK_TAIL.sub("", key).removesuffix(".ome")
 
 

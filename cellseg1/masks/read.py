@@ -30,7 +30,7 @@ class Mask:
     labels
         (H, W) int32; 0 is background, cells are 1..n without gaps, in the order of their ids (or colours) in the file.
     original_ids
-        The n ids in the file; where cells are pieces or colours, which have none, simply 1..n.
+        The n ids in the file; 1..n where cells come from pieces or colours.
     notes
         Sentences that the user should see, such as "The mask has only two values; ...".
     """
@@ -55,7 +55,7 @@ class MaskFile:
     n_t, n_z
         Time points and focal planes, named as the image names them.
     notes
-        What was said when the file was decoded.
+        Notes from decoding the file.
     """
 
     def __init__(self, path: Path, image: Image, pieces: Pieces, notes: tuple[str, ...]) -> None:
@@ -80,7 +80,7 @@ class MaskFile:
         return self.n_t * self.n_z
 
     def plane(self, z: int = 0, t: int = 0) -> Mask:
-        """Return the cells of one plane; a file of one mask has that one for whichever plane.
+        """Return the cells of one plane; a file of one mask has the same for every plane.
 
         Raises
         ------
@@ -126,8 +126,7 @@ def open_mask(path: str | os.PathLike[str], *, image: Image | None = None, piece
     path
         Any file that `read_image` reads.
     image
-        The image that the masks belong to: the planes of a stack of masks are then those of the image, whether the
-        file names its axes or not.
+        The image of the masks; its planes then name those of a stack of masks, even when the file has no axes.
     pieces
         Whether separate pieces of one id or colour are separate cells: ``split`` them, ``keep`` them together, or
         ``auto``: split them where a few ids have many pieces, as colours and classes have, and say so.
@@ -135,7 +134,7 @@ def open_mask(path: str | os.PathLike[str], *, image: Image | None = None, piece
     Raises
     ------
     MaskError
-        When the file cannot be read, or holds a stack and the image has one plane.
+        When the file cannot be read, or holds a stack while the image has one plane.
     """
     if pieces not in PIECES:
         raise MaskError(f"Unknown choice {pieces!r} for the pieces of a mask: choose {', '.join(PIECES)}.")
@@ -187,8 +186,8 @@ def read_mask(
     Raises
     ------
     MaskError
-        When the file cannot be read, is a picture and no mask, has negative or fractional values, is a stack and no
-        plane was named, or is empty and `require_cells` is set.
+        When the file cannot be read, is a photograph, has negative or fractional values, is a stack and no plane is
+        given, or has no cells and `require_cells` is set.
 
     Examples
     --------
@@ -211,7 +210,7 @@ def read_mask(
 
 
 def _with_planes_of(image: Image, masks: Image) -> tuple[Image, tuple[str, ...]]:
-    """Name the planes of masks as those of their image are named."""
+    """Name the planes of masks like those of their image."""
     have, want = masks.n_t * masks.n_z, image.n_t * image.n_z
     if have == 1 and "C" in masks.info.axes and masks.n_channels == want > 1 and image.n_channels != want:
         masks = _renamed(masks, {"C": "Z"})
@@ -229,7 +228,7 @@ def _with_planes_of(image: Image, masks: Image) -> tuple[Image, tuple[str, ...]]
         )
     if (masks.n_t, masks.n_z) == (image.n_z, image.n_t):
         return _renamed(masks, {"T": "Z", "Z": "T"}), ()
-    # One long axis for both: time points change slowest, as everywhere in this program.
+    # One axis for both; time points change slowest, as everywhere in this program.
     axis = masks.info.axes.index("Z" if masks.n_z > 1 else "T")
     shape = masks.array.shape
     array = masks.array.reshape(*shape[:axis], image.n_t, image.n_z, *shape[axis + 1 :])

@@ -1,4 +1,4 @@
-"""File formats that label images are written in; other packages add some through ``cellseg1.writers``."""
+"""File formats for label images; other packages add some through the entry-point group ``cellseg1.writers``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class LabelWriter(Protocol):
     Attributes
     ----------
     name
-        As the option ``--format`` calls it: ``png``.
+        Name for the option ``--format``: ``png``.
     title
-        As sentences call it: ``PNG``.
+        Name in sentences: ``PNG``.
     suffixes
-        In small letters with their dot; the first one is that of results.
+        In lower case with the dot; results get the first one.
     most_id
-        The highest id that such a file can hold; None where 32 bits are.
+        The highest id that a file can hold; None for 32 bits.
     stacks
         Whether it can hold (Z, H, W).
     """
@@ -54,9 +54,9 @@ class LabelWriter(Protocol):
         Parameters
         ----------
         labels
-            Checked by `cellseg1.masks.write_label_image`: unsigned, in the smallest type that holds the ids.
+            (H, W) or (Z, H, W) of the smallest unsigned type for the ids, checked by `write_label_image`.
         pixel_size_um
-            Height and width (y, x) of a pixel in micrometres, where it is known.
+            Height and width (y, x) of a pixel in micrometres; None when unknown.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class TiffWriter:
             options |= _calibration(pixel_size_um, labels.shape[:-2])
         elif labels.ndim == 3:
             options["metadata"] = {"axes": "ZYX"}
-        # Through memory (compressed, so it is small): tifffile wants the name of a file, and a temporary one has none.
+        # Through memory (compressed, so it is small): tifffile needs a file name, and the temporary file has none.
         packed = io.BytesIO()
         tifffile.imwrite(packed, labels, **options)
         write_bytes(path, packed.getvalue())
@@ -116,7 +116,7 @@ def _calibration(size: tuple[float, float], stack: tuple[int, ...]) -> dict[str,
     """Return what tifffile needs to store a pixel size (y, x) in micrometres the way ImageJ does."""
     lines = ["ImageJ=1.53t", "unit=um"]
     if stack:
-        # ImageJ's own words for a stack; without them the pages would have no names.
+        # ImageJ's own keys for a stack; without them the axis of the pages has no name.
         lines[1:1] = [f"images={stack[0]}", f"slices={stack[0]}"]
     description = "\n".join([*lines, "loop=false", ""])
     y, x = size
@@ -132,12 +132,12 @@ WRITERS: Registry[LabelWriter] = Registry("cellseg1.writers", _own, name_of(Labe
 
 
 def writer_of(suffix: str) -> LabelWriter | None:
-    """Return the writer for files with this suffix (in small letters, with its dot); None when there is none."""
+    """Return the writer for a suffix (in lower case, with the dot); None when there is none."""
     return next((writer for writer in WRITERS.all() if suffix in writer.suffixes), None)
 
 
 def fitting_writer(writer: LabelWriter, highest: int) -> LabelWriter:
-    """Return `writer`, or the first one that can hold the id `highest` when that one cannot."""
+    """Return `writer`, or the first other one when it cannot hold the id `highest`."""
     if writer.most_id is None or highest <= writer.most_id:
         return writer
     return next((one for one in WRITERS.all() if one.most_id is None), writer)

@@ -1,4 +1,4 @@
-"""Measuring the cells of a label image.  Knows nothing of torch and Qt."""
+"""Measuring the cells of a label image, without torch and Qt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What measurements look at, and what they give.  Knows nothing of Qt."""
+"""Input and output of measurements, without Qt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Cells:
     area
         (n,) int64 pixels.
     places
-        For each cell the rows and columns of the smallest box around it.
+        For each cell the rows and columns of its bounding box.
     pixel_size_um
         (y, x) of a pixel in micrometres, None when unknown.
     """
@@ -69,9 +69,9 @@ class Column:
     values
         (n,), one value for each cell.
     title, about
-        Heading in the window, and a sentence about it; `name` is shown where the title is empty.
+        Heading in the window, and a sentence about the column; an empty title shows `name`.
     decimals
-        Digits behind the point in the window.
+        Digits after the decimal mark in the window.
     """
 
     name: str
@@ -83,11 +83,11 @@ class Column:
 
 @runtime_checkable
 class Measurement(Protocol):
-    """Something that is measured on every cell of a plane."""
+    """A measurement of every cell of a plane."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102 - what lists call it
+    def name(self) -> str: ...  # noqa: D102 - the name in lists
 
     def measure(self, cells: Cells) -> Sequence[Column]:
-        """Return one column or several; what needs micrometres gives none where the pixel size is not known."""
+        """Return one or several columns; columns in micrometres only with a known pixel size."""
         ...

@@ -1,4 +1,4 @@
-"""The measurements there are; other packages add some through the entry-point group ``cellseg1.measurements``."""
+"""The registry of measurements; other packages add some through the entry-point group ``cellseg1.measurements``."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def _own() -> Iterable[Measurement]:
 
 #: All measurements by name, the program's own first.
 MEASUREMENTS: Registry[Measurement] = Registry("cellseg1.measurements", _own, name_of(Measurement))
-#: Names of the program's own.
+#: Names of the measurements of this package.
 OWN = frozenset(one.name for one in _own())

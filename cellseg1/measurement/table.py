@@ -23,14 +23,14 @@ _HEAD = ("image", "z", "t", "cell")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellTable:
-    """What was measured on the n cells of one plane, ascending by id.
+    """The measurements of the n cells of one plane, ascending by id.
 
     Attributes
     ----------
     ids
         (n,) int64.
     columns
-        In the order of files: what is in pixels, what is in micrometres, then what other packages measure.
+        In the order of files: columns in pixels, in micrometres, then those of other packages.
     added
         Names of the columns of other packages.
     pixel_size_um
@@ -99,21 +99,21 @@ def measure_cells(labels: NDArray[Any], pixel_size_um: tuple[float, float] | Non
 
 
 def write_csv(path: Path, table: CellTable, image: str, z: int = 0, t: int = 0) -> None:
-    """Write the table with its units in the first line, and the pixel size in every row, so that none can be lost.
+    """Write the table as CSV, with units in the header and the pixel size in every row, so that neither can be lost.
 
     Parameters
     ----------
     image, z, t
-        Name of the image and its plane, which stand in every row.
+        Name of the image and its plane, written into every row.
 
     Raises
     ------
     OutputError
-        When the file cannot be written; it then is as it was before.
+        When the file cannot be written; it is then unchanged.
     """
     write_bytes(path, csv_bytes(list(table.rows(image, z, t))))
 
 
 def _short(value: Any) -> Any:
-    """Six digits are far below what can be measured, whatever the unit; counts keep all."""
+    """Format a number with six digits, far below the error of measurement; counts keep all digits."""
     return f"{float(value):.6g}" if isinstance(value, (float, np.floating)) else int(value)

@@ -1,4 +1,4 @@
-"""Publishers' ZIP archives, read in place: nothing is unpacked by the names in them, and nothing beyond its size."""
+"""Publishers' ZIP archives, read in place: names in them never become paths, and sizes are limited."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-#: No single image of the publishers is larger.
+#: Larger than every published image.
 MOST_IMAGE_BYTES: Final = 512 * 2**20
 _MOST_MEMBERS: Final = 200_000
 _CHUNK: Final = 2**20
-#: What no file system of the three systems takes, or takes for something else.
+#: Names that Windows, macOS or Linux do not accept, or interpret in another way.
 _UNFIT: Final = re.compile(r'[\x00-\x1f<>:"\\|?*]|[. ]$|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)', re.IGNORECASE)
 
 
 class ArchiveError(CellSeg1Error, ValueError):
-    """An archive is damaged, hostile, or not the publishers'."""
+    """An archive is damaged, malicious, or not the publishers'."""
 
 
 class Archive:
-    """An open archive whose names were checked; use `opened`.
+    """An open archive with checked names; made by `opened`.
 
     Attributes
     ----------
     path
         The file.
     members
-        Its files by name, without what operating systems leave.
+        Its files by name, without files of operating systems.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
@@ -77,9 +77,9 @@ class Archive:
         )
 
     def folder(self, *tail: str) -> dict[str, zipfile.ZipInfo]:
-        """Return the files of the folder whose path ends with `tail`, by file name and sorted by it.
+        """Return the files of the folder whose path ends with `tail`, keyed and sorted by file name.
 
-        Publishers and browsers wrap archives in a folder of any name; of several that fit, the outermost counts.
+        Archives may be wrapped in a folder of any name; of several matches the outermost counts.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class Archive:
 
     @contextlib.contextmanager
     def open(self, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-        """Open a member; its length and checksum are compared with what the archive says (`ArchiveError`)."""
+        """Open a member and check its length and checksum (`ArchiveError`)."""
         with reading(ArchiveError, self.damaged(info.filename)), self._archive.open(info) as stream:
             yield stream
 
@@ -146,7 +146,7 @@ def opened(path: Path) -> Iterator[Archive]:
     Raises
     ------
     ArchiveError
-        When it is no ZIP file, cut short, or holds what leaves the folder, is a link, encrypted, or there twice.
+        When it is no ZIP file or truncated, or a member is a link, encrypted, duplicate, or outside the folder.
     """
     sentence = f"{path} cannot be read: it is damaged or cut short; download it again."
     try:
@@ -163,7 +163,7 @@ def opened(path: Path) -> Iterator[Archive]:
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[IO[bytes]]:
-    """Open a new file; errors of opening and closing become `OutputError`."""
+    """Open a new file; errors when opening and closing become `OutputError`."""
     try:
         out = target.open("xb")
     except OSError as error:
@@ -178,5 +178,5 @@ def writing(target: Path) -> Iterator[IO[bytes]]:
 
 
 def not_written(target: Path, error: OSError) -> OutputError:
-    """Return the error with its sentence for a file that cannot be written."""
+    """Return the error for a file that cannot be written."""
     return OutputError(f"Cannot write {target}: {describe_os_error(error)}. Choose another folder or free some space.")

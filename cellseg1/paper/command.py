@@ -23,7 +23,7 @@ _Commands = Any  # argparse has no public name for the object that collects subc
 
 
 def add_to(commands: _Commands) -> None:
-    """Add the command ``paper`` to those of the program; nothing heavy is imported before one of its actions runs."""
+    """Add the command ``paper``; heavy modules are imported only when one of its actions runs."""
     group = commands.add_parser("paper", help="Repeat the published experiments.")
     actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
     _add_prepare(actions)
@@ -70,7 +70,7 @@ def _say(options: argparse.Namespace, sentence: str) -> None:
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as text in columns, the first one being the names."""
+    """Return rows as aligned text; the first row is the header."""
     texts = [["" if value is None else str(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return "\n".join(
@@ -161,7 +161,7 @@ def _configs(options: argparse.Namespace, _stop: _Stop) -> int:
     )
     runs = all_runs(options.studies or STUDIES, choice)
     for run in {run.backbone: run for run in runs}.values():
-        run.settings()  # what cannot be trained is refused here already
+        run.settings()  # runs that cannot be trained are refused here
     done = None if options.results is None else ResultsTable(options.results).ids()
     values = [_listed(run, studies, done) for run, studies in runs.items()]
     shown = _columns([list(values[0]), *(list(one.values()) for one in values)]) if values else ""

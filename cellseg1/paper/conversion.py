@@ -1,4 +1,4 @@
-"""From the publishers' files to images and label images of one layout."""
+"""Conversion of the publishers' files to images and label images of one layout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Of the 141 training and 24 tuning images of the challenge in sorted order: those with blood cells.
+#: Indices of the images with blood cells among the 141 training and 24 tuning images of the challenge, sorted.
 _BLOOD: Final[dict[Split, tuple[int, ...]]] = {
     "train": (*range(12), *range(14, 141)),
     "test": (0, 2, 6, 7, 12, 13, 15, *range(17, 24)),
@@ -43,19 +43,19 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a split of a data set is made of, in sorted order, and what was assumed."""
+    """The sources of a split of a data set, sorted, with notes about assumptions."""
 
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def needed(self) -> int:
-        """Bytes that it takes on the disk, about."""
+        """Approximate size on the disk, in bytes."""
         return sum(pair.image.file_size + pair.mask.file_size for pair in self.pairs)
 
 
 def plan(wanted: DataSet, split: Split, archives: Mapping[str, Archive]) -> Plan:
-    """Find the images of a split and their masks; nothing is read yet.
+    """Find the images of a split and their masks without reading them.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def _by_stem(
     masks: Mapping[str, zipfile.ZipInfo],
     key: Callable[[str], str],
 ) -> Plan:
-    """Pair by name, or where masks have names of their own and are as many, in sorted order, which is said."""
+    """Pair by name; equal numbers of files with other names are paired in sorted order, with a note."""
     of_image = {Path(name).stem.casefold(): name for name in images}
     of_mask = {key(Path(name).stem.casefold()): name for name in masks}
     if len(of_image) != len(images) or len(of_mask) != len(masks):
@@ -147,12 +147,12 @@ def write_pair(pair: Pair, folder: Path) -> None:
     Parameters
     ----------
     folder
-        Has the folders ``images`` and ``masks``.
+        Folder that contains ``images`` and ``masks``.
 
     Raises
     ------
     ArchiveError
-        When either is damaged, no image, or the two differ in size.
+        When a file is damaged or no image, or the two differ in size.
     OutputError
         When the folder cannot be written.
     """
@@ -184,12 +184,12 @@ def write_labels(folder: Path, image: str, labels: NDArray[Any]) -> None:
 def as_labels(plane: NDArray[Any]) -> NDArray[np.int32]:
     """Number the cells of a published mask: one id per cell, in one channel, three equal ones, or as colours.
 
-    Unlike for a user's mask nothing is guessed: one value is one cell, whatever it looks like.
+    Unlike for a user's mask, nothing is guessed: one value is always one cell.
 
     Raises
     ------
     MaskError
-        When the values are neither.
+        When the values have another form.
     """
     if plane.ndim == 3 and all(np.array_equal(plane[..., 0], plane[..., more]) for more in range(1, plane.shape[2])):
         plane = plane[..., 0]

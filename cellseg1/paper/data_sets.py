@@ -17,7 +17,7 @@ Split = Literal["train", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "test")
 Source = Literal["cellpose", "neurips", "stardist", "ecoli", "subtilis", "tissuenet"]
 
-#: Where each archive is to be had.
+#: Source of each archive.
 ARCHIVES: Final[dict[str, str]] = {
     "train.zip": "the Cellpose data set, https://www.cellpose.org/dataset",
     "test.zip": "the Cellpose data set, https://www.cellpose.org/dataset",
@@ -45,7 +45,7 @@ class DataSet:
     Attributes
     ----------
     short, name
-        As the figures call it (``CPS``), and as its folder is called.
+        Name in figures (``CPS``), and name of its folder.
     source
         Where it comes from.
     resize
@@ -62,7 +62,7 @@ class DataSet:
 
     @property
     def archives(self) -> tuple[str, ...]:
-        """Names of the archives that it is made from."""
+        """Names of the archives of the data set."""
         return _OF_SOURCE[self.source]
 
 
@@ -101,7 +101,7 @@ DATA_SETS: Final[dict[str, DataSet]] = {
         ),
     )
 }
-#: The five sets on which every study is done.
+#: The five sets of every study.
 FIVE: Final = ("CPS", "CSB", "ECB", "BSF", "DSB")
 #: The 14 groups of TissueNet.
 TISSUES: Final = tuple(short for short in DATA_SETS if short.startswith("TSN"))
@@ -130,7 +130,7 @@ def data_set(name: str) -> DataSet:
 
 
 def chosen_sets(names: Iterable[str] = ()) -> list[DataSet]:
-    """Return data sets by names, each once and in the order of figures; TSN stands for its 14 groups, nothing for all.
+    """Return data sets by names, without duplicates, in the order of figures; TSN: its 14 groups; no name: all.
 
     Raises
     ------
@@ -146,13 +146,13 @@ def chosen_sets(names: Iterable[str] = ()) -> list[DataSet]:
 
 
 def short_name(name: str) -> str:
-    """Return the short name of a data set; a name that is unknown stays as it is."""
+    """Return the short name of a data set; an unknown name is returned unchanged."""
     known = _BY_NAME.get(name)
     return name if known is None else known.short
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the files of a prepared folder in the order that the indices of training images count in.
+    """Return the files of a prepared folder in the order of the indices of training images.
 
     The order is that of plain sorting by name, as in the research code; hidden files and folders are left out.
     """
@@ -164,5 +164,5 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def is_of_a_system(name: str) -> bool:
-    """Tell whether a file or folder of this name is left by an operating system and belongs to nobody's data."""
+    """Tell whether a file or folder of this name is made by an operating system."""
     return name.startswith(".") or name.casefold() in {"__macosx", "thumbs.db", "desktop.ini"}

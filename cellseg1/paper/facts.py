@@ -1,4 +1,4 @@
-"""The published numbers, as they lie in the folder ``published`` (see its README)."""
+"""The published numbers, from the folder ``published`` (see its README)."""
 
 from __future__ import annotations
 

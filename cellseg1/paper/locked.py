@@ -1,4 +1,4 @@
-"""One writer at a time, across processes."""
+"""A lock file for one writer at a time, across processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def locked(path: Path, timeout: float = 60) -> Iterator[None]:
-    """Hold a lock file; the system frees it when its process ends, however that happens.
+    """Hold a lock file; the operating system releases it when the process ends, even in a crash.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def locked(path: Path, timeout: float = 60) -> Iterator[None]:
     Raises
     ------
     OutputError
-        When another writer holds it for longer, or the file system knows no locks.
+        When another writer holds it for longer, or the file system does not support locks.
     """
     import filelock
 

@@ -1,7 +1,7 @@
-"""From the publishers' archives to the folders ``NAME/{train,test}/{images,masks}``.
+"""Conversion of the publishers' archives to folders ``NAME/{train,test}/{images,masks}``.
 
-A finished data set has a record with the hash of every file, so that a second call does nothing, and one that was
-damaged is made anew.  Each is made under another name and moved into place when it is complete.
+A finished data set has a record with the hash of every file: a second call skips it, and a damaged one is made again.
+Each is made under another name and moved into place when it is complete.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 RECORD: Final = "prepared.json"
 _SCHEMA: Final = 1
 _KINDS: Final = ("images", "masks")
-#: No file of TissueNet is larger.
+#: Larger than every file of TissueNet.
 _MOST_ARRAY_BYTES: Final = 32 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """An archive that is not there: its name, where it is to be had, and the data sets that need it."""
+    """A missing archive: its name, its source, and the data sets that need it."""
 
     archive: str
     where: str
@@ -62,14 +62,14 @@ class Missing:
 
 @dataclass(slots=True)
 class Prepared:
-    """What came of `prepare`.
+    """The result of `prepare`.
 
     Attributes
     ----------
     made, there
-        Short names of the data sets that were made now, and of those that were complete already.
+        Short names of the data sets made by this call, and of those that were complete before.
     missing
-        Archives that are not there; their data sets were left out.
+        Missing archives; their data sets were left out.
     notes
         Sentences that the user should see.
     """
@@ -95,20 +95,20 @@ def prepare(
     archives
         Folder of the archives, under the publishers' names (`cellseg1.paper.data_sets.ARCHIVES`); only read.
     out
-        Folder in which each data set gets a folder of its name.
+        Output folder, with a folder per data set.
     sets
         Short names or folder names; none: all 20.
     progress
-        Called with a data set, how many of its images are done, and how many there are.
+        Called with a data set, the number of finished images, and the number of all.
     stop
-        Asked between images; true ends with `StoppedError`, and what is complete stays.
+        Called between images; True ends with `StoppedError`, and complete data sets stay.
 
     Raises
     ------
     ArchiveError
-        When an archive is damaged, hostile or another one.
+        When an archive is damaged, malicious or a different one.
     OutputError
-        When nothing can be written, or a folder of that name is there that this program did not make.
+        When nothing can be written, or a folder of that name was not made by this program.
 
     Examples
     --------
@@ -180,7 +180,7 @@ class _Work:
             self._finish([wanted], {wanted.short: staging}, target)
 
     def tissues(self, wanted: Sequence[DataSet], target: Path) -> None:
-        """Make groups of TissueNet: all in one pass, because its arrays cannot be read from the middle."""
+        """Make groups of TissueNet, all in one pass, because its compressed arrays have no random access."""
         with contextlib.ExitStack() as stack:
             archive = stack.enter_context(opened(self.source / wanted[0].archives[0]))
             folders = {one.short: stack.enter_context(_staging(target, one)) for one in wanted}
@@ -231,7 +231,7 @@ def _key(wanted: DataSet) -> str:
 
 @contextlib.contextmanager
 def _arrays(archive: Archive, split: Split, scratch: Path) -> Iterator[SplitFile]:
-    """Copy the arrays of a split out of the archive, because they are an archive of their own, and open them."""
+    """Copy the arrays of a split, which are an archive themselves, out of the archive and open them."""
     name = f"tissuenet_v1.1_{split}.npz"
     found = [info for member, info in archive.members.items() if member.rsplit("/", 1)[-1] == name]
     if len(found) != 1:
@@ -244,7 +244,7 @@ def _arrays(archive: Archive, split: Split, scratch: Path) -> Iterator[SplitFile
     path.unlink()
 
 
-# ---- folders that are not finished
+# ---- unfinished folders
 
 
 @contextlib.contextmanager
@@ -270,14 +270,14 @@ def _scratch(target: Path, name: str = "arrays") -> Iterator[Path]:
 
 
 def _tidy(target: Path) -> None:
-    """Remove what a killed call left; nobody else works here while the lock is held."""
+    """Remove the leftovers of a killed call; the lock keeps other writers out."""
     names = {f".{name}.part" for name in ("arrays", *(one.name for one in chosen_sets()))}
     for name in (*names, *(f"{one}.old" for one in names)):
         shutil.rmtree(target / name, ignore_errors=True)
 
 
 def _move_into_place(staging: Path, final: Path) -> None:
-    """Put a finished folder in the place of an incomplete one that this program made."""
+    """Replace an incomplete folder of this program by the finished one."""
     old = staging.with_name(f"{staging.name}.old")
     try:
         if is_taken(final):
@@ -342,7 +342,7 @@ def _is_done(folder: Path, wanted: DataSet, result: Prepared) -> bool:
 
 
 def _recorded(folder: Path, wanted: DataSet) -> dict[str, dict[str, Any]] | None:
-    """Return the files of a record; None when there is none that can be used."""
+    """Return the files of a record; None without a usable record."""
     try:
         record = parse_json((folder / RECORD).read_bytes())
         files = record["files"]
@@ -354,7 +354,7 @@ def _recorded(folder: Path, wanted: DataSet) -> dict[str, dict[str, Any]] | None
 
 
 def _foreign(folder: Path, recorded: Mapping[str, Any] | None) -> str | None:
-    """Return the name of something in a folder that is not part of a data set made here."""
+    """Return the name of an entry in a folder that is not part of a data set of this program."""
     layout = {RECORD, *SPLITS, *(f"{split}/{kind}" for split in SPLITS for kind in _KINDS)}
     marked = is_taken(folder / RECORD)
     try:

@@ -1,7 +1,7 @@
-"""The published studies as descriptions of runs: what is trained, how, and on what it is tested.
+"""The published studies as lists of runs: training images, settings and test set of each.
 
-A run is one row of the results table.  Its id depends on what decides its result and on nothing else, so that a run
-that two studies share is done once.
+A run is one row of the results table.  Its id depends only on the inputs that decide its result, so that a run shared
+by two studies is done once.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ STUDIES: Final[tuple[Study, ...]] = (
 #: The training images of the studies of backbones and batches.
 CHOSEN_IMAGES: Final = {"CPS": 60, "CSB": 138, "ECB": 6, "BSF": 70, "DSB": 435}
 BACKBONES: Final = ("vit_b", "vit_l", "vit_h")
-#: Batch sizes with their accumulation: always 32 tiles per update.
+#: Batch sizes with their gradient accumulation: always 32 tiles per update.
 BATCHES: Final = ((1, 32), (2, 16), (4, 8))
 _EPOCHS: Final = 300
 _EPOCHS_OF_ALL: Final = 30
 _EPOCHS_OF_ALL_IN: Final = {"ECB": 100}
-#: The published experiment drew so many images of DSB, out of a count that is one too high.
+#: Number of DSB images drawn in the published experiment, and the count it drew from, which is one too high.
 _DRAWN, _DRAWN_FROM = 100, 448
 
 
@@ -48,11 +48,11 @@ class Run:
     Attributes
     ----------
     data_set, test_set
-        Short names of what it is trained on and tested on.
+        Short names of the training and the test set.
     train_ids
         Indices of the training images in sorted order; None for all.
     backbone, epochs, batch_size, accumulation, seed
-        As the settings call them.
+        Named as in the settings.
     recipe
         ``paper``, or ``studio`` for ours.
     """
@@ -69,7 +69,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Stable name: what a person looks for, and a hash of everything.
+        """Stable name: a readable part, and a hash of all fields.
 
         Examples
         --------
@@ -80,7 +80,7 @@ class Run:
 
     @property
     def training_id(self) -> str:
-        """Stable name of its training, which runs that differ only in the test set share."""
+        """Stable name of its training, shared by runs that differ only in the test set."""
         values = asdict(self)
         del values["test_set"]
         return f"{self._label}-{_hash(values)}"
@@ -91,7 +91,7 @@ class Run:
 
     @property
     def train_label(self) -> str:
-        """Its training images in short: ``60``, ``first5``, ``all``."""
+        """Short label of its training images: ``60``, ``first5``, ``all``."""
         if self.train_ids is None:
             return "all"
         return str(self.train_ids[0]) if len(self.train_ids) == 1 else f"first{len(self.train_ids)}"
@@ -116,7 +116,7 @@ def _hash(values: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a user may change about the studies.
+    """The user's changes to the studies.
 
     Attributes
     ----------
@@ -129,11 +129,11 @@ class Choice:
     backbones
         Those that ``vit_size`` compares.
     epochs
-        Instead of the published numbers of epochs.
+        Number of epochs instead of the published ones; None: the published ones.
     seed
         Seed of all randomness.
     images
-        Numbers of training images by short name, where they are not the published ones.
+        Numbers of training images by short name, where they differ from the published ones.
     """
 
     sets: tuple[str, ...] = ()
@@ -145,11 +145,11 @@ class Choice:
     images: Mapping[str, int] | None = None
 
     def of(self, shorts: Iterable[str]) -> list[str]:
-        """Return those of some data sets that were chosen."""
+        """Return the chosen ones among some data sets."""
         return [short for short in shorts if not self.sets or short in self.sets]
 
     def count(self, short: str) -> int:
-        """Return the number of training images of a data set (0 when it is not known)."""
+        """Return the number of training images of a data set (0 when unknown)."""
         published = DATA_SETS[short].published
         return (self.images or {}).get(short, published[0] if published else 0)
 
@@ -168,19 +168,19 @@ class Choice:
 
 
 def study_runs(study: Study, choice: Choice | None = None) -> list[Run]:
-    """Return the runs of a study, in the order in which they are done.
+    """Return the runs of a study, in the order of execution.
 
     Parameters
     ----------
     study
         One of `STUDIES`.
     choice
-        What differs from the published experiment.
+        Differences from the published experiment.
 
     Raises
     ------
     SettingsError
-        When there is no study of that name, or an unknown data set was chosen.
+        When the study or a chosen data set is unknown.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def study_runs(study: Study, choice: Choice | None = None) -> list[Run]:
 
 
 def all_runs(studies: Sequence[Study] = STUDIES, choice: Choice | None = None) -> dict[Run, tuple[Study, ...]]:
-    """Return the runs of several studies, each once, with the studies that they belong to."""
+    """Return the runs of several studies without duplicates, each with its studies."""
     found: dict[Run, tuple[Study, ...]] = {}
     for study in studies:
         for run in study_runs(study, choice):
@@ -214,8 +214,8 @@ def _robustness(choice: Choice) -> list[Run]:
 
 
 def drawn_images() -> list[int]:
-    """Return the training images of DSB that the published study of robustness drew, in ascending order."""
-    # Drawing is repeated, not protection; a generator of its own leaves that of the process alone.
+    """Return the training images of DSB that the published robustness study drew, in ascending order."""
+    # Reproduces a draw, so no cryptography; its own generator leaves the global one unchanged.
     return sorted(random.Random(0).sample(range(_DRAWN_FROM), _DRAWN))  # noqa: S311
 
 

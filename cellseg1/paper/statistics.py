@@ -1,4 +1,4 @@
-"""What is in the prepared data sets: cells and their sizes, for each image and for each set."""
+"""Statistics of the prepared data sets: number and sizes of cells, per image and per set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageStatistics:
-    """The cells of one image: height and width in px, and the size of each cell in px², in the order of the ids."""
+    """The cells of one image: height and width in px, and the area of each cell in px², in the order of the ids."""
 
     data_set: str
     split: Split
@@ -45,7 +45,7 @@ class ImageStatistics:
 
 @dataclass(frozen=True, slots=True)
 class SetStatistics:
-    """One data set: numbers of images and cells, mean size of all its cells in px², and the size it is brought to."""
+    """One data set: numbers of images and cells, mean area of its cells in px², and the size of resized images."""
 
     data_set: DataSet
     train_images: int
@@ -72,7 +72,7 @@ def statistics(data: PathLike, sets: Sequence[str] = ()) -> tuple[list[ImageStat
     Raises
     ------
     MaskError
-        When an image has no mask, or one that cannot be read, or a data set that was asked for is not there.
+        When an image has no readable mask, or a requested data set is missing.
     """
     of_images: list[ImageStatistics] = []
     of_sets: list[SetStatistics] = []

@@ -1,7 +1,7 @@
 """The results table: one row per run, as Parquet or CSV.
 
 Rows are added under a lock and the file is replaced in one step, so that two writers lose nothing and a crash leaves
-the table as it was.
+the table unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cellseg1.files import PathLike
     from cellseg1.paper.runs import Run
 
-#: No table of these experiments is larger.
+#: Larger than every table of these experiments.
 _MOST_BYTES: Final = 64 * 2**20
 _AP: Final = "ap_0.5"
 
@@ -39,28 +39,28 @@ class TableError(CellSeg1Error, ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """The result of one run; what is not known is None or empty.
+    """The result of one run; unknown values are None or empty.
 
     Attributes
     ----------
     run_id
-        `cellseg1.paper.runs.Run.id`; empty in tables that others wrote.
+        `cellseg1.paper.runs.Run.id`; empty in tables of other programs.
     method_name
-        Whose result it is: ``cellseg1``.
+        Name of the method: ``cellseg1``.
     recipe
         ``paper`` or ``studio``.
     dataset_name, test_dataset_name
         Names of the folders of the training and the test images.
     train_num, train_id, train_cell_num
-        Number of training images, their indices, and how many cells they have.
+        Number of training images, their indices, and their number of cells.
     ap
         Average precision at an IoU of 0.5, mean over the test images; the column is called ``ap_0.5``.
     vit_name, epoch_max, batch_size, gradient_accumulation_step, seed
         Settings of the training.
     train_seconds, peak_memory_mib
-        What the training took.
+        Time and memory of the training.
     finished, version
-        When it was done (ISO 8601, UTC), and by which version of the program.
+        Time of completion (ISO 8601, UTC), and version of the program.
     """
 
     run_id: str = ""
@@ -94,7 +94,7 @@ class Row:
 
 
 def row_of(run: Run, ap: float, **more: Any) -> Row:
-    """Return the row of a run: what was asked from the run, what came of it from the caller.
+    """Return the row of a run, with the results given by the caller.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class ResultsTable:
     Raises
     ------
     SettingsError
-        For another suffix, or when pyarrow is missing.
+        For other suffixes, or when pyarrow is missing.
 
     Examples
     --------
@@ -162,7 +162,7 @@ class ResultsTable:
         Raises
         ------
         TableError
-            When the file is damaged or no results table.
+            When the file is damaged or not a results table.
         """
         return [_row(self.path, number, values) for number, values in enumerate(self._read(), 1)]
 
@@ -176,9 +176,9 @@ class ResultsTable:
         Raises
         ------
         TableError
-            When the file cannot be read, or has columns of somebody else, which would be lost.
+            When the file cannot be read, or has unknown columns, which would be lost.
         OutputError
-            When it cannot be written; the table is then as it was.
+            When it cannot be written; the table is then unchanged.
         """
         with locked(self.path.with_name(f".{self.path.name}.lock")):
             there = self._read()
@@ -215,7 +215,7 @@ def _row(path: Path, number: int, values: Mapping[str, Any]) -> Row:
     try:
         known = {field: _READERS[field](values[name]) for name, field in _COLUMNS.items() if name in values}
         if not known.get("dataset_name") or known.get("ap") is None:
-            raise ValueError("dataset_name and ap_0.5 are needed")  # noqa: TRY301 - one place says it in words
+            raise ValueError("dataset_name and ap_0.5 are needed")  # noqa: TRY301 - one place makes the message
         if known.get("train_num") is None and known.get("train_id") is not None:
             known["train_num"] = len(known["train_id"])
         return Row(**known)
@@ -287,7 +287,7 @@ def _csv(table: list[dict[str, Any]]) -> bytes:
 
 def _need_pyarrow(path: Path) -> None:
     try:
-        import pyarrow as pa  # noqa: F401 - whether it is there
+        import pyarrow as pa  # noqa: F401 - tests whether it is installed
     except ImportError as error:
         raise SettingsError(
             f"The results table {path} is Parquet, which needs pyarrow: pip install 'cellseg1-studio[paper]', or "

@@ -1,4 +1,4 @@
-"""The arrays of TissueNet, read row by row and without running anything that is stored in them."""
+"""The arrays of TissueNet, read row by row and without unpickling code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Published groups have at least so many training images.
+#: Fewest training images of a published group.
 LEAST_TRAINING_IMAGES: Final = 10
 _MOST_META_BYTES: Final = 64 * 2**20
 _MOST_ROW_BYTES: Final = 64 * 2**20
@@ -46,7 +46,7 @@ class SplitFile:
     Attributes
     ----------
     groups
-        For every image the group that it belongs to: ``breast_20191211_imc``, see `group_key`.
+        The group of every image: ``breast_20191211_imc``, see `group_key`.
     """
 
     def __init__(self, path: Path, stored: zipfile.ZipFile, *, test: bool) -> None:
@@ -61,7 +61,7 @@ class SplitFile:
         self.groups = _groups(_meta(stored), shape[0], test=test)
 
     def rows(self, wanted: set[str]) -> Iterator[tuple[str, Row]]:
-        """Go through the images of some groups; one image is in memory at a time."""
+        """Yield the images of some groups, with one image in memory at a time."""
         with self._stored.open("X.npy") as images, self._stored.open("y.npy") as masks:
             (_, height, width, _), kind = _header(images)
             _, mask_kind = _header(masks)
@@ -92,7 +92,7 @@ def opened_split(path: Path, *, test: bool) -> Iterator[SplitFile]:
 
 
 def group_key(tissue: str, folder: str) -> str:
-    """Return the name of a group as it is compared: small letters, with underscores for everything else.
+    """Return the normalised name of a group: lower case, with underscores for all other characters.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def group_key(tissue: str, folder: str) -> str:
 
 
 def as_picture(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Turn two channels into a picture: green and blue, each between two percentiles of its non-zero pixels.
+    """Convert two channels to green and blue, each scaled between two percentiles of its non-zero pixels.
 
     Parameters
     ----------
@@ -172,11 +172,11 @@ def _groups(meta: list[list[str]], count: int, *, test: bool) -> list[str]:
     return [group_key(row[tissue], row[folder]) for row in rows]
 
 
-# ---- a table of texts that numpy stored as objects
+# ---- a table of texts stored by numpy as objects
 
 
 class _Stub:
-    """Stands for a numpy array, type or number while a table of texts is read; keeps what it is given."""
+    """Stand-in for a numpy array, type or number in a table of texts; keeps its arguments."""
 
     def __init__(self, *arguments: object) -> None:
         self._raw = arguments[-1] if arguments else b""
@@ -191,7 +191,7 @@ class _Stub:
 
 
 class _Texts(pickle.Unpickler):
-    """Reads nothing but texts, numbers and lists: every class of numpy is replaced, and all others are refused."""
+    """An unpickler for texts, numbers and lists only: classes of numpy are replaced, all others refused."""
 
     _KNOWN = frozenset({"_reconstruct", "ndarray", "dtype", "scalar"})
 
@@ -205,7 +205,7 @@ class _Texts(pickle.Unpickler):
 
 
 def _meta(stored: zipfile.ZipFile) -> list[list[str]]:
-    """Return the table that describes the images, as texts; its first row names the columns."""
+    """Return the table of image descriptions as texts; its first row is the header."""
     if stored.getinfo("meta.npy").file_size > _MOST_META_BYTES:
         raise ValueError("a description that is too large")
     with stored.open("meta.npy") as stream:
@@ -215,7 +215,7 @@ def _meta(stored: zipfile.ZipFile) -> list[list[str]]:
         raise ValueError(f"a description of shape {shape}")
     values: Sequence[object]
     if kind.hasobject:
-        # Places in the reader's memory that a file merely claims would be allocated.
+        # The unpickler would allocate any memo index that a file declares.
         places = (place for code, place, _ in pickletools.genops(rest) if code.name.startswith("LONG_BIN"))
         if any(int(place or 0) > len(rest) for place in places):
             raise ValueError("a description with impossible places")

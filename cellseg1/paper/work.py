@@ -1,4 +1,4 @@
-"""Doing the runs of the studies: those that the results table does not have yet, one after the other."""
+"""Execution of the runs that the results table does not have yet, one after the other."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def do_missing(
     *,
     stop: Callable[[], bool] | None = None,
 ) -> int:
-    """Do the runs that the table does not have yet, and write each row when it is known.
+    """Do the runs that the table does not have yet, and write each row as soon as it is known.
 
     Returns
     -------
     int
-        How many were done now.
+        Number of runs done by this call.
 
     Raises
     ------
     StoppedError
-        When `stop` says so between two runs; rows that are done are kept.
+        When `stop` returns True between two runs; finished rows are kept.
     """
     done = 0
     for run in runs:
-        # Asked anew each time: another process may work on the same table.
+        # Read again before each run: another process may work on the same table.
         if run.id in table.ids():
             continue
         if stop is not None and stop():

@@ -23,9 +23,9 @@ from cellseg1.trouble import reading
 
 #: Version of the file layout; a file of a later version is refused.
 SCHEMA = 1
-#: No plane of an image that can be read has more pixels.
+#: Largest number of pixels of a plane.
 _MOST_PIXELS = 2**30
-#: The most that deflate can make of one byte.
+#: Largest compression ratio of deflate.
 _MOST_PACKING = 1040
 
 _COLUMNS = {
@@ -42,7 +42,7 @@ _COLUMNS = {
 
 
 class MaskPacker:
-    """Packs masks one by one, so that nobody has to keep them whole until the last one is known."""
+    """Packs masks one by one, so that not all of them are in memory unpacked."""
 
     def __init__(self) -> None:
         self.boxes: list[tuple[int, int, int, int]] = []
@@ -154,8 +154,8 @@ class Candidates:
         Parameters
         ----------
         masks
-            N pairs of a bool array (h, w) and (x0, y0), the place of its top left pixel in the image.  The arrays
-            need not be tight; they may be empty or hold no pixel.  Or masks that were packed as they came.
+            N pairs of a bool array (h, w) and (x0, y0), the position of its top left pixel in the image.  The arrays
+            need not be tight, and may be empty.  Or a `MaskPacker`.
         shape
             (H, W) of the image in pixels.
         score, stability, point_xy, view
@@ -298,9 +298,9 @@ class Candidates:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the header and, when the layout is not a later one, the columns.
+    """Return the header and, unless the layout is newer, the columns.
 
-    Nothing is allocated because a file claims it: every column has the size of its packed bytes at most.
+    Declared sizes are not trusted: a column takes at most the size of its packed bytes.
     """
     if path.exists() and not path.is_file():
         raise ValueError("not a file")
@@ -321,7 +321,7 @@ def _column(stored: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], nam
     entry = entries[f"{name}.npy"]
     with stored.open(entry) as stream:
         data = stream.read(entry.file_size + 1)
-        stream.read(1)  # beyond the end: only there is the checksum compared
+        stream.read(1)  # past the end, where the checksum is compared
     start = io.BytesIO(data)
     version = np.lib.format.read_magic(start)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -1,4 +1,4 @@
-"""Which files a prediction is made of, and what its results are called."""
+"""Input files of a prediction, and names of its results."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cellseg1.masks import list_folder, name_key, plain_stem
 
 
 def collect_inputs(inputs: PathLike | Sequence[PathLike], say: Callable[[str], None] | None = None) -> list[Path]:
-    """Expand folders, and refuse what cannot work before any time is spent.
+    """Expand folders, and refuse unusable inputs before the prediction starts.
 
-    Masks that lie beside their images in a folder, and what is no readable image, are left out; `say` is told.
+    Masks beside their images, and files that are no readable images, are left out and reported to `say`.
 
     Raises
     ------
     ImageError
-        When a file does not exist, there is nothing to do, or two images would write the same result.
+        When a file does not exist, there are no images, or two images would have the same result file.
     """
     tell = say or (lambda _sentence: None)
     paths: list[Path] = []
@@ -46,7 +46,7 @@ def collect_inputs(inputs: PathLike | Sequence[PathLike], say: Callable[[str], N
         raise ImageError("There is no image to segment; give image files or a folder.")
     seen: dict[str, Path] = {}
     for path in paths:
-        # Windows and macOS do not tell upper from lower case, nor one way of storing accents from another.
+        # Windows and macOS ignore case and the encoding of accents in file names.
         other = seen.setdefault(name_key(path), path)
         if other is not path:
             raise ImageError(
@@ -57,16 +57,16 @@ def collect_inputs(inputs: PathLike | Sequence[PathLike], say: Callable[[str], N
 
 
 def result_name(path: Path) -> str:
-    """Name of an image's results: the file's name without its suffixes, see `cellseg1.masks.plain_stem`."""
+    """Return the stem of an image's results: the file name without suffixes, see `cellseg1.masks.plain_stem`."""
     return plain_stem(path)
 
 
-#: Bytes that a name may have on the file systems in use, less the longest suffix of a result.
+#: Most bytes of a file name on common file systems, less the longest suffix of a result.
 _LONGEST_NAME = 255 - len(".tiff")
 
 
 def fitting_name(name: str, end: str = "") -> str:
-    """Return `name`, or where it is too long for a file a shorter one that stays different from others.
+    """Return `name`, or a shorter unique name when it is too long for a file.
 
     Parameters
     ----------

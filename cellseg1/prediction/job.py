@@ -71,22 +71,22 @@ def predict(
 
     Writes into `out` (or, when that folder has something in it, a new one beside it) for every plane a label image
     ``NAME.png`` (``NAME.tif`` above 65,535 cells), an overlay picture and the proposals, and ``run.json``.  An image
-    that cannot be used is listed and the rest goes on.  What is done when `stop` says so is kept.
+    that cannot be used is listed, and the others are still segmented.  After `stop`, finished images are kept.
 
     Parameters
     ----------
     on_plane
-        Called with the record of every plane as soon as its files are written, and of every image that failed.
+        Called with the record of every plane as soon as its files are written, and of every failed image.
     channels
-        What the network sees instead of the channels of the training: names or numbers (from 0), such as ``"DAPI,2"``.
+        Input channels instead of those of the training: names or numbers (from 0), such as ``"DAPI,2"``.
     plane
-        Which planes of a stack are segmented, such as ``"z=3"`` or ``"z=3,t=0"`` (numbers from 0); None: all.
+        Planes of a stack to segment, such as ``"z=3"`` or ``"z=3,t=0"`` (numbers from 0); None: all.
 
     Raises
     ------
     CellSeg1Error
-        When nothing can be done at all: a file is missing, two results would share a name, the folder cannot be
-        written, or the only image is not usable.
+        When no image can be segmented: a file is missing, two results would share a name, the folder cannot be
+        written, or the only image is unusable.
     """
 
     def tell(sentence: str) -> None:
@@ -120,7 +120,7 @@ def predict(
         shown = None if progress is None else _reporter(progress, paths)
         stopped = segment_images(pipeline, tasks, note, progress=shown, stop=stop, alone=len(tasks) == 1)
     except BaseException:
-        # Whatever ended the run (a full disk, a second Ctrl+C), what is done is on record.
+        # However the run ended (a full disk, a second Ctrl+C), finished work is recorded.
         run.abandon()
         raise
     run.write("stopped" if stopped else "finished")

@@ -1,7 +1,7 @@
 """The loop over images: tasks in, records out, in this process.
 
-Whatever hands tasks to other processes takes this place: `ImageTask` and `PlaneRecord` can be pickled, and each
-process keeps a `Pipeline` of its own.
+A loop over worker processes can replace this module: `ImageTask` and `PlaneRecord` can be pickled, and each process
+keeps its own `Pipeline`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cellseg1.prediction.pipeline import Pipeline
 from cellseg1.prediction.tasks import ImageTask, PlaneRecord
 from cellseg1.trouble import explained
 
-#: Makes of an error and what was being done a sentence for the user, and details for a log.
+#: Turns an error and the current activity into a sentence for the user and details for the log.
 Explain = Callable[[Exception, str], tuple[str, str]]
 
 
@@ -34,21 +34,21 @@ def segment_images(
     explain: Explain = explain_error,
     alone: bool = False,
 ) -> bool:
-    """Do one task after the other; tells whether that was stopped.
+    """Do one task after the other; return whether the loop was stopped.
 
-    An image that fails, for whatever reason, gets a record with a sentence and the others go on.  Only where nothing
-    more can be written (a full disk does not get better with the next image) does the run end.
+    An image that fails for any reason gets a record with a sentence, and the others are still segmented.  The run ends
+    only when nothing more can be written, as on a full disk.
 
     Parameters
     ----------
     on_plane
         Called with every record, as soon as its files are written.
     progress
-        Called with the number of the task, from 0, and the share of it that is done.
+        Called with the number of the task (from 0) and its finished share, 0 to 1.
     stop
-        Asked before every image.
+        Called before every image; True ends the loop.
     alone
-        The only image's error is the caller's, as long as it has no plane that is done.
+        There is one image only; its error is raised unless one of its planes is done.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def segment_images(
 
 
 def failure_of(task: ImageTask, sentence: str, details: str = "") -> PlaneRecord:
-    """Return the record of an image that has no result."""
+    """Return the record of an image without a result."""
     return PlaneRecord(
         task.path.name,
         error=sentence,

@@ -1,7 +1,7 @@
-"""From a file to its results: file, plane, input, proposals, label image, record.
+"""The prediction pipeline: file, plane, input, proposals, label image, record.
 
-The one way for the command, the window's engine and whatever spreads images over processes: `Pipeline` holds the model
-and does one `ImageTask`; who hands out the tasks (`cellseg1.prediction.loop`) is no concern of it.
+The command, the window's engine and the benchmarks all use it.  `Pipeline` holds the model and does one `ImageTask` at
+a time; `cellseg1.prediction.loop` hands out the tasks.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from cellseg1.prediction.tasks import ImageTask, PlaneFiles, PlaneRecord
 
 
 class Pipeline:
-    """Does tasks with one model, in the process that it is in.
+    """Does tasks with one model in the current process.
 
     Parameters
     ----------
     model
         The model.
     say
-        Called with every sentence the user should see, which begins with the name of the file.
+        Called with every sentence the user should see; each begins with the name of the file.
     stop
-        Asked often; when it says True the current plane is given up (`StoppedError`).
+        Called often; True abandons the current plane (`StoppedError`).
     on_result
-        Called with every plane before its files are written; what it raises is the plane's error.
+        Called with every plane before its files are written; an exception from it becomes the plane's error.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Pipeline:
         Parameters
         ----------
         progress
-            Called with the share of the image that is done, 0 to 1.
+            Called with the finished share of the image, 0 to 1.
 
         Raises
         ------
         CellSeg1Error
-            When the image cannot be used; what was yielded before is done.  `StoppedError` when it was stopped.
+            When the image cannot be used; planes yielded before are done.  `StoppedError` after `stop`.
         """
         image = self._image(task)
         name = task.path.name
@@ -100,7 +100,7 @@ class Pipeline:
             yield PlaneRecord(name, labels, result.cells, seconds, "", str(task.path), z, t, task.image_id)
 
     def _image(self, task: ImageTask) -> Image:
-        """Read the file, once for all tasks of it that follow each other."""
+        """Read the file, once for consecutive tasks of it."""
         if self._read is None or self._read[:2] != (task.path, task.axes):
             self._read = None
             self._read = (task.path, task.axes, with_axes(read_image(task.path), task.axes))
@@ -114,7 +114,7 @@ class Pipeline:
                 result.candidates.save(files.candidates)
             if files.overlay is not None:
                 write_overlay(files.overlay, result.pixels, result.labels)
-            # The label image last: where it exists, everything of this plane exists.
+            # The label image is written last: where it exists, all files of this plane exist.
             if target is not None:
                 size = labels_pixel_size(result.labels, result.pixels, pixel_size_um)
                 write_label_image(target, result.labels, pixel_size_um=size)
@@ -124,7 +124,7 @@ class Pipeline:
         return "" if target is None else target.name
 
     def _fitting(self, target: Path, labels: NDArray[np.int32]) -> Path:
-        """Return the file of a label image, of another format where its own cannot hold that many cells."""
+        """Return the path of a label image, with another format where the chosen one cannot hold that many cells."""
         writer, highest = writer_of(target.suffix.lower()), int(labels.max(initial=0))
         fitting = None if writer is None else fitting_writer(writer, highest)
         if writer is None or fitting is None or fitting is writer:
@@ -137,25 +137,25 @@ class Pipeline:
 
 
 def _remove(files: Sequence[Path]) -> None:
-    """Take away what was written of a plane whose label image could not be, and folders left empty by that."""
+    """Remove the files of a plane whose label image could not be written, and folders that become empty."""
     for file in files:
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # the system refuses to remove a folder with something in it
+        with contextlib.suppress(OSError):  # the system refuses to remove a folder that is not empty
             file.parent.rmdir()
 
 
 def labels_pixel_size(
     labels: NDArray[np.int32], pixels: NDArray[np.uint8], size: tuple[float, float] | None
 ) -> tuple[float, float] | None:
-    """Pixel size (y, x) of labels that may be smaller than their image."""
+    """Return the pixel size (y, x) in micrometres of labels that may be smaller than their image."""
     if size is None:
         return None
     return size[0] * pixels.shape[0] / labels.shape[0], size[1] * pixels.shape[1] / labels.shape[1]
 
 
 def write_overlay(path: Path, pixels: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
-    """Write a picture (PNG) of the cells on their image (H, W, 3), which is brought to the size of the labels."""
+    """Write a PNG of the cells on their image (H, W, 3), which is resized to the labels."""
     shown = pixels
     if labels.shape != pixels.shape[:2]:
         shown = np.asarray(resize_image(pixels, (labels.shape[0], labels.shape[1])), dtype=np.uint8)

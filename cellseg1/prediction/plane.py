@@ -1,4 +1,4 @@
-"""One plane: what the network sees in, proposals and a label image out.  Nothing is read or written here."""
+"""Segmentation of one plane: the network's input in, proposals and a label image out, without file access."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def predict_candidates(
     progress: Callable[[float], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Candidates:
-    """Find all proposals in one image given as model input (H, W, 3) uint8.
+    """Find all proposals in one model input (H, W, 3) uint8.
 
     With `resize_size` the image is resized first and the proposals are those of the resized image.
 
     Parameters
     ----------
     scale
-        Factor by which the image is enlarged before the network sees it; None takes the model's, or the one that
-        fits the image's own cells where the settings ask for that (see `cellseg1.prediction.own_scale`).
+        Factor by which the image is enlarged before the network sees it; None takes the model's, or, depending on
+        the settings, the one that fits the cells of the image (see `cellseg1.prediction.own_scale`).
 
     Raises
     ------
     StoppedError
-        When `stop` said so.
+        When `stop` returned True.
     """
     settings = model.settings
     if settings.data.resize_size is not None:
@@ -49,10 +49,10 @@ def predict_candidates(
 
     def find(wanted: float, number: int = 0, box: Box | None = None) -> Candidates | None:
         def report(share: float) -> None:
-            # What only serves the first look would make the bar go back.
+            # Preparations for the first pass would make the progress bar go back.
             serving = box is not None or (own and number == 0 and wanted != model.scale)
             if progress is not None and not serving:
-                # Most images need one look; further ones divide the last tenth, so that the bar never goes back.
+                # Most images need one pass; further ones share the last tenth, so that the bar never goes back.
                 progress(share * first_share if number == 0 else 1 - 0.1 * 0.5**number * (2 - share))
 
         seen = pixels if box is None else np.ascontiguousarray(pixels[box[0] : box[2], box[1] : box[3]])
@@ -74,7 +74,7 @@ def predict_candidates(
 
 
 def predict_pixels(model: Model, pixels: NDArray[np.uint8]) -> Selection:
-    """Segment one image given as model input (H, W, 3) uint8; see `predict` for files."""
+    """Segment one model input (H, W, 3) uint8; see `predict` for files."""
     return select(predict_candidates(model, pixels), select_settings(model.settings))
 
 
@@ -85,17 +85,17 @@ class PlaneResult:
     Attributes
     ----------
     pixels
-        (H, W, 3) uint8, the plane as the network saw it.
+        (H, W, 3) uint8, the network's input.
     candidates
         All proposals.
     labels
         (H, W) int32, the label image chosen from them: 0 is background, the cells are 1..n without gaps.
     scores
-        (n,) float32, the network's own opinion of each cell, 1 is best.
+        (n,) float32, the score that the network gives each cell; 1 is best.
     notes
-        Sentences about how the image became the network's input.
+        Sentences about the conversion of the image to the network's input.
     seconds
-        What segmenting took.
+        Time of the segmentation.
     """
 
     pixels: NDArray[np.uint8]
@@ -122,21 +122,21 @@ def predict_plane(
     stop: Callable[[], bool] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> PlaneResult:
-    """Segment one plane of an image that was read already.
+    """Segment one plane of an image in memory.
 
     Parameters
     ----------
     scale
         Factor by which the image is enlarged before the network sees it; None takes the model's.
     progress
-        Called with the share done, 0 to 1.
+        Called with the finished share, 0 to 1.
     say
-        Called with what is to be said about the input, before the network begins.
+        Called with the notes about the input, before the network starts.
 
     Raises
     ------
     CellSeg1Error
-        When the plane does not exist or cannot be used; `StoppedError` when `stop` said so.
+        When the plane does not exist or cannot be used; `StoppedError` after `stop`.
     """
     started = time.monotonic()
     seen = plane_input(image, model.input, z=z, t=t)
@@ -152,9 +152,9 @@ def predict_plane(
 
 
 def label_image(selection: Selection, shape: tuple[int, int], settings: Settings) -> NDArray[np.int32]:
-    """Return the label image at the size of the original image, or as it is where the recipe wants that (P5).
+    """Return the label image at the size of the original image, or unchanged where the recipe says so (P5).
 
-    Cells that are too small to be left when it shrinks leave no gap: the others are numbered anew.
+    Cells that vanish when it shrinks leave no gap: the others are renumbered.
     """
     return fitted_labels(selection, shape, settings)[0]
 
@@ -162,7 +162,7 @@ def label_image(selection: Selection, shape: tuple[int, int], settings: Settings
 def fitted_labels(
     selection: Selection, shape: tuple[int, int], settings: Settings
 ) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Return `label_image`, and which of the selected cells (from 0) are in it."""
+    """Return `label_image`, and the indices (from 0) of the selected cells in it."""
     labels = selection.labels
     if settings.switches.output_size != "upstream" and labels.shape != shape:
         labels = np.asarray(resize_mask(labels, shape), dtype=np.int32)
@@ -173,7 +173,7 @@ def fitted_labels(
 
 
 def count_cells(labels: NDArray[np.int32]) -> int:
-    """Return how many cells a label image holds, whatever their numbers are."""
+    """Return the number of cells of a label image with any ids."""
     return int(np.count_nonzero(_present(labels)[1:]))
 
 
@@ -181,7 +181,7 @@ def _present(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     return np.bincount(labels.ravel(), minlength=1) > 0
 
 
-#: Bytes for every pixel of the image, and of the image at the model's scale, that a prediction takes at its peak.
+#: Peak memory of a prediction: bytes per pixel of the image, and per pixel of the image at the model's scale.
 _BYTES_PER_PIXEL, _BYTES_PER_SCALED_PIXEL = 40, 12
 
 

@@ -1,4 +1,4 @@
-"""Many ranges of integers at once."""
+"""Vectorised expansion of many integer ranges."""
 
 from __future__ import annotations
 

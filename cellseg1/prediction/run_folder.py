@@ -1,4 +1,4 @@
-"""The folder of a run: its own, with a record in it from the beginning."""
+"""The folder of a run, with a record from the start."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from cellseg1.text import json_text
 if TYPE_CHECKING:
     from cellseg1.model import Model
 
-#: The record of a run, which lies in its folder from the beginning.
+#: The record of a run, in its folder from the start.
 RECORD = "run.json"
-#: How often it is brought up to date, so that a run that is killed has one too.
+#: Interval of its updates in seconds, so that a killed run has a record too.
 _RECORD_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class FolderFiles:
-    """Names results in the folder of a run after their images.
+    """Names of results in the folder of a run, after their images.
 
     Attributes
     ----------
     suffix
-        Of the label images, ``.png`` or ``.tif``.
+        Suffix of the label images, ``.png`` or ``.tif``.
     overlays, candidates
-        Whether these are written.
+        Whether overlays and proposals are written.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class FolderFiles:
     _taken: set[str] = field(default_factory=set)
 
     def files_of(self, path: Path, end: str) -> tuple[PlaneFiles, str]:
-        """Return the files of a plane; a name that the file system would refuse is shortened.
+        """Return the files of a plane; too long names are shortened.
 
         Raises
         ------
@@ -68,14 +68,14 @@ class FolderFiles:
 
 
 class RunFolder:
-    """One run in its folder, which nobody else writes into.
+    """One run with its own folder.
 
     Parameters
     ----------
     out
-        The folder, or a new one beside it when that has something in it.
+        The folder; when it is not empty, a new one beside it.
     describe
-        Gives what the record says beside the state and the planes.
+        Returns the content of the record apart from the state and the planes.
     """
 
     def __init__(self, out: Path, describe: Callable[[], dict[str, Any]]) -> None:
@@ -88,13 +88,13 @@ class RunFolder:
         self._made = made if self.folder == wanted else [self.folder]
 
     def add(self, plane: PlaneRecord) -> None:
-        """Add a plane, or an image without result."""
+        """Add the record of a plane, or of an image without a result."""
         self.planes.append(plane)
         if time.monotonic() - self._recorded > _RECORD_SECONDS:
             self.write("running")
 
     def write(self, state: Literal["running", "finished", "stopped", "failed"]) -> None:
-        """Write ``run.json``: with what, from what, and what came out."""
+        """Write ``run.json``: model, settings, inputs and results."""
         record = {
             "schema": 1,
             "program_version": __version__,
@@ -107,7 +107,7 @@ class RunFolder:
         self._recorded = time.monotonic()
 
     def abandon(self) -> None:
-        """Keep what is done, with its record; a run that has nothing leaves nothing."""
+        """Keep finished work with its record; a run without results leaves no folder."""
         with contextlib.suppress(OSError):
             if self.planes:
                 self.write("failed")
@@ -119,7 +119,7 @@ class RunFolder:
 
 
 def describe_run(model: Model, paths: Sequence[Path]) -> dict[str, Any]:
-    """Return plain JSON values that say with what and from what a run is made."""
+    """Return the description of a run (model, settings, device, inputs) as plain JSON values."""
     card = model.card
     return {
         "model": {

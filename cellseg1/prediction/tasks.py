@@ -1,4 +1,4 @@
-"""What is asked of the pipeline and what it answers: small picklable values, so that it may run in another process."""
+"""Tasks and records of the pipeline: small picklable values, so that it can run in another process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cellseg1.images import PlaneChoice
 
 @dataclass(frozen=True, slots=True)
 class PlaneFiles:
-    """Where the results of one plane go; None: not written.
+    """The result files of one plane; None: not written.
 
     Attributes
     ----------
@@ -29,16 +29,16 @@ class PlaneFiles:
 
 
 class Destination(Protocol):
-    """Names the files of a plane when its image was read and the number of its planes is known."""
+    """Names the files of a plane once its image was read and its number of planes is known."""
 
     def files_of(self, path: Path, end: str) -> tuple[PlaneFiles, str]:
-        """Return the files of the plane `end` (such as ``_t000_z003``, or empty), and a sentence for the user."""
+        """Return the files of the plane `end` (``_t000_z003``, or empty), and a note for the user (may be empty)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FixedFiles:
-    """Files that were named beforehand, for a task of a single plane."""
+    """Files named in advance, for a task of a single plane."""
 
     files: PlaneFiles
 
@@ -60,11 +60,11 @@ class ImageTask:
     planes
         Which of its planes.
     axes
-        Letters for the axes of its array, where the file is not to be believed; None: as read.
+        Letters for the axes of its array, overriding those of the file; None: as read.
     scale
         Factor by which the image is enlarged before the network sees it; None takes the model's.
     image_id
-        The caller's own name of the image, handed back with the results.
+        The caller's identifier of the image, returned in the records.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class ImageTask:
 
 @dataclass(frozen=True, slots=True)
 class PlaneRecord:
-    """What became of one plane, or of a whole image that could not be used; the same in every record of a run.
+    """The outcome of one plane, or of an image that could not be used; one layout for all records of runs.
 
     Attributes
     ----------
@@ -88,9 +88,9 @@ class PlaneRecord:
     cells
         Number of cells.
     seconds
-        What segmenting and writing took; reading the file does not count.
+        Time of segmenting and writing, without reading the file.
     error
-        Why there is no result, in one sentence; empty when there is one.
+        The reason for a missing result, in one sentence; empty otherwise.
     path
         The image file.
     z, t

@@ -20,9 +20,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, **option
 
 
 def attend_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Do the same by plain matrix products, where a CPU trains in bfloat16.
+    """Do the same by plain matrix products, for training on a CPU in bfloat16.
 
-    Torch's fused kernel takes seven times as long there in its backward pass (64 tokens, 32 channels a head).
+    The backward pass of torch's fused kernel takes seven times as long there (64 tokens, 32 channels per head).
     """
     reach = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if mask is not None:

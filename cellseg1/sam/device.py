@@ -18,8 +18,8 @@ def quiet_cpu(threads: int | None = None) -> None:
     Numbers below the smallest normal one (1.2e-38 in float32) become zero.  Gradients after two non-linearities are
     full of them, and convolutions take up to five times as long on them as on other numbers.
 
-    The choice belongs to a thread and is inherited by those it starts.  A thread that torch has already started for
-    itself is not reached on every platform, hence before.
+    The mode belongs to a thread and is inherited by threads that it starts.  It does not reach threads that torch has
+    already started on every platform, so call this first.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def quiet_cpu(threads: int | None = None) -> None:
 
 @contextlib.contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Do `quiet_cpu` for the calling thread, and put it back as it was: for a caller whose process is not ours."""
+    """Do `quiet_cpu` for the calling thread and restore its mode afterwards, for use inside another program."""
     before = flushes_denormals()
     torch.set_flush_denormal(True)
     try:
@@ -43,7 +43,7 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def flushes_denormals() -> bool:
-    """Tell whether the calling thread makes zeros of numbers below the smallest normal one."""
+    """Tell whether the calling thread flushes denormal numbers to zero."""
     return float((torch.full((1,), 1e-30) * 1e-10).item()) == 0.0
 
 

@@ -33,7 +33,7 @@ class Decoded:
     Attributes
     ----------
     scores
-        (N,) predicted quality of every prompt's mask; about 1 for a cell, 0 for background.  No sigmoid.
+        (N,) predicted quality of every prompt's mask, without sigmoid; about 1 for a cell, 0 for background.
     kept
         (K,) int64, ascending: which prompts have a mask (all of them unless a minimum score was given).
     logits
@@ -96,7 +96,7 @@ class Backbone(Protocol):
         ...
 
     def mask_windows(self, points: Tensor, labels: Tensor) -> tuple[Tensor, int]:
-        """Return where the masks of prompts lie: `Decoded.origin` (N, 2), and their side in pixels of the input.
+        """Return the windows of the masks of prompts: `Decoded.origin` (N, 2), and their side in pixels of the input.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
-"""What a backbone is before it is loaded: its file, its settings, what it costs.  Imports no torch.
+"""The description of a backbone before it is loaded: file, settings, cost.  Imports no torch.
 
-A new backbone is one subclass of `BackboneKind`, made known through the entry-point group ``cellseg1.backbones`` or,
-for one of this program, in `cellseg1.sam.registry`.
+A new backbone is one subclass of `BackboneKind`, registered through the entry-point group ``cellseg1.backbones`` or,
+in this package, in `cellseg1.sam.registry`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class BackboneSpec:
     Attributes
     ----------
     name
-        How settings and model files call it.
+        Name in settings and model files.
     filename
         Name of the file in the backbone folder.
     size_bytes, sha256
-        What a complete and undamaged file measures.
+        Size and hash of the complete, undamaged file.
     url
         Where it can be downloaded; None when it is shipped with the program.
     """
@@ -55,26 +55,26 @@ class BackboneKind(abc.ABC):
     Attributes
     ----------
     name
-        How settings, model files and options call it.
+        Name in settings, model files and options.
     title
-        How lists call it.
+        Name in lists.
     builder
-        Where the function lies that builds it, as ``module:function``; called with the name, the file of the weights
-        and the side of the input.  It is loaded only then, because it needs torch.
+        The function that builds it, as ``module:function``; called with the name, the weights file and the side of the
+        input.  Imported only then, because it needs torch.
     about
         One sentence that helps to choose.
     bundled
-        Whether its file comes with the package that defines it, and is not fetched.
+        Whether its file comes with the package that defines it and needs no download.
     published
-        Whether the research code knows it, so that its adapters can be saved as ``.pth``.
+        Whether the research code supports it, so that its adapters can be saved as ``.pth``.
     own_batch
         Whether it keeps the batch of its own settings on every computer; otherwise the free memory decides.
     settings
-        Recipe -> settings that differ from those of the recipe.
+        Settings that differ from those of a recipe, by recipe.
     untrained
-        Settings for using it without training.
+        Settings for use without training.
     seconds_per_tile
-        Rough figure of one processor core: a training tile of 256 x 256 pixels.
+        Rough training time of a tile of 256 x 256 pixels on one processor core.
     """
 
     name: str
@@ -90,12 +90,12 @@ class BackboneKind(abc.ABC):
 
     @abc.abstractmethod
     def spec(self) -> BackboneSpec:
-        """Return what is known about its file.
+        """Return the description of its file.
 
         Raises
         ------
         BackboneError
-            When it is shipped with the program and this installation does not carry it.
+            When the file of a bundled backbone is missing in this installation.
         """
 
     def build(self, weights: Path, image_size: int) -> Backbone:

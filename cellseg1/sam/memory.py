@@ -1,4 +1,4 @@
-"""Running out of memory: saying so in one sentence."""
+"""Errors of full memory as one sentence."""
 
 from __future__ import annotations
 

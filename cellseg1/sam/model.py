@@ -43,7 +43,7 @@ class SamModel(nn.Module):
     decode_batch
         Prompts decoded together; None chooses by device.
     checkpoint_encoder
-        Recompute the encoder's blocks in the backward pass in place of storing what is inside them.
+        Recompute the encoder's blocks in the backward pass instead of storing their activations.
     fast_attention
         Fused attention in the encoder; results differ by rounding only.
     """
@@ -97,7 +97,7 @@ class SamModel(nn.Module):
         """Return where the weights are."""
         return self.pixel_mean.device
 
-    def mask_windows(self, points: Tensor, labels: Tensor) -> tuple[Tensor, int]:  # noqa: ARG002 - all see everything
+    def mask_windows(self, points: Tensor, labels: Tensor) -> tuple[Tensor, int]:  # noqa: ARG002 - same for all
         """See `Backbone`: every mask covers the whole input."""
         return torch.zeros((len(points), 2), dtype=torch.int64, device=points.device), self._side
 

@@ -6,7 +6,7 @@ import torch
 
 
 def cast(device: torch.device) -> torch.autocast:
-    """Return the context in which networks compute in the arithmetic of `autocast_dtype`."""
+    """Return the context in which networks compute with `autocast_dtype`."""
     dtype = autocast_dtype(device)
     return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
 

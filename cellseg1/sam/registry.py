@@ -1,4 +1,4 @@
-"""The backbones there are, and where their files are kept.  Imports no torch.
+"""The registry of backbones, and the places of their files.  Imports no torch.
 
 Other packages add backbones through the entry-point group ``cellseg1.backbones``, see `cellseg1.sam.kind`.
 """
@@ -41,7 +41,7 @@ def backbone_names() -> tuple[str, ...]:
 
 
 def canonical_name(name: str) -> str:
-    """Return the name a backbone is filed under.
+    """Return the canonical name of a backbone.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def canonical_name(name: str) -> str:
 
 
 def get_kind(name: str) -> BackboneKind:
-    """Return what is known about backbone `name` ("default" is vit_h).
+    """Return the description of backbone `name` ("default" is vit_h).
 
     Raises
     ------
@@ -67,23 +67,23 @@ def get_kind(name: str) -> BackboneKind:
 
 
 def get_spec(name: str) -> BackboneSpec:
-    """Return what is known about the file of backbone `name` ("default" is vit_h).
+    """Return the description of the file of backbone `name` ("default" is vit_h).
 
     Raises
     ------
     BackboneError
-        When the name is unknown, or for a bundled one when this installation does not carry it.
+        When the name is unknown, or the file of a bundled backbone is missing in this installation.
     """
     return get_kind(name).spec()
 
 
 def fetched_specs() -> tuple[BackboneSpec, ...]:
-    """Return the files of the backbones that are downloaded or imported, not shipped."""
+    """Return the files of the backbones that are downloaded or imported, not bundled."""
     return tuple(kind.spec() for kind in BACKBONES.all() if not kind.bundled)
 
 
 def is_published(name: str) -> bool:
-    """Tell whether the research code knows backbone `name`."""
+    """Tell whether the research code supports backbone `name`."""
     kind = BACKBONES.get(name)
     return kind is not None and kind.published
 

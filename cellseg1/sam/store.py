@@ -356,7 +356,7 @@ def list_backbones(*, verify: bool = False) -> list[BackboneStatus]:
     Parameters
     ----------
     verify
-        Also hash large files that no remembered verification covers (seconds per GB).
+        Also hash large files without a stored verification (seconds per GB).
     """
     return [_status(name, verify=verify) for name in backbone_names()]
 

@@ -265,7 +265,7 @@ class TinyModel(nn.Module):
     #: Side of the window around a prompt, and pixels per value of a mask, in pixels of the model input.
     window = WINDOW
     mask_stride = SKIP_STRIDE
-    #: How `torch.nn.functional.pad` fills the sides up to multiples of 16; zeros are the mean colour.
+    #: Mode of `torch.nn.functional.pad` up to multiples of 16; zeros are the mean colour.
     padding = "constant"
     pixel_mean: Tensor
     pixel_std: Tensor
@@ -415,7 +415,7 @@ def build_tiny(weights: Path | None = None) -> TinyModel:
 
 
 def with_weights(model: M, weights: Path | None) -> M:
-    """Give a new model the weights of a safetensors file, and evaluation mode; None leaves it untrained.
+    """Load the weights of a safetensors file into a new model and set evaluation mode; None leaves it untrained.
 
     Raises
     ------

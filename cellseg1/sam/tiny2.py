@@ -1,10 +1,10 @@
 """The second architecture of `tiny`: dense maps, masks at half resolution, smaller windows.
 
-It keeps the trunk of the first one (`cellseg1.sam.tiny`), so weights of the first one are a beginning for it, and
-differs in four places:
+It keeps the trunk of the first one (`cellseg1.sam.tiny`), so it can start from weights of the first one, and differs in
+four places:
 
-* a dense head (`Tiny2Model.dense`) tells of every place whether it is cell, how deep inside its cell, whether two
-  cells meet there, and where the cell's centre lies; prompts can be placed and masks be judged by it;
+* a dense head (`Tiny2Model.dense`) predicts for every position whether it is in a cell, its depth in the cell, whether
+  two cells meet there, and the offset to the cell's centre, to place prompts (sparse prompting) and rank masks;
 * masks have a value for every 2 x 2 pixels: a second step refines those of the first with features of stride 2;
 * a prompt is decoded in a window of 96 pixels, and cells are expected to be 24 pixels wide;
 * the score is the expected intersection over union of the mask, between 0 and 1.
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 TARGET_DIAMETER_2 = 24.0
 WINDOW_2 = 96
 MASK_STRIDE_2 = 2
-#: Names of the dense maps, in their order: chance of being cell, depth in the cell (1 at its innermost place, 0 at its
-#: edge), chance that another cell is next to it, and the way (x, y) to the cell's centre in pixels of the model input.
+#: Names of the dense maps, in order: probability of a cell, depth in the cell (1 innermost, 0 at the edge),
+#: probability of an adjacent cell, and the offset (x, y) to the cell's centre in pixels of the model input.
 DENSE_MAPS = ("cell", "depth", "border", "centre x", "centre y")
-#: Pixels of the model input that a value of 1 of the network's own output for the way to the centre stands for.
+#: Pixels of the model input per unit of the network's output for the offset to the centre.
 WAY_UNIT = 8.0
 _EMBED_DIM = 128
 #: Features of the stem at stride 2 and at stride 4.
@@ -118,7 +118,7 @@ class Tiny2MaskDecoder(TinyMaskDecoder):
 
 
 def _begin_without(layer: Any) -> None:
-    """Let what is new begin by changing nothing, so that weights of the first architecture are a beginning."""
+    """Initialise new layers so that they change nothing: weights of the first architecture are then a valid start."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
 
@@ -134,7 +134,7 @@ class DenseHead(nn.Module):
         self.maps = nn.Conv2d(_HEAD_DIM, _PARTS * len(DENSE_MAPS), 1)
 
     def forward(self, details: Tensor) -> Tensor:
-        """Return logits of the first three maps, and the way to the centre in units of its own."""
+        """Return logits of the first three maps, and the offset to the centre in its own unit."""
         return F.pixel_shuffle(self.maps(F.gelu(self.conv(self.norm(details)))), 2)
 
 
@@ -151,7 +151,7 @@ class Tiny2Model(TinyModel):
         self.dense_head = DenseHead()
 
     def dense_logits(self, embedding: Embedding) -> Tensor:
-        """Return the maps as the head gives them (B, 5, H / 2, W / 2), the padding included."""
+        """Return the raw maps of the head (B, 5, H / 2, W / 2), padding included."""
         maps: Tensor = self.dense_head(embedding.features[1])
         return maps
 
@@ -186,10 +186,10 @@ def begin(weights: Path) -> Tiny2Model:
 
 @torch.no_grad()
 def begin_from_first(first: TinyModel) -> Tiny2Model:
-    """Build the second architecture so that it answers nearly as the first one does with its weights."""
+    """Build the second architecture from weights of the first one, with nearly the same outputs."""
     model = Tiny2Model()
     state = dict(first.state_dict())
-    # Places are told by their distance from the window's middle in units of half a window.
+    # Positions are encoded by their distance from the centre of the window in units of half a window.
     name = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
     state[name] = state[name] * (model.window / first.window)
     # The first score is about IoU / 0.8 itself, the second one the logit of the IoU.

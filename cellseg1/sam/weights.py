@@ -73,7 +73,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except RuntimeError:
-            # Files in PyTorch's format before 1.6 cannot be mapped.
+            # Files in the format before PyTorch 1.6 cannot be mapped.
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise BackboneError(f"The backbone file {path} cannot be read: it is damaged or not a SAM file.") from error

@@ -1,4 +1,4 @@
-"""Settings as people write them: the flat YAML of the research code, and ``name=value``."""
+"""Settings as text: the flat YAML of the research code, and ``name=value``."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def parse_assignments(items: Iterable[str], use: Use | None = None) -> dict[str,
     Parameters
     ----------
     use
-        Refuse settings that do not act there: ``predict`` those of a training only, and the reverse.
+        Refuse settings without an effect in this use: ``predict`` those of a training only, and the reverse.
 
     Raises
     ------
     SettingsError
-        When a text has no ``=``, the setting is unknown, does nothing here, or its value does not fit.
+        When a text has no ``=``, or the setting is unknown, has no effect here, or has an invalid value.
     """
     from cellseg1 import plain_yaml
 

@@ -1,7 +1,7 @@
 """The table of settings: name, type, default, range, unit and help of each in one row.
 
 The names and the defaults are those of the published research code (arXiv 2412.01410), so its flat YAML files load.
-Settings that it does not have stand in the same table.  The numbers T1 ... P7 are those of
+The table also has the settings that the research code lacks.  The numbers T1 ... P7 are those of
 docs/decisions/0004-two-recipes.md.
 """
 
@@ -17,7 +17,7 @@ Switch = Literal["upstream", "repaired"]
 
 
 def backbone_choices() -> tuple[str, ...]:
-    """Return what the setting `vit_name` can be: the names of all backbones and those of the research code."""
+    """Return the values of the setting `vit_name`: the names of all backbones and those of the research code."""
     return (*ALIASES, *reversed(backbone_names()))
 
 
@@ -39,7 +39,7 @@ def _black_and_white(value: tuple[float, ...] | None) -> str:
 
 @group("environment", use="train")
 class Environment(Group, frozen=True, kw_only=True):
-    """How the computer is used."""
+    """Use of the computer."""
 
     deterministic: Annotated[bool, row("Give the same result for the same seed on the same computer.")] = True
     allow_tf32_on_matmul: Annotated[bool, row("Let NVIDIA GPUs multiply matrices in TF32.")] = True
@@ -53,7 +53,7 @@ class Environment(Group, frozen=True, kw_only=True):
 
 @group("files", use="nothing")
 class Files(Group, frozen=True, kw_only=True):
-    """Backbone and files; mostly read from published settings files, the options of a job name files."""
+    """Backbone and files, mostly for published settings files; jobs take files as options."""
 
     vit_name: Annotated[
         str,
@@ -130,7 +130,7 @@ class Data(Group, frozen=True, kw_only=True):
 
 @group("input", use="both")
 class Input(Group, frozen=True, kw_only=True):
-    """Which grey values become black and white."""
+    """Scaling of grey values."""
 
     input_rule: Annotated[
         Literal["minmax", "percentile"],
@@ -199,7 +199,7 @@ class Training(Group, frozen=True, kw_only=True):
 
 @group("network", use="train")
 class Network(Group, frozen=True, kw_only=True):
-    """Which weights are trained."""
+    """Trained weights."""
 
     image_encoder_lora_rank: Annotated[int, row("LoRA rank in the image encoder; 0 for none.", ge=0, le=256)] = 4
     mask_decoder_lora_rank: Annotated[int, row("LoRA rank in the mask decoder; 0 for none.", ge=0, le=128)] = 4
@@ -216,7 +216,7 @@ class Network(Group, frozen=True, kw_only=True):
 
 @group("points", use="train")
 class Points(Group, frozen=True, kw_only=True):
-    """Where the prompts of a training step lie."""
+    """Positions of the prompts of a training step."""
 
     pos_rate: Annotated[float, row("Share of the cells that get a point.", ge=0, le=1)] = 1.0
     neg_rate: Annotated[float, row("Background points per cell.", ge=0, le=1)] = 0.5
@@ -273,7 +273,7 @@ class Loss(Group, frozen=True, kw_only=True):
 
 @group("prediction", use="predict")
 class Prediction(Group, frozen=True, kw_only=True):
-    """Which prompts are asked, in which parts of an image."""
+    """Prompts and crops of a prediction."""
 
     crop_n_layers: Annotated[int, row("Layers of enlarged crops beside the whole image.", ge=0, le=4)] = 1
     crop_n_points_downscale_factor: Annotated[int, row("Thinner point grids in deeper layers.", ge=1, le=8)] = 1
@@ -315,7 +315,7 @@ class Prediction(Group, frozen=True, kw_only=True):
 
 @group("selection", use="predict")
 class Selection(Group, frozen=True, kw_only=True):
-    """Which proposals become cells."""
+    """Selection of proposals as cells."""
 
     max_mask_region_area_ratio: Annotated[
         float, row("Masks of at least this share of the image are dropped.", gt=0, le=1)
@@ -344,7 +344,7 @@ class Selection(Group, frozen=True, kw_only=True):
 
 @group("log", use="nothing")
 class Log(Group, frozen=True, kw_only=True):
-    """What is written beside results, and labels of published runs."""
+    """Output beside results, and labels of published runs."""
 
     track_gpu_memory: Annotated[bool, row("Write memory_stats.json (peak GPU memory per epoch) beside the model.")] = (
         False
@@ -360,7 +360,7 @@ class Log(Group, frozen=True, kw_only=True):
 
 @group("switches", use="train")
 class Switches(Group, frozen=True, kw_only=True):
-    """One switch for each defect of the research code that changes results."""
+    """One switch per defect of the research code that changes results."""
 
     schedule_length: Annotated[Switch, row("T1: a learning-rate schedule that ends with the training.")] = "upstream"
     accumulation: Annotated[Switch, row("T2: every tile of an update has the same weight.")] = "upstream"

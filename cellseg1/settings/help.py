@@ -1,4 +1,4 @@
-"""Help about settings, as text for a terminal."""
+"""Help about settings as text for a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cellseg1.settings.whole import Settings
 def help_table(groups: Iterable[str], settings: Settings | None = None, use: Use | None = None) -> str:
     """Describe the settings of some groups as indented text with defaults, ranges and units, for ``--help``.
 
-    With `use` only those that act there.
+    With `use`, only settings that have an effect there.
     """
     shown = settings or make_settings()
     lines: list[str] = []

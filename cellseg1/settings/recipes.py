@@ -43,9 +43,9 @@ CPU_PRESET: dict[str, Any] = {"batch_size": 1, "gradient_accumulation_step": 32}
 
 
 def memory_preset(free_gib: float | None, backbone: str) -> tuple[str, dict[str, Any]]:
-    """Return the name and the overrides of the preset for this much free GPU memory (GiB), None for the CPU.
+    """Return the name and the overrides of the preset for this much free GPU memory (GiB; None: CPU).
 
-    A backbone that fits into every memory keeps its own batch.
+    A backbone with `BackboneKind.own_batch` keeps its batch.
     """
     if get_kind(backbone).own_batch:
         return ("CPU" if free_gib is None else "GPU"), {}
@@ -68,7 +68,7 @@ def make_settings(
     Raises
     ------
     SettingsError
-        Unknown recipe or setting, a value out of its range, or a `vit_name` that is not the backbone.
+        For an unknown recipe or setting, a value out of range, or a `vit_name` that is not the backbone.
     """
     if recipe not in RECIPES:
         raise SettingsError(f"There is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}.")
@@ -93,5 +93,5 @@ def check_same_backbone(wanted: Any, backbone: str) -> None:
 
 
 def untrained_settings(backbone: str, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Build settings for a backbone that is used as it is; raises like `make_settings`."""
+    """Build settings for a backbone without an adapter; raises like `make_settings`."""
     return make_settings(backbone=backbone, overrides={**get_kind(backbone).untrained, **(overrides or {})})

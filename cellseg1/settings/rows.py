@@ -1,7 +1,7 @@
-"""What is known about one setting, and how a value becomes one of its own.
+"""The description of one setting, and the validation of its values.
 
-Values are validated by msgspec against the type and the range that stand in the setting's row; what is here brings
-values into the notation that it knows (a paper's ``3e-3`` as text, 30.0 for 30) and says in one sentence what is wrong.
+msgspec validates values against the type and range in the setting's row.  This module first converts other notations
+(``3e-3`` as text in published files, 30.0 for 30) and makes one sentence of an error.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ import msgspec
 from cellseg1.errors import SettingsError
 from cellseg1.numbers import NumberError, read_number
 
-#: What looks at a setting; nothing does at those that are read for compatibility.
+#: Use of a setting; ``nothing`` for settings that are only read for compatibility.
 Use = Literal["train", "predict", "both", "nothing"]
-#: Where a setting has no upper limit of its own, this is it: no pixel, count or grey value is larger.
+#: Upper limit of settings without their own; no pixel, count or grey value is larger.
 _HIGHEST, _HIGHEST_FLOAT = 2**31 - 1, 1e38
-#: Characters of a wrong value that are shown.
+#: Most characters of a wrong value in a message.
 _SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a row of the table says about a setting, beside its name, type and default."""
+    """The content of a row beside name, type and default."""
 
     help: str
     ge: float | None = None
@@ -40,18 +40,18 @@ class Told:
     multiple_of: int | None = None
     unit: str = ""
     advanced: bool = True
-    #: None: as the other settings of its group.
+    #: None: that of its group.
     use: Use | None = None
-    #: Zero and less mean "none", as in the research code.
+    #: Whether zero and less mean "none", as in the research code.
     zero_is_none: bool = False
-    #: The texts that it can be, where they are not known beforehand.
+    #: The allowed texts, where they are only known at run time.
     choices: Callable[[], tuple[str, ...]] | None = None
-    #: Says what is wrong with a value of the right type and range; empty when nothing is.
+    #: Returns the error in a value of the right type and range; empty when there is none.
     check: Callable[[Any], str] | None = None
 
 
 def row(text: str, **more: Any) -> Told:
-    """Describe a setting: help, and what of `Told` differs from its defaults."""
+    """Describe a setting: help, and the fields of `Told` that differ from their defaults."""
     return Told(help=text, **more)
 
 
@@ -62,17 +62,17 @@ class Row:
     Attributes
     ----------
     name, group
-        Its name, and the group of `Settings` that it belongs to.
+        Its name, and its group in `Settings`.
     default
-        Its value in the published method.
+        Value of the published method.
     type
         Its type, without range.
     bounded
-        The same with its range, for msgspec.
+        Type with range, for msgspec.
     told
         Help, range and unit.
     use
-        What looks at it.
+        ``train``, ``predict``, ``both`` or ``nothing``.
     """
 
     name: str
@@ -95,12 +95,12 @@ class Row:
 
     @property
     def advanced(self) -> bool:
-        """Whether few will want to change it."""
+        """Whether it is hidden among advanced settings."""
         return self.told.advanced
 
     @property
     def allowed(self) -> str:
-        """Say in words which values its type admits."""
+        """Describe the allowed values in words."""
         if self.told.choices is not None:
             return "one of " + ", ".join(self.told.choices())
         return describe_type(self.type)
@@ -136,10 +136,10 @@ TABLE: dict[str, Row] = {}
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings that belong together; immutable, checked when made (`SettingsError`)."""
+    """A group of settings; immutable, checked on construction (`SettingsError`)."""
 
     def __post_init__(self) -> None:
-        """Bring every value into its type and refuse what does not fit."""
+        """Convert every value to its type and refuse invalid ones."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
             checked = TABLE[name].checked(value)
@@ -148,14 +148,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         self.check()
 
     def check(self) -> None:
-        """Refuse values that do not fit together (`SettingsError`)."""
+        """Refuse inconsistent values (`SettingsError`)."""
 
 
 _G = TypeVar("_G", bound=Group)
 
 
 def group(name: str, *, use: Use) -> Callable[[type[_G]], type[_G]]:
-    """Put the settings of a class into the table, as the group `name`; `use` is what looks at them."""
+    """Add the settings of a class to the table as the group `name`, with their `use`."""
 
     def add(cls: type[_G]) -> type[_G]:
         for item in msgspec.structs.fields(cls):
@@ -202,16 +202,16 @@ def check_value(name: str, value: Any) -> Any:
 
 
 def acts_in(name: str, use: Use) -> bool:
-    """Tell whether a training or a prediction looks at the setting `name`.
+    """Tell whether a training or a prediction uses the setting `name`.
 
-    A training looks at those of the prediction too: it measures its model on the training image.
+    A training also uses settings of the prediction, because it evaluates its model on the training image.
     """
     used = find_row(name).use
     return used in {use, "both"} or (use == "train" and used == "predict")
 
 
 def describe_type(wanted: Any) -> str:
-    """Say in words what values the type of a setting admits."""
+    """Describe in words the values that the type of a setting allows."""
     origin = typing.get_origin(wanted)
     if origin in (Union, types.UnionType):
         return " or ".join(describe_type(option) for option in typing.get_args(wanted))
@@ -225,7 +225,7 @@ def describe_type(wanted: Any) -> str:
 
 
 def describe_range(told: Told) -> str:
-    """Say which numbers a setting admits: ``, >= 1 and <= 256``; empty where any."""
+    """Describe the range of a setting: ``, >= 1 and <= 256``; empty without limits."""
     bounds = ((">=", told.ge), (">", told.gt), ("<=", told.le))
     shown = [f"{sign} {_number(bound)}" for sign, bound in bounds if bound is not None]
     return f", {' and '.join(shown)}" if shown else ""
@@ -235,7 +235,7 @@ def describe_range(told: Told) -> str:
 
 
 def _bounded(wanted: Any, told: Told) -> Any:
-    """Return a type whose numbers, also those in lists and unions, have the range of the row."""
+    """Return the type with the range of the row on its numbers, also inside lists and unions."""
     origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (Union, types.UnionType):
         return Union[tuple(_bounded(option, told) for option in inner)]  # noqa: UP007 - made at run time
@@ -259,7 +259,7 @@ def _bounded(wanted: Any, told: Told) -> Any:
     return Annotated[wanted, msgspec.Meta(**limits)]  # type: ignore[call-overload] # one of ge and gt, never both
 
 
-# ---- values as people and published files write them
+# ---- values as users and published files write them
 
 
 def _plain_values(row: Row, value: Any) -> Any:
@@ -301,7 +301,7 @@ def _number_in(name: str, text: str) -> float | str:
 
 
 def _is_zero_or_less(value: Any) -> bool:
-    """Tell whether the research code would take this size for "do not": any number of zero or less."""
+    """Tell whether a size is zero or less, which the research code reads as "none"."""
     values = value if isinstance(value, (list, tuple)) and value else (value,)
     numbers = [item for item in values if isinstance(item, (int, float)) and not isinstance(item, bool)]
     return len(numbers) == len(values) and min(numbers) <= 0
@@ -311,7 +311,7 @@ def _is_zero_or_less(value: Any) -> bool:
 
 
 def _refusal(row: Row, value: Any) -> str:
-    """Say what is wrong with a value: its type, else the first number that is out of its range."""
+    """Describe the error in a value: its type, else the first number out of range."""
     try:
         plain = _plain_values(row, value)
         msgspec.convert(plain, row.type)
@@ -354,23 +354,23 @@ def _range(number: float, told: Told) -> str:
 
 
 def _number(number: float) -> str:
-    """Write a number as people do: whole ones with all digits, while there are not too many."""
+    """Format a number: whole ones with all digits up to a limit."""
     if not isinstance(number, int):
         return f"{number:g}"
     if abs(number) < 10**20:
         return str(number)
-    # Python refuses to write out numbers of thousands of digits.
+    # Python refuses to format numbers of thousands of digits.
     return f"a number of more than {int((abs(number).bit_length() - 1) * math.log10(2))} digits"
 
 
 def clipped(value: Any) -> str:
-    """Show a wrong value, but no more of it than fits into a sentence."""
+    """Format a wrong value, shortened to fit into a sentence."""
     if isinstance(value, int) and abs(value) >= 10**20:
         return _number(value)
     if isinstance(value, str):
         return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # a list with such a number in it, or one that goes too deep
+    except (ValueError, RecursionError):  # a list with such a number, or too deeply nested
         return f"a {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

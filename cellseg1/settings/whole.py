@@ -27,7 +27,7 @@ from cellseg1.settings.rows import TABLE, clipped, find_row
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All settings, in groups; immutable, checked when made (`SettingsError`).
+    """All settings, in groups; immutable, checked on construction (`SettingsError`).
 
     The names are unique over all groups, so that published flat files and ``name=value`` need no group;
     `flat`, `replace` and ``settings[name]`` translate between the two.
@@ -63,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return {name: self[name] for name in TABLE}
 
     def to_dict(self) -> dict[str, Any]:
-        """All values by name, as plain JSON types: what model files and records of runs hold."""
+        """All values by name as plain JSON types, for model files and records of runs."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in self.flat().items()}
 
     def replace(self, **changes: Any) -> Settings:
@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             by_group.setdefault(row.group, {})[row.name] = value
         groups = msgspec.structs.asdict(self)
         for group, few in by_group.items():
-            # Made anew and not by structs.replace, which checks nothing in some versions of msgspec.
+            # Constructed, because structs.replace checks nothing in some versions of msgspec.
             groups[group] = type(groups[group])(**{**msgspec.structs.asdict(groups[group]), **few})
         return Settings(**groups)
 
@@ -89,7 +89,7 @@ def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        When a group is no table, or a setting stands in it twice.
+        When a group is no table, or a setting is given twice.
     """
     found: dict[str, Any] = {}
     for key, value in values.items():
@@ -113,7 +113,7 @@ def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
 def settings_from_dict(values: Mapping[str, Any]) -> Settings:
     """Build settings from `Settings.to_dict` output, or from groups of them.
 
-    Keys of newer versions are ignored, missing ones have their default.
+    Keys of newer versions are ignored; missing ones get their default.
     """
     known = {
         key: {name: one for name, one in value.items() if name in TABLE}

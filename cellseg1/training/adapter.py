@@ -1,4 +1,4 @@
-"""The adapter that is trained: its configuration, and what a model to train on from gives."""
+"""The adapter for training: its configuration, and the adapter of a start model."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def lora_config(settings: Settings) -> LoraConfig:
 def adapted_backbone(
     name: str, settings: Settings, device: torch.device, start_model: Path | None
 ) -> tuple[Backbone, str]:
-    """Build the backbone with its adapter, a fresh one or that of a model; returns it with the hash of its weights."""
+    """Build the backbone with a new adapter or that of a model; return it with the hash of its weights."""
     model, sha256 = prepare_backbone(name, settings, device)
     module = model
     assert isinstance(module, nn.Module)
@@ -64,7 +64,7 @@ def adapted_backbone(
 
 
 def _take_adapter(path: Path, module: nn.Module, config: LoraConfig, sha256: str) -> None:
-    """Put the adapter of a model file into a plain backbone, to be trained on."""
+    """Load the adapter of a model file into a plain backbone, for further training."""
     if path.suffix.lower() in {".pth", ".pt"}:
         apply_pth(path, module, config=config)
     else:
@@ -72,7 +72,7 @@ def _take_adapter(path: Path, module: nn.Module, config: LoraConfig, sha256: str
 
 
 def ranks_of(path: Path) -> dict[str, int]:
-    """Return the settings that say which ranks a model file has."""
+    """Return the settings with the LoRA ranks of a model file."""
     if not path.exists():
         raise ModelFileError(f"There is no model file {path} to train on from; choose another, or start anew.")
     if path.suffix.lower() in {".pth", ".pt"}:
@@ -85,7 +85,7 @@ def ranks_of(path: Path) -> dict[str, int]:
 
 
 def channels_of(path: Path, specification: InputSpecification) -> InputSpecification:
-    """Return the specification with the channels that a model to train on from has seen."""
+    """Return the specification with the channels of a start model."""
     if path.suffix.lower() in {".pth", ".pt"} or not (stored := load_card(path).input):
         return specification
     try:
@@ -96,7 +96,7 @@ def channels_of(path: Path, specification: InputSpecification) -> InputSpecifica
 
 
 def room_needed(module: nn.Module) -> int:
-    """Bytes of the model and of two checkpoints (a new one is complete before the old one goes)."""
+    """Return the bytes of the model and two checkpoints (a new one is completed before the old one is removed)."""
     trained = sum(parameter.numel() for _, parameter in trainable_parameters(module))
     # Weights, gradients and two averages of them, in single precision.
     return 4 * trained + 2 * 4 * 4 * trained

@@ -1,6 +1,6 @@
 """The published augmentation: light, flip, crop, shift-scale-rotate, resize.
 
-The research code used albumentations 1.3.1 for it.  The same numbers are drawn here in the same order and used in the
+The research code used albumentations 1.3.1.  This module draws the same random numbers in the same order and uses the
 same formulas, so that a seed gives the same bytes (decision 0023).
 """
 
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from cellseg1.settings import Settings
 
-#: Rotation in degrees and shift as a share of the side, both ways.
+#: Largest rotation in degrees and shift as a share of the side, in both directions.
 _TURN: Final = 45.0
 _SHIFT: Final = 0.0625
-#: How often a part of the wanted area and shape is looked for before the middle is taken.
+#: Attempts to find a crop of the drawn area and aspect ratio before the central one is used.
 _TRIES: Final = 10
 
 Array = NDArray[Any]
-#: Draws the numbers of one step and returns what it does.
+#: Draws the random numbers of one step and returns the step as a function.
 Step = Callable[[random.Random, "Augmented"], "Augmented"]
 
 
@@ -38,11 +38,11 @@ class Augmented:
     pixels
         (H, W, 3) uint8.
     masks
-        Each (H, W), of integers; followed without mixing values.
+        Integer arrays (H, W), transformed without interpolation.
     xy
-        (n, 2) float64 points that are still inside.
+        (n, 2) float64 points that are still inside the tile.
     kept
-        (n,) int64, which of the points at the beginning they are.
+        (n,) int64, their indices among the original points.
     """
 
     pixels: Array
@@ -56,7 +56,7 @@ class Augmented:
         return int(self.pixels.shape[0]), int(self.pixels.shape[1])
 
     def moved(self, pixels: Array, masks: Sequence[Array], xy: NDArray[np.float64]) -> Augmented:
-        """Return the tile after a step, without the points that left it."""
+        """Return the tile after a step, without points outside."""
         height, width = pixels.shape[:2]
         inside = (xy[:, 0] >= 0) & (xy[:, 0] < width) & (xy[:, 1] >= 0) & (xy[:, 1] < height)
         return Augmented(pixels, tuple(masks), xy[inside], self.kept[inside])
@@ -68,12 +68,12 @@ def augment(settings: Settings, seed: int, pixels: Array, masks: Sequence[Array]
     Parameters
     ----------
     seed
-        Decides everything that is random.
+        Seed of all random numbers.
     pixels, masks, xy
         See `Augmented`.
     """
     generator = random.Random(seed)  # noqa: S311 - the generator of the research code
-    # The chain itself was drawn for, as each of its steps; its share is one.
+    # The research code also draws a number for the whole chain, whose probability is one.
     generator.random()
     tile = Augmented(pixels, tuple(masks), np.asarray(xy, np.float64).reshape(-1, 2), np.arange(len(xy)))
     steps = (
@@ -131,7 +131,7 @@ def _crop(settings: Settings) -> Step:
 
 
 def _part(generator: random.Random, size: tuple[int, int], settings: Settings) -> tuple[int, int, int, int]:
-    """Return top, left, height and width of a part with a random area and aspect ratio."""
+    """Return top, left, height and width of a crop with a random area and aspect ratio."""
     rows, columns = size
     narrow, wide = settings.augmentation.crop_ratio
     for _ in range(_TRIES):
@@ -151,7 +151,7 @@ def _part(generator: random.Random, size: tuple[int, int], settings: Settings) -
 
 
 def _start(place: int, whole: int, part: int) -> int:
-    """Return where a part begins: upstream went by a share and back, which can be one pixel off."""
+    """Return the start of a crop; the research code converts to a fraction and back, which can be one pixel off."""
     room = whole - part
     return int((room + 1) * (place / (room + 1e-10)))
 

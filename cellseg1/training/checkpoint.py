@@ -21,7 +21,7 @@ def checkpoint_path(model_path: Path) -> Path:
 
 
 def model_path(checkpoint: Path) -> Path:
-    """Which model the training of a checkpoint will write; the reverse of `checkpoint_path`."""
+    """Return the model file of a checkpoint's training; the inverse of `checkpoint_path`."""
     return checkpoint.with_name(checkpoint.name.removesuffix(".checkpoint"))
 
 
@@ -31,13 +31,13 @@ def write_checkpoint(path: Path, content: dict[str, Any], *, new: bool = False) 
     Parameters
     ----------
     new
-        Whether a checkpoint of that name is another training's: it stays, and this one, with its model, gets the next
-        free number.
+        Whether an existing checkpoint of that name belongs to another training: it stays, and this one gets the next
+        free number, with its model.
 
     Returns
     -------
     Path
-        Where it is.
+        The file that was written.
     """
     number, place = 1, path
     while True:

@@ -1,4 +1,4 @@
-"""The annotated images of a training: reading, checking, the scale of their cells."""
+"""The annotated images of a training: reading, checking, cell scale."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     pass
 
 
-#: Factor between image and model input beyond which a rescaling would not help.
+#: Largest factor between image and model input that still helps.
 _SCALE_LIMITS = (0.1, 10.0)
-#: Rescaling by less than this share changes nothing but sharpness.
+#: Smallest rescaling; less only blurs the image.
 _SCALE_TOLERANCE = 0.05
 
 
@@ -39,14 +39,14 @@ Region = tuple[int, int, int, int] | PathLike | NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class TrainingInput:
-    """One annotated image, ready to be cut into tiles, and what is noted of it."""
+    """One annotated image, ready to be cut into tiles, with its record."""
 
     image: TrainingImage
     card: CardImage
     pixel_size: float | None
-    #: Tells apart what one file can be read as; "0 0 " is its first plane.
+    #: Distinguishes planes of one file; "0 0 " is the first plane.
     reading: str
-    #: With the channels that were used written down.
+    #: With the used channels filled in.
     specification: InputSpecification
 
 
@@ -61,7 +61,7 @@ def read_training_set(
     read: Callable[[Path], Image] = read_image,
     pieces: Pieces = "auto",
 ) -> list[TrainingInput]:
-    """Read and check all training images with their masks; `tell` gets every remark about them."""
+    """Read and check all training images with their masks; report every remark to `tell`."""
     if not images:
         raise ImageError("There is no training image; give at least one with its mask.")
     if len(images) != len(masks):
@@ -78,7 +78,7 @@ def read_training_set(
     inputs = []
     for entry in zip(images, masks, wanted, chosen, strict=True):
         inputs.append(_read_one(*entry, read, pieces, specification, tell))
-        # What the first image leaves to choose is chosen once, for all of them.
+        # Default channels are chosen once, by the first image, for all images.
         specification = inputs[-1].specification
     return inputs
 
@@ -131,7 +131,7 @@ def _read_one(
 
 
 def specification_of(inputs: Sequence[TrainingInput]) -> InputSpecification:
-    """What the network saw of the training images, to be stored with the model."""
+    """Return the input specification of the training images, to be stored in the model."""
     planes = [entry.reading.split(" ")[:2] for entry in inputs]
     return dataclasses.replace(inputs[-1].specification, planes=tuple((int(z), int(t)) for z, t in planes))
 
@@ -153,14 +153,14 @@ def _check_plane(path: Path, plane: NDArray[Any]) -> None:
 def read_region(
     region: Region | None, shape: tuple[int, int], *, image: Image | None = None, z: int = 0, t: int = 0
 ) -> tuple[NDArray[np.bool_] | None, tuple[tuple[int, int, int, int], ...]]:
-    """Return the annotated part as (H, W) bool, None for all of it, and its boxes (x, y, width, height).
+    """Return the annotated part as (H, W) bool, None for the whole image, and its boxes (x, y, width, height).
 
-    A file with a mask for each plane of `image` is asked for the plane (z, t).
+    Of a file with a mask per plane of `image`, the plane (z, t) is used.
 
     Raises
     ------
     MaskError
-        When a region has another size than its image, or lies outside.
+        When a region differs in size from its image, or lies outside.
     """
     if region is None:
         return None, ()
@@ -190,7 +190,7 @@ def read_region(
 
 
 def scale_for(images: Sequence[TrainingImage], settings: Settings) -> float:
-    """Factor that brings the median training cell to `target_diameter`; 1 when off or hardly any change."""
+    """Return the factor that scales the median training cell to `target_diameter`; 1 when off or nearly 1."""
     if settings.data.target_diameter is None:
         return 1.0
     diameter = median_diameter(images)
@@ -199,7 +199,7 @@ def scale_for(images: Sequence[TrainingImage], settings: Settings) -> float:
 
 
 def median_diameter(images: Sequence[TrainingImage]) -> float:
-    """Median over images of the median cell diameter inside the annotated part, in pixels."""
+    """Return the median over images of the median cell diameter inside the annotated part, in pixels."""
     values = [
         median_cell_diameter(
             image.labels if image.annotated is None else np.where(image.annotated, image.labels, 0).astype(np.int32)

@@ -78,13 +78,13 @@ def train(
 ) -> TrainResult:
     """Fine-tune a backbone on annotated images.
 
-    Whatever can be refused is refused before the first step, and the weights are written before anything that only
-    adorns them.
+    Everything that can be refused is refused before the first step, and the weights are written before figures on the
+    card.
 
     Parameters
     ----------
     images, masks
-        Files, in the same order; a single one may stand alone.
+        Files in the same order, or one file each.
     out
         The model file, ``.cs1`` or ``.pth`` (published format).  An existing file is never replaced: the new one
         gets a number.
@@ -94,30 +94,30 @@ def train(
     overrides
         Settings by name, see `cellseg1.settings`.
     resume
-        Take up the interrupted training that was to write `out`.
+        Continue the interrupted training of `out`.
     progress, stop
         See `cellseg1.training.trainer.Trainer`.  A stopped training keeps its model and can be resumed.
     say
         Called with every sentence the user should see: conversions, warnings about the masks, the preset chosen.
     measure
-        Predict the training image at the end and write AP@0.5 on it into the card; a function is asked at the end.
+        Predict the training image at the end and write its AP@0.5 into the card; a function is called at the end.
     start_model
-        A model of the same backbone whose adapter the training begins with, instead of a fresh one.  It also gives
-        the ranks, unless `overrides` name them.
+        A model of the same backbone whose adapter the training starts with.  It also gives the ranks, unless
+        `overrides` names them.
     planes
-        For each image the plane (z, t) that is used, of the image and of its mask; None for the first.
+        For each image the plane (z, t) of the image and its mask; None for the first.
     channels
-        One to three channels that the network sees, as names or numbers (from 0): ``"DAPI,2"`` or ``["DAPI", 2]``.
-        None: those of `start_model`; without it all of up to three, else the first three that hold anything.  They
-        are stored in the model.
+        One to three channels for the network, as names or numbers (from 0): ``"DAPI,2"`` or ``["DAPI", 2]``.  None:
+        those of `start_model`; without it all of up to three, else the first three that are not empty.  They are
+        stored in the model.
     read
-        Reads an image file, where the file's own axes are not to be believed.
+        Reads an image file, to override the axes of the file.
     pieces
         Whether separate pieces of one id or colour are separate cells, see `cellseg1.masks.open_mask`.
     watch
-        Called once before the first step with the model that is being trained and the training images.  The model
-        may be used to predict whenever `progress` or `stop` is called, which is between two steps; that does not
-        change what is learned.
+        Called once before the first step with the model in training and the training images.  The model may be used to
+        predict whenever `progress` or `stop` is called, which is between two steps; that does not change the
+        training.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def _run(
     tell: Callable[[str], None],
     notes: list[str],
 ) -> TrainResult:
-    """Compute what was planned, and write the model."""
+    """Carry out the plan and write the model."""
     model, trainer, remark = _prepared(plan, progress, stop, tell)
     settings = plan.settings
     if plan.resumes:
@@ -197,7 +197,7 @@ def _prepared(
     stop: Callable[[], bool] | None,
     tell: Callable[[str], None],
 ) -> tuple[Model, Trainer, str]:
-    """Build the network and its trainer; returns also what the card is to say about the share that is kept."""
+    """Build the network and its trainer; also return the card's note about the share of the change that is kept."""
     settings, target = plan.settings, plan.target
     ready = [rescaled(image, plan.scale) for image in plan.images]
     network, sha256 = adapted_backbone(plan.backbone, settings, plan.device, plan.start_model)
@@ -226,7 +226,7 @@ def _prepared(
 
 
 def _stored_share(checkpoint: Path) -> tuple[float, str] | None:
-    """What `_choose_share` found before the first step; the settings of the prediction may be others meanwhile."""
+    """Return the share that `_choose_share` found before the first step; prediction settings may have changed since."""
     with reading(ModelFileError, f"The checkpoint {checkpoint} is damaged; move it away and train again."):
         stored = read_checkpoint(checkpoint).get("share")
         found = None if stored is None else (float(stored[0]), str(stored[1]))
@@ -234,9 +234,9 @@ def _stored_share(checkpoint: Path) -> tuple[float, str] | None:
 
 
 def _choose_share(model: Model, inputs: Sequence[TrainingInput]) -> tuple[float, str]:
-    """How much of the change is kept, and a sentence where that had to be found out.
+    """Choose the share of the change that is kept (weight interpolation), with a sentence where it was measured.
 
-    The network of `model` is still as the training finds it.
+    The network of `model` is still untrained.
     """
     if model.settings.training.trained_share is not None:
         return model.settings.training.trained_share, ""

@@ -1,4 +1,4 @@
-"""Everything that can refuse a training is looked at before its first step."""
+"""The plan of a training: everything that can refuse it is checked before the first step."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 from cellseg1.training.adapter import channels_of, lora_config, ranks_of
 from cellseg1.training.inputs import Region, TrainingInput, read_training_set, scale_for, specification_of
 
-#: Bytes of a name, less what a number for the next free one takes.
+#: Most bytes of a file name, less a number for the next free name.
 _LONGEST_NAME = 255 - len("_9999")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingFiles:
-    """What a training learns from; all lists are in the same order.
+    """The files of a training; all lists are in the same order.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class TrainingFiles:
     planes
         For each image the plane (z, t); empty for the first of all.
     read, pieces
-        How images and masks are read, see `cellseg1.training.job.train`.
+        Options for reading images and masks, see `cellseg1.training.job.train`.
     """
 
     images: Sequence[Path]
@@ -61,18 +61,18 @@ class TrainingFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainPlan:
-    """A training that nothing refuses any more.
+    """A checked training.
 
     Attributes
     ----------
     target
         The model file that will be written.
     resumes
-        Whether an interrupted training of it is taken up.
+        Whether an interrupted training of it is continued.
     start_model
-        The model whose adapter it begins with; None for a fresh one.
+        The model whose adapter it starts with; None for a new one.
     specification
-        What the network sees of the images, the chosen channels included.
+        The input specification, with the chosen channels.
     scale
         Model-input pixels per image pixel.
     """
@@ -90,7 +90,7 @@ class TrainPlan:
 
     @property
     def images(self) -> list[TrainingImage]:
-        """The images with their labels, at their own scale."""
+        """The images with their labels, at the original scale."""
         return [entry.image for entry in self.inputs]
 
 
@@ -107,9 +107,9 @@ def plan_training(
     channels: ChannelWish | None,
     tell: Callable[[str], None],
 ) -> TrainPlan:
-    """Look at everything that can refuse a training, before anything is computed; parameters as in `train`.
+    """Check everything that can refuse a training before anything is computed; parameters as in `train`.
 
-    In this order: names, device, settings, format against backbone, target, images with masks, regions and channels.
+    The order: names, device, settings, format against backbone, target, images with masks, regions and channels.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def plan_training(
 
 
 def check_model_name(out: Path) -> None:
-    """Refuse a name that does not tell the format, is too long, or is a folder (`OutputError`)."""
+    """Refuse a name without a known suffix, one that is too long, or a folder (`OutputError`)."""
     if out.suffix.lower() not in {".cs1", ".pth"}:
         raise OutputError(f"The model file {out.name} must end in .cs1 (or .pth for the published format).")
     if len(os.fsencode(checkpoint_path(out).name)) > _LONGEST_NAME:
@@ -167,7 +167,7 @@ def check_model_name(out: Path) -> None:
 
 
 def _target(out: Path, *, resume: bool, tell: Callable[[str], None]) -> tuple[Path, bool]:
-    """Decide which file is written, and whether an interrupted training of it is taken up."""
+    """Decide which file is written, and whether an interrupted training of it is continued."""
     number, target = 1, out
     while is_taken(target) and not checkpoint_path(target).exists():
         number += 1
@@ -175,7 +175,7 @@ def _target(out: Path, *, resume: bool, tell: Callable[[str], None]) -> tuple[Pa
     checkpoint = checkpoint_path(target)
     if checkpoint.exists():
         if resume:
-            # What a stopped training left there is the same model, younger.
+            # A stopped training has left an earlier state of the same model there.
             return target, True
         raise ModelFileError(
             f"An interrupted training of {target} can be resumed with --resume; to train anew give another --out "

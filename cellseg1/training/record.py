@@ -1,4 +1,4 @@
-"""What a training leaves: the model with its card, figures on it, statistics."""
+"""Output of a training: the model with its card, figures on the card, statistics."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def make_card(
 
 
 def noted(card: Card, sentence: str) -> Card:
-    """Return a card with one more sentence in its notes."""
+    """Return a card with one more note."""
     return dataclasses.replace(card, notes=f"{card.notes} {sentence}".strip())
 
 
@@ -77,19 +77,19 @@ def save_safely(path: Path, module: nn.Module, card: Card, *, new: bool, tell: C
     Parameters
     ----------
     new
-        Whether a file of that name is somebody else's, and stays.
+        Whether an existing file of that name must stay.
 
     Returns
     -------
     Path
-        Where it is; `tell` is told when that is not `path`.
+        The file that was written; `tell` reports it when it is not `path`.
 
     Raises
     ------
     ModelFileError
         When its values are not numbers.
     OutputError
-        When it can be written nowhere.
+        When no folder accepts it.
     """
     try:
         saved = _save_as(path, module, card, new=new)
@@ -108,7 +108,7 @@ def _save_as(path: Path, module: nn.Module, card: Card, *, new: bool) -> Path:
             save_trained(place, module, card, new=new)
         except (CellSeg1Error, FileExistsError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the card, the weights must not suffer
+        except Exception as error:  # noqa: BLE001 - an error in the card must not lose the weights
             explained(error, "writing the card of the model")
             bare = dataclasses.replace(card, training_images=(), notes="", extra={})
             save_trained(place, module, bare, new=new)
@@ -120,7 +120,7 @@ def _save_as(path: Path, module: nn.Module, card: Card, *, new: bool) -> Path:
 
 
 def _save_elsewhere(path: Path, module: nn.Module, card: Card, error: OutputError) -> Path:
-    """Write a model that its own folder does not take any more; raises `error` when no other one does either."""
+    """Write a model into another folder when its own one fails; raise `error` when no folder accepts it."""
     for folder in (data_dir() / "rescued", Path.home(), Path(tempfile.gettempdir())):
         with contextlib.suppress(OutputError):
             return _save_as(folder / path.name, module, card, new=True)
@@ -136,10 +136,10 @@ def save_trained(path: Path, module: nn.Module, card: Card, *, new: bool = False
 
 
 def measured(path: Path, model: Model, images: Sequence[TrainingImage], tell: Callable[[str], None]) -> Card:
-    """Write AP@0.5 on the training images into the card of a saved model; whatever fails, the model is there."""
+    """Write AP@0.5 on the training images into the card of a saved model; a failure leaves the model unchanged."""
     try:
         return save_trained(path, model.module, _with_ap(model.card, model, images))
-    except Exception as error:  # noqa: BLE001 - a figure on the card is not worth a word of alarm
+    except Exception as error:  # noqa: BLE001 - a missing figure on the card is no error
         if is_out_of_memory(error):
             tell("Memory was not enough to measure the model on its training image; the model is saved.")
         else:
@@ -149,13 +149,13 @@ def measured(path: Path, model: Model, images: Sequence[TrainingImage], tell: Ca
 
 
 def _with_ap(card: Card, model: Model, images: Sequence[TrainingImage]) -> Card:
-    """Write the mean AP@0.5 on the training images into the card; outside a region nothing counts."""
+    """Write the mean AP@0.5 on the training images into the card; pixels outside a region are ignored."""
     values = [ap_of(model, image.pixels, image.labels, image.annotated) for image in images]
     return dataclasses.replace(card, ap_training=round(float(np.mean(values)), 4))
 
 
 def write_statistics(wanted: Path, outcome: TrainOutcome, tell: Callable[[str], None]) -> None:
-    """Write the peak memory of each epoch; a file that cannot be written is told and ends nothing."""
+    """Write the peak memory of each epoch; a write error is reported and ends nothing."""
     data = json_text(outcome.memory, indent=4).encode()
     try:
         write_free(wanted, lambda path: write_bytes(path, data, new=True))
@@ -164,7 +164,7 @@ def write_statistics(wanted: Path, outcome: TrainOutcome, tell: Callable[[str], 
 
 
 def forget(checkpoint: Path) -> None:
-    """Remove what an interrupted training would have needed."""
+    """Remove the files for resuming a training."""
     with contextlib.suppress(OSError):
         checkpoint.unlink(missing_ok=True)
         remove_unfinished(checkpoint)

@@ -117,7 +117,7 @@ class SampleSource:
             for number in np.unique(places // total):
                 there = places // total == number
                 order[there] = self._shuffled(int(number), total)[places[there] % total]
-            # A training asks for it with every batch.
+            # Used with every batch of a training.
             self._ordered = epoch, order
         return self._ordered[1]
 

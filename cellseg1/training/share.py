@@ -50,10 +50,10 @@ def _ap_of(model: Model, image: TrainingImage) -> float:
 def ap_of(
     model: Model, pixels: NDArray[np.uint8], truth: NDArray[np.int32], annotated: NDArray[np.bool_] | None
 ) -> float:
-    """AP@0.5 of what a network finds in a picture; where `annotated` is False nothing counts."""
+    """Return AP@0.5 of a network's prediction on a picture; pixels where `annotated` is False are ignored."""
     found = predict_pixels(model, pixels).labels
     if found.shape != truth.shape:
-        # With resize_size the published figures compare at that size, the truth brought to it.
+        # With resize_size, published figures compare at that size, with the truth resized.
         size = (found.shape[0], found.shape[1])
         truth = np.asarray(resize_mask(truth, size), dtype=np.int32)
         annotated = None if annotated is None else resize_mask(annotated.astype(np.int32), size) > 0
@@ -67,7 +67,7 @@ def fullest_part(labels: NDArray[np.int32], side: int) -> tuple[slice, slice]:
     """Rows and columns of the window of at most `side` pixels with the most cells, the first of equals."""
     height, width = labels.shape
     starts = [sorted({*range(0, max(1, size - side), max(1, side // 2)), max(0, size - side)}) for size in labels.shape]
-    # The edges of all windows cut the image into blocks, each of which is looked at once for all windows it is in.
+    # The edges of all windows cut the image into blocks; each block is read once for all its windows.
     cuts = [
         sorted({edge for start in along for edge in (start, min(size, start + side))})
         for along, size in zip(starts, labels.shape, strict=True)

@@ -102,15 +102,15 @@ class Trainer:
         checkpoint
             Where checkpoints go, at least every `settings.checkpoint_seconds`; None writes none.
         fingerprint
-            Of everything that decides the result; a checkpoint of another one is refused.
+            Hash of everything that decides the result; a checkpoint with another one is refused.
         progress
             Called after every batch.
         stop
-            Asked after every batch; True ends the training, keeping what was learned.
+            Called after every batch; True ends the training and keeps what was learned.
         trained_share
-            What `average` keeps of the change; None takes it from the settings, where none keeps all.
+            Share of the change that `average` keeps (weight interpolation); None: from the settings (none keeps all).
         noted
-            Plain values that are kept with every checkpoint.
+            Plain values stored in every checkpoint.
         """
         self.model = model
         self.source = source
@@ -133,7 +133,7 @@ class Trainer:
             pct_start=settings.training.onecycle_lr_pct_start,
         )
         self._noted = noted or {}
-        # Whether a checkpoint of that name would be another training's.
+        # Whether an existing checkpoint of that name belongs to another training.
         self._first_checkpoint = True
         self._step = 0
         self._pending = 0
@@ -328,11 +328,11 @@ class Trainer:
         try:
             self.save()
         except OutputError as error:
-            # What was learned is worth more than the means to resume it.
+            # A failed checkpoint must not end the training.
             log.warning("%s The training goes on without a checkpoint.", error)
 
     def save(self) -> None:
-        """Write a checkpoint; where another training has one of that name, under the next free one."""
+        """Write a checkpoint; when another training has one of that name, under the next free name."""
         if self.checkpoint is None:
             return
         self.checkpoint = write_checkpoint(

@@ -43,14 +43,14 @@ class NpyReader:
         try:
             shape, _, dtype = readers[version](source.stream)
         except (MemoryError, RecursionError) as error:
-            # The header is a Python expression; its parser has no other words for brackets within brackets.
+            # The header is a Python expression; its parser raises these for deeply nested brackets.
             raise source.damaged("its header is nested too deeply") from error
         check_dtype(source, dtype)
         if len(shape) < 2:
             raise ImageError(
                 f"{source.path} holds an array of shape {shape}, not an image. Save at least rows and columns."
             )
-        # The plane is only known after the guess; a colour axis at the end is not a side of the image.
+        # The plane is known only after the axes are guessed; a trailing colour axis is not a side of the image.
         sides = shape[:-1] if len(shape) > 2 and shape[-1] <= 5 else shape
         left = source.size - source.stream.tell()
         check_size(source, shape, (sides[-2], sides[-1]), dtype.itemsize, left)
@@ -60,7 +60,7 @@ class NpyReader:
 
 
 def _read_to_the_end(source: Source, stream: gzip.GzipFile | BinaryIO) -> None:
-    """Go on to the checksum at the end of a gzip file; what unpacks to much more than it declares is refused."""
+    """Read up to the checksum of a gzip file; refuse a file that unpacks to much more than it declares."""
     left = _MOST_AFTER
     while left > 0:
         more = stream.read(min(left, 2**20))
@@ -71,7 +71,7 @@ def _read_to_the_end(source: Source, stream: gzip.GzipFile | BinaryIO) -> None:
 
 
 def _keep_from_terminal() -> None:
-    """Let nibabel's remarks on headers go to the log like others'; it gives its logger a way to the terminal."""
+    """Send nibabel's remarks on headers to the log only; its own logger also writes to the terminal."""
     from nibabel import imageglobals
 
     for handler in list(imageglobals.logger.handlers):

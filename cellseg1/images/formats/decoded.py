@@ -21,7 +21,7 @@ Samples = Literal["", "rgb", "rgba", "grey+alpha", "cmyk"]
 
 
 def damaged(path: Path, why: str) -> ImageError:
-    """Return the error for a file that starts well and ends badly."""
+    """Return the error for a damaged or truncated file."""
     return ImageError(f"{path} is damaged or incomplete: {why}. Copy or export the image again.")
 
 
@@ -47,7 +47,7 @@ class Source:
     as_labels: bool
 
     def damaged(self, why: str) -> ImageError:
-        """Return the error for a file that starts well and ends badly."""
+        """Return the error for a damaged or truncated file."""
         return damaged(self.path, why)
 
 
@@ -60,9 +60,9 @@ class Decoded:
     array
         The values as stored.
     axes
-        One letter per dimension among ``TZCYXS``; empty when unknown (it is then guessed).
+        One letter of ``TZCYXS`` per dimension; empty when unknown (then guessed).
     samples
-        What the axis ``S`` holds.
+        Meaning of the axis ``S``.
     lossy
         Whether the compression changes values, as JPEG does.
     """
@@ -87,7 +87,7 @@ def check_size(
     *,
     copies: int = 1,
 ) -> None:
-    """Refuse a declared size that is impossible, before any memory is asked for.
+    """Refuse an impossible declared size before memory is allocated.
 
     Parameters
     ----------
@@ -100,15 +100,15 @@ def check_size(
     itemsize
         Bytes per value.
     most_bytes
-        The most decoded bytes that a file of this length can hold; None when its compression knows no limit.
+        The most bytes that a file of this length can decode to; None when its compression has no limit.
     copies
-        How many arrays of that size are in memory at once while the file is decoded.
+        Number of arrays of that size in memory while the file is decoded.
 
     Raises
     ------
     ImageError
-        When a plane has no pixels or more than `MAX_PLANE_PIXELS`, when the file is too short for it, or when it
-        does not fit the free memory.
+        When a plane has no pixels or more than `MAX_PLANE_PIXELS`, the file is too short for it, or the free memory
+        is too small.
     """
     height, width = plane
     total = itemsize
@@ -159,9 +159,9 @@ def _instead(path: Path) -> str:
 
 
 def orientation_note(value: object) -> list[str]:
-    """Return the sentence about a mark that the picture is to be turned (TIFF and EXIF Orientation), if there is one.
+    """Return the sentence about an orientation mark (TIFF and EXIF Orientation), if there is one.
 
-    It is not followed in any format: rows and columns are as stored, so that a mask fits its image.
+    The mark is ignored in every format: rows and columns stay as stored, so that a mask fits its image.
     """
     if not isinstance(value, int) or value in (0, 1):
         return []

@@ -1,4 +1,4 @@
-"""A look at LZW data of TIFF before they are decoded: the decoder dies of codes that cannot be."""
+"""A check of LZW data in TIFF files before decoding: impossible codes crash the decoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_CODES = 4096 - _FIRST
 
 
 def _layout() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return width and first bit of every code after a clearing; one bit more as soon as the table would be full."""
+    """Return width and first bit of every code after a clear code; the width grows when the table is full."""
     number = np.arange(_MOST_CODES + 1)
     # Code j adds entry 257 + j; with entry 510 in the table the next code has 10 bits, and so on.
     width = 9 + np.searchsorted(np.array([510, 1022, 2046]) - _FIRST + 2, number, side="right")
@@ -26,9 +26,9 @@ _WIDTH, _START = _layout()
 
 
 def is_sound(data: bytes) -> bool:
-    """Whether every code of a strip (most significant bit first) is in the table when it is used.
+    """Tell whether every code of a strip (most significant bit first) is in the table when it is used.
 
-    Codes between two clearings have known places, so they are looked at thousands at a time.
+    Codes between two clear codes have known positions, so thousands are checked at a time.
     """
     padded = np.frombuffer(data + bytes(4), np.uint8).astype(np.int64)
     bits = 8 * len(data)
@@ -48,7 +48,7 @@ def is_sound(data: bytes) -> bool:
         if used.size and (used[0] > 255 or (used[1:] > known[1:]).any()):
             return False
         if not ends.size:
-            # The data end here, or a table that should have been cleared runs over.
+            # The data end here, or the table overflows without a clear code.
             return count <= _MOST_CODES
         if codes[last] == _END:
             return True

@@ -48,15 +48,15 @@ class PngReader:
         check_rows(source, blocks)
         notes = orientation_note(_orientation_in(blocks.exif))
         if blocks.depth == 16:
-            # PIL has no 16-bit colour: it would return 8 bits without a word.
+            # PIL has no 16-bit colour and would silently return 8 bits.
             import imagecodecs
 
             array = imagecodecs.png_decode(blocks.file())
             samples: dict[int, Samples] = {0: "", 2: "rgb", 4: "grey+alpha", 6: "rgba"}
             axes = "YXS" if array.ndim == 3 else "YX"
             return Decoded("PNG", array, axes, samples[blocks.colour_type], notes=notes)
-        # The plug-in is called directly because Image.open warns about, and at twice the size refuses, any large image;
-        # check_size has already looked.
+        # The plug-in is called directly: Image.open warns about large images and refuses them at twice the size.
+        # check_size has checked the size already.
         with PngImageFile(io.BytesIO(blocks.file())) as image:
             decoded = _from_pil("PNG", image, source)
         decoded.notes.extend(notes)
@@ -79,7 +79,7 @@ class JpegReader:
         from PIL.JpegImagePlugin import JpegImageFile
 
         with quiet():
-            # Opening looks into the EXIF data, and warns of what is damaged there.
+            # Opening parses the EXIF data and warns about damage there.
             opened = JpegImageFile(source.stream)
         with opened as image:
             width, height = image.size
@@ -119,7 +119,7 @@ class BmpReader:
 
 
 def _orientation_in(exif: bytes) -> object:
-    """Return the orientation that EXIF data name; damaged data name none."""
+    """Return the orientation in EXIF data; none when they are damaged."""
     from PIL import Image
 
     if not exif:
@@ -129,7 +129,7 @@ def _orientation_in(exif: bytes) -> object:
         with quiet():
             found.load(exif)
             return found.get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - a remark of a camera must not keep its picture from being read
+    except Exception:  # noqa: BLE001 - damaged EXIF data must not keep the picture from being read
         return 1
 
 
@@ -151,7 +151,7 @@ def _from_pil(kind: str, image: ImageFile, source: Source) -> Decoded:
             notes.append("The palette image was converted to RGB.")
             if "transparency" in image.info or image.mode == "PA":
                 notes.append("The alpha channel was dropped.")
-                # Straight to RGB, Pillow would warn.
+                # Pillow warns when this is converted directly to RGB.
                 return Decoded(kind, np.array(image.convert("RGBA").convert("RGB")), "YXS", "rgb", notes=notes)
             return Decoded(kind, np.array(image.convert("RGB")), "YXS", "rgb", notes=notes)
         case "LA" | "La":
@@ -171,9 +171,9 @@ def _from_pil(kind: str, image: ImageFile, source: Source) -> Decoded:
 
 
 def _is_shown_grey(image: ImageFile) -> bool:
-    """Whether the palette of a "P" image shows grey values in several colours, as a rainbow does.
+    """Tell whether the palette of a "P" image displays grey values in several colours, such as a rainbow.
 
-    Shades of one colour stay what the format says they are, a colour picture: that changes nothing for the network.
+    Shades of one colour stay a colour picture, as the format says; the network sees no difference.
     """
     table = np.asarray(image.getpalette("RGB") or [], np.uint16).reshape(-1, 3)
     indices = np.array(image)
@@ -184,7 +184,7 @@ def _is_shown_grey(image: ImageFile) -> bool:
 
 
 def _without_clear(indices: NDArray[Any], image: ImageFile, notes: list[str]) -> NDArray[Any]:
-    """Make the palette indices background that are wholly transparent, unless that is all."""
+    """Make fully transparent palette indices background, unless all are transparent."""
     clear = image.info.get("transparency")
     if isinstance(clear, bytes):
         numbers = [number for number, alpha in enumerate(clear) if alpha == 0 and number]

@@ -1,4 +1,4 @@
-"""The blocks of a PNG before anything is decoded: are all there, and what of them the picture needs."""
+"""The blocks of a PNG, checked before decoding: whether all are there, and which the picture needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PIECE = 2**16
 
 @dataclass(frozen=True, slots=True)
 class PngBlocks:
-    """What the blocks of a PNG hold.
+    """The content of the blocks of a PNG.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class PngBlocks:
     pixels
         The compressed pixels, block by block.
     exif
-        EXIF data; empty when there are none.
+        EXIF data; may be empty.
     """
 
     header: bytes
@@ -63,7 +63,7 @@ class PngBlocks:
 
     @property
     def channels(self) -> int:
-        """Values per pixel, an index being one."""
+        """Values per pixel; 1 for a palette index."""
         return _CHANNELS[self.colour_type]
 
     @property
@@ -73,7 +73,7 @@ class PngBlocks:
 
     @property
     def n_bytes(self) -> int:
-        """How many bytes the compressed pixels must unpack to."""
+        """Size of the unpacked pixels in bytes."""
         passes = _PASSES if self.header[12] else ((0, 0, 1, 1),)
         total = 0
         for x, y, across, down in passes:
@@ -82,9 +82,9 @@ class PngBlocks:
         return total
 
     def file(self) -> bytes:
-        """Return a PNG of these pixels alone, without notes, profiles, further frames and a colour that is clear.
+        """Return a PNG of these pixels alone, without notes, profiles, further frames and a transparent colour.
 
-        Decoders choke on long notes, and make a channel of the clear colour of a grey or RGB picture.
+        Decoders fail on long notes and turn the transparent colour of a grey or RGB picture into a channel.
         """
         pixels = (_block(b"IDAT", data) for data in self.pixels)
         return b"".join([_START, _block(b"IHDR", self.header), self.palette, *pixels, _block(b"IEND", b"")])
@@ -94,9 +94,9 @@ class PngBlocks:
 
 
 def read_blocks(source: Source) -> PngBlocks:
-    """Walk through the blocks of a PNG and compare each with its checksum.
+    """Read the blocks of a PNG and verify their checksums.
 
-    Decoders stop at the last row they need, so a file cut just behind it, or with a flipped bit, would pass.
+    Decoders stop at the last row, so they accept a file that is truncated after it or has a flipped bit.
 
     Raises
     ------
@@ -127,14 +127,14 @@ def read_blocks(source: Source) -> PngBlocks:
 
 
 def check_rows(source: Source, blocks: PngBlocks) -> None:
-    """Refuse a PNG whose pixels end before its last row: a decoder would make the rest black.
+    """Refuse a PNG whose pixels end before its last row; decoders fill the rest with black.
 
-    Nothing is kept, but time is taken: look at the size that the header declares first.
+    The pixels are unpacked without being stored, which takes time; check the declared size first.
 
     Raises
     ------
     ImageError
-        In that case.
+        When pixels are missing.
     """
     missing, unpack = blocks.n_bytes, zlib.decompressobj()
     for data in blocks.pixels:
@@ -148,7 +148,7 @@ def check_rows(source: Source, blocks: PngBlocks) -> None:
 
 
 def _blocks(source: Source) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of each block up to the last."""
+    """Yield kind and content of each block up to the last."""
     stream = source.stream
     stream.seek(len(_START))
     kind = b""

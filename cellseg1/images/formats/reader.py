@@ -1,4 +1,4 @@
-"""What a reader of image files is.  A new format is one class, made known through `cellseg1.images.formats.READERS`."""
+"""The protocol of readers of image files.  A new format is one class in `cellseg1.images.formats.READERS`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from cellseg1.images.formats.decoded import Decoded, Source
 
-#: Bytes of a file (unpacked, when it is gzipped) that a reader sees to recognise it.
+#: Bytes at the beginning of a file (unpacked, when it is gzipped) by which a reader recognises it.
 HEAD = 352
 
 
@@ -18,9 +18,9 @@ class Reader(Protocol):
     Attributes
     ----------
     name
-        As in sentences: ``PNG``.
+        Name in sentences: ``PNG``.
     suffixes
-        In small letters with their dot; what file dialogs and folder listings offer.
+        In lower case with the dot; used by file dialogs and folder listings.
     stacks
         Whether such a file can hold several planes.
     """
@@ -35,14 +35,14 @@ class Reader(Protocol):
     def stacks(self) -> bool: ...  # noqa: D102 - see above
 
     def recognises(self, head: bytes, *, zipped: bool) -> bool:
-        """Tell from the first `HEAD` bytes whether a file is of this format; `zipped` when they were gzipped."""
+        """Tell from the first `HEAD` bytes whether a file has this format; `zipped` when they were gzipped."""
         ...
 
     def read(self, source: Source) -> Decoded:
         """Decode an open file.
 
-        Use `source.damaged` for what is cut off or broken, and `cellseg1.images.formats.decoded.check_size` before
-        memory is asked for.
+        Raise `source.damaged` for truncated or broken files, and call `cellseg1.images.formats.decoded.check_size`
+        before allocating memory.
 
         Raises
         ------

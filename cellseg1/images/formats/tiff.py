@@ -40,7 +40,7 @@ _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ONE_OF_SEVERAL = "The file belongs to a set of OME-TIFF files; only its own pages were read."
 _STORED_VALUES = "The colour table of the file is for display; the stored values were used."
 
-# What tifffile remarks goes to the log, and never to the terminal.
+# Remarks of tifffile go to the log, never to the terminal.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
@@ -81,11 +81,11 @@ def _opened(source: Source, left_aside: tuple[str, ...] = ()) -> TiffFile:
 
 
 def _left_aside(tif: TiffFile) -> tuple[str, ...]:
-    """Which descriptions of the planes are not to be believed."""
+    """Return the descriptions of the planes that are to be ignored."""
     if tif.is_ome:
         declared = ome_planes(tif.ome_metadata or "")
         if declared is None or declared > _MOST_PLANES:
-            # A list of them would fill the memory.
+            # A list of that many planes would fill the memory.
             return ("ome",)
     try:
         all_series = tif.series
@@ -97,7 +97,7 @@ def _left_aside(tif: TiffFile) -> tuple[str, ...]:
         if len(present) < len(pages):
             fits = present and len(pages) * math.prod(series.keyframe.shape) == math.prod(series.shape)
             return () if fits else ("ome", "mmstack")
-    # Planes that a program wrote one by one, each with a description of its own, are a stack all the same.
+    # Planes written one by one, each with its own description, still form a stack.
     one_by_one = all(series.kind == "shaped" and len(series.pages) == 1 for series in all_series)
     if one_by_one and len(all_series) > 1 and len({(series.shape, series.dtype) for series in all_series}) == 1:
         return _PAGE_BY_PAGE
@@ -129,7 +129,7 @@ def _decode(source: Source, tif: TiffFile, n_pages: int) -> Decoded:
 def _read(
     source: Source, tif: TiffFile, series: TiffPageSeries, inner: TiffPage | None, notes: list[str]
 ) -> tuple[NDArray[Any], str]:
-    """Read the pixels, as far as they are there."""
+    """Read the pixels that are present."""
     if inner is not None:
         check_pages(source, tif, [inner], inner, inner.shape)
         return np.asarray(inner.asarray()), str(inner.axes)
@@ -163,12 +163,12 @@ def _read(
 
 
 def _is_reduced(page: Any) -> bool:
-    # A page that tifffile took for one like the first has no such mark.
+    # A page that tifffile treats as equal to the first has no such mark.
     return bool(getattr(page, "is_reduced", False))
 
 
 def _read_present(source: Source, tif: TiffFile, series: TiffPageSeries, notes: list[str]) -> tuple[NDArray[Any], str]:
-    """Read a series that has fewer planes than it declares: the acquisition stopped, or other files hold the rest."""
+    """Read a series with fewer planes than declared: the acquisition stopped, or other files hold the rest."""
     page = series.keyframe
     pages: list[Any] = list(series.pages)
     plane_shape = tuple(int(length) for length in page.shape)
@@ -202,7 +202,7 @@ def _stopped(declared: int, there: int, read: int) -> str:
 
 
 def _complete_part(there: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Indices along each axis of planes that are all there: a grid of them, else the rounds before the last one."""
+    """Return the indices per axis of a complete grid of planes; if there is none, of the rounds before the last one."""
     grid = [np.flatnonzero(there.any(axis=tuple(j for j in range(there.ndim) if j != i))) for i in range(there.ndim)]
     if there[np.ix_(*grid)].all():
         return grid
@@ -227,7 +227,7 @@ def _plain_values(
     samples: Samples,
     notes: list[str],
 ) -> tuple[NDArray[Any], str, Samples]:
-    """Turn palettes, inverted greys and other colour spaces into plain grey or RGB; ids stay as they are."""
+    """Convert palettes, inverted greys and other colour spaces to grey or RGB; ids stay unchanged."""
     kind = _photometric(page)
     if source.as_labels:
         return array, axes, samples
@@ -259,7 +259,7 @@ def _plain_values(
 def _describe(
     tif: TiffFile, page: TiffPage, array: NDArray[Any], axes: str, notes: list[str]
 ) -> tuple[str, tuple[str, ...], tuple[float, float] | None]:
-    """Kind of TIFF, channel names and pixel size."""
+    """Return the kind of TIFF, channel names and pixel size."""
     n_channels = array.shape[axes.index("C")] if "C" in axes else 1
     kind, pixel_size = "TIFF", resolution_um(page)
     names: tuple[str, ...] = ()
@@ -288,7 +288,7 @@ def _name_axes(letters: str, shape: tuple[int, ...], *, planes_first: bool = Fal
             continue
         if shape[i] > 1:
             guessed = True
-        # Colour pictures one after the other are planes, and so are masks.
+        # Consecutive colour pictures are planes, and so are masks.
         may_be_channels = shape[i] <= MAX_GUESSED_CHANNELS and not planes_first and "S" not in letters
         order = "CZT" if may_be_channels else "ZTC"
         axes[i] = next((free for free in order if free not in axes), "?")
@@ -296,7 +296,7 @@ def _name_axes(letters: str, shape: tuple[int, ...], *, planes_first: bool = Fal
 
 
 def _photometric(page: TiffPage) -> int:
-    """Return what the values mean; where the file does not say, they are RGB or greys whose 0 is black."""
+    """Return the photometric interpretation; by default RGB, or greys whose 0 is black."""
     if "PhotometricInterpretation" in page.tags:
         return int(page.photometric)
     return _RGB if page.samplesperpixel >= 3 else 1
@@ -308,7 +308,7 @@ def _name_samples(axes: str, count: int, page: TiffPage, source: Source, notes: 
     match _photometric(page), count:
         case ((2 | 6 | 8), 3):
             return axes, "rgb"
-        # Colours of cells are never in a fourth channel, so in a mask that is transparency, declared or not.
+        # A mask never has cell colours in a fourth channel, so that is transparency, declared or not.
         case ((2 | 6 | 8), 4) if alpha or source.as_labels:
             return axes, "rgba"
         case 5, 4:
@@ -324,8 +324,8 @@ def _name_samples(axes: str, count: int, page: TiffPage, source: Source, notes: 
 def _are_planes(array: NDArray[Any]) -> bool:
     """Tell three label images (3, H, W), which some programs store as RGB, from a mask of one colour per cell.
 
-    The cells of a colour mask have the same outlines in red, green and blue; other planes cut through each other.
-    Where cells lie apart in all planes, ids are told from colours: they are counted up from 1, in each plane.
+    The cells of a colour mask have the same outlines in red, green and blue; separate label images overlap
+    irregularly.  Where cells lie apart in all planes, ids differ from colours: they count up from 1 in each plane.
     """
     used = np.unique(array)
     highest = int(used[-1])

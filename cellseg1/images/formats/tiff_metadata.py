@@ -78,7 +78,7 @@ def imagej_metadata(
 
 
 def ome_metadata(xml: str) -> tuple[tuple[str, ...], tuple[float, float] | None]:
-    """Channel names and pixel size (y, x) in micrometres of the first image of an OME description."""
+    """Return channel names and pixel size (y, x) in micrometres of the first image of an OME description."""
     root = _ome_root(xml)
     if root is None:
         return (), None
@@ -100,11 +100,11 @@ def ome_metadata(xml: str) -> tuple[tuple[str, ...], tuple[float, float] | None]
 
 
 def ome_planes(xml: str) -> int | None:
-    """How many planes an OME description declares for all its images together; None when it is ignored."""
+    """Return the number of planes that an OME description declares for all its images; None when it is ignored."""
     root = _ome_root(xml)
     if root is None:
         return None
-    # As loose as the reader of the planes is.
+    # As tolerant as the reader of the planes.
     images = [element for element in root.iter() if str(element.tag).endswith("Pixels")]
     try:
         return sum(abs(math.prod(int(image.get(f"Size{letter}", "1")) for letter in "ZCT")) for image in images)
@@ -113,7 +113,7 @@ def ome_planes(xml: str) -> int | None:
 
 
 def _ome_root(xml: str) -> ET.Element | None:
-    """Parse an OME description; None when it is damaged, or defines XML entities (which can be made to fill memory)."""
+    """Parse an OME description; None when it is damaged or defines XML entities, which can fill the memory."""
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         return None
     try:
@@ -123,7 +123,7 @@ def _ome_root(xml: str) -> ET.Element | None:
 
 
 def program_metadata(tif: TiffFile) -> tuple[tuple[str, ...], tuple[float, float] | None]:
-    """Channel names and pixel size (y, x) in micrometres that other microscopy programs write."""
+    """Return channel names and pixel size (y, x) in micrometres as other microscopy programs write them."""
     try:
         if tif.is_micromanager:
             return _micromanager(tif.micromanager_metadata or {})
@@ -150,7 +150,7 @@ def _micromanager(metadata: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[f
 
 
 def _plausible(unit: float | None, y: object, x: object) -> tuple[float, float] | None:
-    """Pixel size in micrometres, or None when it is no positive number."""
+    """Return a pixel size in micrometres, or None when it is no positive number."""
     if unit is None or not isinstance(y, int | float | str) or not isinstance(x, int | float | str):
         return None
     sizes = float(y) * unit, float(x) * unit
@@ -158,14 +158,14 @@ def _plausible(unit: float | None, y: object, x: object) -> tuple[float, float] 
 
 
 def scanimage_channels(tif: TiffFile) -> int:
-    """How many channels ScanImage wrote one after the other as pages; 0 when it did not write the file."""
+    """Return the number of channels that ScanImage wrote as consecutive pages; 0 for files of other programs."""
     text = str(tif.pages.first.tags.valueof("Software", default=""))
     found = re.search(r"SI\.hChannels\.channelSave = \[?([0-9; ]+)\]?", text[:200_000])
     return len(found[1].replace(";", " ").split()) if found else 0
 
 
 def micromanager_planes(tif: TiffFile) -> int:
-    """How many planes Micro-Manager meant to write for this position; 0 when it did not write the file, or not say."""
+    """Return the number of planes that Micro-Manager planned for this position; 0 when unknown."""
     if not tif.is_micromanager:
         return 0
     try:

@@ -1,4 +1,4 @@
-"""The pages of a TIFF before anything is decoded: are all there, where are their pixels, what is the picture."""
+"""The pages of a TIFF, checked before decoding: whether all are there, where their pixels are, which is the picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SINGLE = ("imagelength", "imagewidth", "imagedepth", "compression", "photometri
 
 
 def count_pages(source: Source) -> int:
-    """Follow the chain of page directories; tifffile would silently stop where a cut file breaks it."""
+    """Follow the chain of page directories; tifffile silently stops where a truncated file breaks it."""
     stream, size = source.stream, source.size
     start = stream.read(16)
     order: Any = "little" if start[:2] == b"II" else "big"
@@ -59,7 +59,7 @@ def count_pages(source: Source) -> int:
 
 
 def _check_tag(source: Source, entry: bytes, order: Any) -> None:
-    """Refuse a tag whose value lies outside the file; tifffile would only leave it out."""
+    """Refuse a tag whose value lies outside the file; tifffile only skips it."""
     word = (len(entry) - 4) // 2
     kind = int.from_bytes(entry[2:4], order)
     length = int.from_bytes(entry[4 : 4 + word], order) * _TYPE_BYTES.get(kind, 0)
@@ -68,12 +68,12 @@ def _check_tag(source: Source, entry: bytes, order: Any) -> None:
 
 
 def choose_picture(source: Source, tif: TiffFile) -> tuple[TiffPageSeries, TiffPage | None, list[str]]:
-    """Find the picture among previews and other images: the largest that is not marked as reduced, else the first.
+    """Choose the picture among previews and other images: the largest that is not marked as reduced, else the first.
 
     Returns
     -------
     series, page, notes
-        The series, or a single page inside one (a sub-image that is larger than what it belongs to).
+        The series, or a single page inside one (a sub-image that is larger than its parent).
     """
     all_series = tif.series
     if not all_series:
@@ -95,7 +95,7 @@ def choose_picture(source: Source, tif: TiffFile) -> tuple[TiffPageSeries, TiffP
 
 
 def _pixels(pages: TiffPageSeries | TiffPage) -> int:
-    """Pixels of all planes, however many samples each has."""
+    """Return the number of pixels of all planes, independent of the samples per pixel."""
     return math.prod(length for letter, length in zip(pages.axes, pages.shape, strict=False) if letter != "S")
 
 
@@ -105,9 +105,9 @@ def check_pages(source: Source, tif: TiffFile, parts: Sequence[TiffPage], page: 
     Parameters
     ----------
     parts
-        The pages that will be read, all like `page`.
+        The pages that will be read, all of the layout of `page`.
     shape
-        Of everything together.
+        Of all pages together.
     """
     if page.dtype is None:
         raise source.damaged("the TIFF does not say what its values are")
@@ -121,11 +121,11 @@ def check_pages(source: Source, tif: TiffFile, parts: Sequence[TiffPage], page: 
     check_size(source, shape, plane, itemsize)
     _find_pixels(source, tif, parts, page)
     ratio = _RATIO.get(int(page.compression))
-    # A bilevel or packed value takes less than its share of bytes in the file.
+    # A bilevel or packed value takes fewer bytes in the file.
     packing = max(1.0, itemsize * 8 / page.bitspersample) if isinstance(page.bitspersample, int) else 1.0
     most = max(_ANY_SIZE, source.size * _ANY_RATIO) if ratio is None else int(source.size * ratio * packing) + 1024
     if any(0 in part.databytecounts for part in parts):
-        # Tiles left out on purpose; they read as zero.
+        # Tiles that the writer left out read as zero.
         most = max(_ANY_SIZE, source.size * _ANY_RATIO)
     check_size(source, shape, plane, itemsize, most)
     for part in parts:
@@ -146,10 +146,10 @@ def _check_lzw(source: Source, parts: Sequence[TiffPage], *, reverse: bool) -> N
 
 
 def _find_pixels(source: Source, tif: TiffFile, parts: Sequence[TiffPage], page: TiffPage) -> None:
-    """Fill in lengths of strips and tiles that a writer left at 0, or got wrong where nothing is compressed.
+    """Fill in lengths of strips and tiles that are 0, or wrong in a file without compression.
 
-    A strip without length would be read as black.  Where pixels are not compressed their length is known; else a
-    strip ends where the next thing in the file begins.
+    A strip without length would be read as black.  Without compression the length is known; else a strip ends where
+    the next entry in the file begins.
     """
     if tif.is_stk or tif.is_lsm:
         return
@@ -161,7 +161,7 @@ def _find_pixels(source: Source, tif: TiffFile, parts: Sequence[TiffPage], page:
         offsets, counts = list(part.dataoffsets), list(part.databytecounts)
         if not any(offsets):
             raise source.damaged("the TIFF does not say where its pixels are")
-        # One strip without compression holds the whole plane, whatever is said about its rows.
+        # One strip without compression holds the whole plane, whatever its tag of rows says.
         if len(offsets) < wanted and not (plain and len(offsets) == 1):
             raise source.damaged("the TIFF does not say where all of its pixels are")
         if lengths is not None and len(lengths) == len(offsets):
@@ -180,7 +180,7 @@ def _find_pixels(source: Source, tif: TiffFile, parts: Sequence[TiffPage], page:
 
 
 def _plain_lengths(page: TiffPage) -> list[int] | None:
-    """Bytes of every strip or tile of a page without compression; None when they do not follow from its size."""
+    """Return the bytes of each strip or tile of a page without compression; None when they are unknown."""
     bits, samples = page.bitspersample, int(page.samplesperpixel)
     subsampled = int(page.photometric) == _YCBCR and tuple(page.subsampling or (1, 1)) != (1, 1)
     if not isinstance(bits, int) or subsampled or int(page.imagedepth) > 1:

@@ -1,4 +1,4 @@
-"""Every figure of the published paper from a results table, as PDF and PNG, ours beside the published numbers."""
+"""Every figure of the published paper from a results table, as PDF and PNG, beside the published numbers."""
 
 from __future__ import annotations
 

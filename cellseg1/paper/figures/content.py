@@ -1,4 +1,4 @@
-"""What the figures show: rows of a results table, brought into the shape of each figure.  Draws nothing."""
+"""Content of the figures: rows of a results table in the form that each figure needs, without drawing."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class NothingToDrawError(CellSeg1Error, LookupError):
-    """A figure needs images that were not given; its sentence says which."""
+    """A figure needs images that were not given; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What figures are made of.
+    """The sources of all figures.
 
     Attributes
     ----------
@@ -34,10 +34,10 @@ class Content:
     data
         Folder of the prepared data sets, for figures that show images.
     predictions
-        Folder with a folder of label images for each data set, under its name.
+        Folder with a folder of label images per data set, named like it.
     nms
-        Folder with ``image``, ``box`` and ``mask`` (pictures of any format): one image, and what is found in it with
-        suppression by boxes and by masks.
+        Folder with ``image``, ``box`` and ``mask`` (pictures of any format): one image, and its cells after suppression
+        by boxes and by masks.
     """
 
     rows: Sequence[Row] = field(default=())
@@ -53,9 +53,9 @@ def variant(row: Row) -> str:
 
 
 def main_rows(rows: Iterable[Row]) -> list[Row]:
-    """Return one row for each training image, test set and variant: of the longest training, the largest batch.
+    """Return one row per training image, test set and variant: that of the longest training and largest batch.
 
-    Where several seeds are left, the lowest one counts.
+    Of several seeds, the lowest counts.
     """
 
     def rank(row: Row) -> tuple[int, int, int]:
@@ -70,7 +70,7 @@ def main_rows(rows: Iterable[Row]) -> list[Row]:
 
 
 def same_set(rows: Iterable[Row]) -> list[Row]:
-    """Return the main rows that were tested on the set that they were trained on."""
+    """Return the main rows whose training and test set are the same."""
     return [row for row in main_rows(rows) if row.train_set == row.test_set]
 
 

@@ -45,19 +45,19 @@ FIGURES: Final[dict[str, Callable[[Content], Figure]]] = {
 
 @dataclass(slots=True)
 class Drawn:
-    """What came of `draw_figures`: the files, and for each figure that was left out its reason."""
+    """The result of `draw_figures`: the files, and the reason for each figure left out."""
 
     files: list[Path] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
 
 def draw_figures(content: Content, out: PathLike, names: Sequence[str] = ()) -> Drawn:
-    """Draw figures as PDF and PNG (300 dots per inch); the same content gives the same files.
+    """Draw figures as PDF and PNG (300 dots per inch); equal content gives equal files.
 
     Parameters
     ----------
     content
-        Rows of a results table, and folders of images for the figures that show some.
+        Rows of a results table, and folders of images for figures with images.
     out
         Folder; files of the same name are replaced.
     names
@@ -66,7 +66,7 @@ def draw_figures(content: Content, out: PathLike, names: Sequence[str] = ()) -> 
     Raises
     ------
     SettingsError
-        When there is no figure of a name.
+        When a figure is unknown.
     OutputError
         When a file cannot be written.
     """
@@ -76,7 +76,7 @@ def draw_figures(content: Content, out: PathLike, names: Sequence[str] = ()) -> 
     drawn = Drawn()
     for name in FIGURES if not names else dict.fromkeys(names):
         with mpl.rc_context():
-            # A user's own style does not change published figures.
+            # A user's style of matplotlib does not change published figures.
             mpl.rcdefaults()
             mpl.rcParams.update(STYLE)
             try:
@@ -95,11 +95,11 @@ def file_stem(name: str) -> str:
 
 def _written(figure: Figure, stem: Path) -> list[Path]:
     FigureCanvasAgg(figure)
-    # Both files have one layout, which is worked out once.
+    # Both files share one layout, which is computed once.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     files = []
-    # Neither date nor version of the library: equal figures are equal files.
+    # No date and no version of matplotlib, so that equal figures are equal files.
     for kind, metadata in (
         ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
         ("png", {"Software": None}),

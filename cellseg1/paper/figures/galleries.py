@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from cellseg1.paper.figures.content import Content
 
-#: The published worst images of figure 3c were chosen by hand, as the best ones were.
+#: The published best and worst images of figure 3c, which were chosen by hand.
 _PUBLISHED_CHOICE: Final = {"CPS": (60, 61), "CSB": (138, 35), "ECB": (6, 2), "BSF": (70, 37), "DSB": (435, 97)}
 _YELLOW: Final = (255, 220, 0)
 
 
 def figure_3c(content: Content) -> Figure:
-    """The best and the worst training image of each set: of the results table, or the published choice.
+    """Best and worst training image of each set, from the results table or the published choice.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _gallery(content: Content, shorts: Sequence[str], name: str) -> Figure:
 
 
 def _first_test_image(content: Content, short: str) -> tuple[Path, Path, Path] | None:
-    """Return the first test image that has a prediction, with its mask and that."""
+    """Return the first test image that has a prediction, with its mask and prediction."""
     if content.data is None or content.predictions is None:
         return None
     name = DATA_SETS[short].name
@@ -113,7 +113,7 @@ def _first_test_image(content: Content, short: str) -> tuple[Path, Path, Path] |
 
 
 def picture_of(folder: Path | None, stem: str) -> Path:
-    """Return the file of a folder with a certain name, whatever its suffix.
+    """Return the file of a folder with a certain stem and any suffix.
 
     Raises
     ------
@@ -129,12 +129,12 @@ def picture_of(folder: Path | None, stem: str) -> Path:
 
 
 def picture(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return the first plane of an image as (H, W, 3) uint8, its contrast stretched for the eye."""
+    """Return the first plane of an image as (H, W, 3) uint8, with stretched contrast."""
     return to_model_input(read_image(path).plane(), InputRule(outliers="leave_out"))
 
 
 def show_cells(axes: Axes, image: Path, mask: Path, title: str) -> int:
-    """Draw the outlines of cells over an image and return how many there are.
+    """Draw the outlines of cells over an image and return their number.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the figures share: sizes, colours, and bars, lines, radars and heat maps."""
+"""Shared parts of the figures: sizes, colours, bars, lines, radar charts and heat maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Width of a page of two columns: 180 mm.
 WIDTH: Final = 7.09
-#: What every figure is drawn with.
+#: The style of every figure.
 STYLE: Final[Any] = {
     "font.size": 7,
     "axes.spines.top": False,
@@ -38,7 +38,7 @@ _PUBLISHED: Final = {
     "vit_l": "#6baed6",
     "vit_b": "#c6dbef",
 }
-#: Likewise fixed for the usual runs of a results table, so that all figures agree.
+#: Fixed colours for the usual runs of a results table, so that all figures agree.
 _OURS: Final = {
     "ours: paper, vit_h": "#d55e00",
     "ours: paper, vit_l": "#fd8d3c",
@@ -60,12 +60,12 @@ def new_figure(height: float, *, rows: int = 1, columns: int = 1, **options: Any
 
 
 def both(published: Scores, ours: Scores) -> Scores:
-    """Join published scores and those of a results table under one name each."""
+    """Join published scores and those of a results table by name."""
     return {**{f"{method} (published)": values for method, values in published.items()}, **ours}
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each label: fixed for what is published or usual, in turn for the rest."""
+    """Return a colour per label: fixed for published and usual methods, from a cycle for the rest."""
     known = {**{f"{method} (published)": colour for method, colour in _PUBLISHED.items()}, **_OURS}
     rest = [label for label in labels if label not in known]
     return {label: known.get(label) or _OTHERS[rest.index(label) % len(_OTHERS)] for label in labels}
@@ -92,7 +92,7 @@ def bars(axes: Axes, names: Sequence[str], scores: Scores, *, label: str = "AP@0
 
 
 def lines(axes: Axes, found: Mapping[str, Mapping[Any, float]], *, places: Sequence[Any] | None = None) -> None:
-    """Draw one line per method over numbers, or over `places` one beside the other."""
+    """Draw one line per method over numbers, or over equally spaced `places`."""
     colour = colours(list(found))
     for method, values in found.items():
         x = [places.index(one) if places else one for one in values]
@@ -132,7 +132,7 @@ def radar(axes: Axes, names: Sequence[str], scores: Scores) -> None:
 
 
 def heat_map(axes: Axes, names: Sequence[str], matrix: Mapping[str, Mapping[str, float]], title: str) -> None:
-    """Draw scores by training set (rows) and test set (columns); what is missing stays white."""
+    """Draw scores by training set (rows) and test set (columns); missing values stay white."""
     values = [[matrix.get(train, {}).get(test, math.nan) for test in names] for train in names]
     axes.imshow(values, vmin=0, vmax=1, cmap="viridis")
     for row, line in enumerate(values):
@@ -158,7 +158,7 @@ def heat_map(axes: Axes, names: Sequence[str], matrix: Mapping[str, Mapping[str,
 
 
 def legend(figure: Figure, every: Sequence[Axes]) -> None:
-    """Put one legend of everything that some axes show under the figure."""
+    """Put one common legend of several axes under the figure."""
     found: dict[str, Artist] = {}
     for axes in every:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cellseg1.paper.figures.content import Content
 
 _METHODS: Final = ("cellseg1", "cellpose-cyto2", "cellpose-scratch", "stardist")
-#: A distribution of fewer different values has no shape.
+#: Fewest different values for a violin.
 _LEAST_VALUES: Final = 3
 
 
@@ -58,10 +58,10 @@ def _violins(axes: Axes, values: dict[str, list[float]]) -> None:
     for place, (label, some) in enumerate(values.items()):
         if len(set(some)) >= _LEAST_VALUES:
             parts = axes.violinplot([some], [place], widths=0.9, showextrema=False, showmedians=True)
-            # matplotlib's own types take the list of bodies for one of them.
+            # The type hints of matplotlib declare one body instead of a list.
             for body in cast("list[Artist]", parts["bodies"]):
                 body.set(facecolor=colour[label])
-        # Spread sideways by a fixed pattern, so that equal values are seen and the figure is the same every time.
+        # Spread sideways by a fixed pattern, so that equal values stay visible and the figure is reproducible.
         spread = 0.12 * np.sin(np.arange(len(some)) * 2.4)
         axes.plot(place + spread, some, ".", markersize=1.5, color=colour[label], label=label)
     axes.set_xticks([])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def figure_5a(content: Content) -> Figure:
-    """Scores on the group that was trained on."""
+    """Scores on the training group."""
     figure, (axes,) = new_figure(4.6, subplot_kw={"projection": "polar"})
     radar(axes, TISSUES, both(facts.scores("5a"), shown.on_same_tissue(content.rows)))
     legend(figure, [axes])

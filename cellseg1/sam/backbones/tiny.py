@@ -21,7 +21,7 @@ class TinyKind(BackboneKind):
     """A backbone of the architecture of `cellseg1.sam.tiny`, whose card lies beside its file."""
 
     def spec(self) -> BackboneSpec:
-        """Read the card that lies beside the shipped file, so that a new one needs no change here."""
+        """Read the card beside the shipped file, so that new weights need no change of code."""
         try:
             card = json.loads(resource_path(_CARD).read_text(encoding="utf-8"))
             return BackboneSpec(
@@ -51,7 +51,7 @@ class TinyKind(BackboneKind):
             return None
 
 
-#: It is trained and used at one scale.
+#: tiny is trained and used at one scale.
 _STUDIO: dict[str, object] = {
     "target_diameter": 28.0,
     "sam_image_size": 256,
@@ -69,7 +69,7 @@ _STUDIO: dict[str, object] = {
     "crop_scale": (0.5, 1.0),
     # The published 0.6 lets through too much background, and 0.7 refuses cells (decision 0016).
     "stability_score_thresh": 0.65,
-    # So small a network must change as a whole to learn a kind of cells that it has never seen (decision 0016).
+    # So small a network must change as a whole to learn an unseen kind of cells (decision 0016).
     "backbone_lr": 4e-4,
     "freeze_image_encoder": False,
     "freeze_prompt_encoder": False,
@@ -79,11 +79,11 @@ _STUDIO: dict[str, object] = {
     "freeze_mask_decoder_mask_tokens": False,
     "freeze_mask_decoder_iou": False,
     "max_point_num": 12,
-    # Part of the way back keeps what the backbone knew of other cells (decision 0016).
+    # Weight interpolation keeps what the backbone knew about other cells (decision 0016).
     "trained_share": None,
     "image_scale": "own",
     "prompt_rule": "sparing",
-    # Its decoder divides them again; many at once let it use its memory again.
+    # The decoder splits them further; large batches let it reuse its memory.
     "points_per_batch": 1024,
 }
 
@@ -93,11 +93,11 @@ TINY = TinyKind(
     builder="cellseg1.sam.tiny:build_named",
     about="Small and fast; works on every computer.",
     bundled=True,
-    # It fits into every memory.
+    # It fits into the memory of every computer.
     own_batch=True,
     settings={"studio": _STUDIO},
-    # It is less sure of cells that are new to it, and with the thresholds of a trained model it would find hardly any
-    # where it knows many (decision 0016).
+    # Scores are lower for unseen kinds of cells; the thresholds of a trained model would drop most of them
+    # (decision 0016).
     untrained={"pred_iou_thresh": 0.7, "stability_score_thresh": 0.7},
     seconds_per_tile=0.5,
 )

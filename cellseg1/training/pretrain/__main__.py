@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _wrong(options: argparse.Namespace) -> str:
-    """Say what is wrong with the options, before anything is loaded; nothing when they are right."""
+    """Return the error in the options, before anything is loaded; empty when there is none."""
     if not options.data.exists():
         return f"{options.data} does not exist."
     if options.architecture == 1 and (options.sprint or options.take or options.times != 1):
@@ -91,7 +91,7 @@ def _first(options: argparse.Namespace) -> None:
 
 
 def _second(options: argparse.Namespace) -> None:
-    """Train the second architecture, going on where it was, or take its weights."""
+    """Train the second architecture, continuing where it stopped, or write its weights."""
     import torch
 
     from cellseg1.training.pretrain import endless

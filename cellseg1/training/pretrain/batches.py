@@ -27,7 +27,7 @@ B = TypeVar("B")
 
 #: More steps than any training takes.
 _ENDLESS = 10**9
-#: Beyond the crop, in values of the masks: half a window, and what a window's corner is rounded by.
+#: Margin around the crop, in values of the masks: half a window plus the rounding of its corner.
 MARGIN = WINDOW // SKIP_STRIDE // 2 + 2
 
 
@@ -148,7 +148,7 @@ def batches(
 
 
 def drawn_ahead(steps: Dataset[B], first: int, workers: int) -> Generator[B]:
-    """Yield what `steps` has for step `first` and all later ones, made by so many processes; 0 makes it in this one."""
+    """Yield the batches of `steps` from step `first` on, made in `workers` processes; 0 uses the current one."""
     if workers == 0:
         yield from (steps[step] for step in range(first, _ENDLESS))
         return

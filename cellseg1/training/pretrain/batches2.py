@@ -1,4 +1,4 @@
-"""Batches for the second architecture: labels and dense maps at stride 2, images that end anywhere.
+"""Batches for the second architecture: labels and dense maps at stride 2, images of any size.
 
 Batches are arrays, not tensors, as in `cellseg1.training.pretrain.batches`.
 """
@@ -16,7 +16,7 @@ from cellseg1.training.pretrain.batches import Prompts, gather_prompts
 from cellseg1.training.pretrain.crops import Crop
 from cellseg1.training.pretrain.dense import dense_maps
 
-#: Beyond the image, in values of stride 2: half a window, and what a window's corner is rounded by.
+#: Margin around the image, in values of stride 2: half a window plus the rounding of its corner.
 MARGIN = WINDOW_2 // MASK_STRIDE_2 // 2 + 4
 
 
@@ -46,7 +46,7 @@ class Batch2:
 
 
 def make_batch2(crops: Sequence[Crop]) -> Batch2:
-    """Stack crops of one size; what is missing to multiples of 16 is beyond the image."""
+    """Stack crops of one size; the padding to multiples of 16 counts as outside the image."""
     point, box, clicks = gather_prompts(crops)
     height, width = crops[0].labels.shape
     missing = ((0, -height % 16), (0, -width % 16))

@@ -156,9 +156,9 @@ def with_prompts(
     Parameters
     ----------
     most
-        So many cells are asked for at most.
+        Largest number of prompted cells.
     free
-        Points on the background: at least, and at most.
+        Smallest and largest number of points on the background.
     near
         The share of them that lies within 8 pixels of a cell.
     """

@@ -1,4 +1,4 @@
-"""Crops for the second architecture: harder looks, cells on the ground of another set, images that end anywhere."""
+"""Crops for the second architecture: stronger augmentation, cells pasted onto other sets, images of any size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rng = np.random.Generator
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int32]
 
-#: So many prompts on cells, and on the background, for each 128 x 128 pixels of a crop.
+#: Prompts on cells and on the background per 128 x 128 pixels of a crop.
 _ON_CELLS, _ON_GROUND = 9, 4
 _UNIT = 128 * 128
 _PASTED = 0.15
@@ -52,9 +52,9 @@ def _source(rng: Rng, pool: dict[str, list[Sample]], side: int, drawn_share: flo
 
 
 def in_pieces(labels: Labels) -> Labels:
-    """Give every connected piece of a label a number of its own; pieces below 4 pixels become background.
+    """Give every connected piece of a label its own number; pieces below 4 pixels become background.
 
-    A border that mirrors the image gives a cell and its image one label.
+    A mirrored border gives a cell and its mirror image one label.
     """
     from skimage.measure import label
 
@@ -113,7 +113,7 @@ def harder_look(rng: Rng, image: Pixels) -> Pixels:
         lines = rng.standard_normal((side,)).astype(np.float32) * rng.uniform(0.01, 0.08)
         x = x + (lines[:, None, None] if rng.random() < 0.5 else lines[None, :, None])
     if rng.random() < 0.1:
-        # Light comes in quanta.
+        # Shot noise.
         photons = 10 ** rng.uniform(0.8, 2.5)
         x = np.asarray(rng.poisson(np.clip(x, 0, 1) * photons), dtype=np.float32) / photons
     if rng.random() < 0.1:

@@ -1,4 +1,4 @@
-"""What the dense head should answer: the maps of `cellseg1.sam.tiny2.DENSE_MAPS`, from a label image."""
+"""The targets of the dense head: the maps of `cellseg1.sam.tiny2.DENSE_MAPS` from a label image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cellseg1.sam.tiny2 import MASK_STRIDE_2
 Labels = NDArray[np.int32]
 Float = NDArray[np.float32]
 
-#: Two cells that come this near to a pixel (in pixels) make it one of a border between cells.
+#: A pixel with two cells within this distance (px) is on a border between cells.
 _NEAR = 2
 
 
@@ -48,7 +48,7 @@ def relative_depth(cells: Labels) -> Float:
     # The middle of an edge pixel is half a pixel away from the edge.
     depth = np.where(cells > 0, cv2.distanceTransform(inner.astype(np.uint8), cv2.DIST_L2, 5) + 0.5, 0)
     if edge.any() or not cells.any():
-        # Without any edge there is nothing from which to measure; the whole image is then as deep as can be.
+        # Without an edge, the whole image has the largest depth.
         deepest = np.zeros(int(cells.max()) + 1, np.float32)
         np.maximum.at(deepest, cells.ravel(), depth.ravel().astype(np.float32))
         return np.asarray(depth / np.maximum(deepest, 0.5)[cells], dtype=np.float32)

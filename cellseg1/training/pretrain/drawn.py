@@ -1,8 +1,8 @@
-"""Drawn cells for the second architecture: more shapes and more looks than `cellseg1.training.pretrain.synthetic`.
+"""Synthetic cells for the second architecture: more shapes and appearances than `cellseg1.training.pretrain.synthetic`.
 
-Nothing here imitates a particular data set; the aim is variety in what the annotated data lack: rods in chains, cells
-with protrusions, spindles and threads; halos, relief (DIC), defocus, domes of very different height, membranes and
-stained tissue; and things that are no cells (debris, walls, scratches, uneven light).
+No particular data set is imitated; the aim is variety that the annotated data lack: rods in chains, cells with
+protrusions, spindles and threads; halos, relief (DIC), defocus, domes of very different height, membranes and stained
+tissue; and objects that are no cells (debris, walls, scratches, uneven light).
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _render(rng: Rng, labels: Labels, diameter: float, look: str) -> Float:
 
 
 def _organs(rng: Rng, labels: Labels, depth: Float, diameter: float) -> Float:
-    """Nuclei and granules: what lies inside of a cell and is no cell of its own (-1 to 1)."""
+    """Nuclei and granules inside a cell, which are no cells (-1 to 1)."""
     size = labels.shape[0]
     result = np.zeros(labels.shape, np.float32)
     if rng.random() < 0.5:
@@ -213,7 +213,7 @@ def _no_cells(rng: Rng, picture: Float, outside: Float, diameter: float) -> Floa
             radius = rng.uniform(0.5, 0.14 * diameter)
             strength = float(rng.uniform(-3, 3) * contrast)
             cv2.circle(added, (int(x * 8), int(y * 8)), max(4, int(radius * 8)), strength, -1, cv2.LINE_AA, 3)
-        # Dirt upon a cell would not change what the cell is, but here it stays beside.
+        # Dirt is only placed beside cells.
         added *= outside > 1
     elif kind == 1:
         for _ in range(int(rng.integers(1, 4))):

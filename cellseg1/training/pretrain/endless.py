@@ -1,8 +1,8 @@
-"""The training of the second architecture: as long as there is time, in pieces, on a CPU or a GPU.
+"""Training of the second architecture in any number of sessions, on a CPU or a GPU.
 
-The rate stays where it is after a warm-up, so the training can go on at any time; whenever weights are wanted they are
-taken from a copy whose rate falls to zero (`take`), or are the running average as it is.  What a step sees depends on
-(seed, step) alone, so a training that was interrupted goes on as if it had not been.
+The learning rate is constant after a warm-up, so the training can continue at any time; weights come from a copy whose
+rate falls to zero (`take`), or are the running average.  The batch of a step depends only on (seed, step), so an
+interrupted training continues as if it had not stopped.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Steps(Dataset[Batch2]):
 
 
 class State(Trained[Tiny2Model, EndlessSettings]):
-    """Training that goes on as long as one likes."""
+    """The state of a training without a fixed end."""
 
     def __init__(self, settings: EndlessSettings, device: torch.device, begin_with: Path | None = None) -> None:
         torch.manual_seed(settings.seed)
@@ -107,7 +107,7 @@ def run(
 ) -> State:
     """Train for `minutes` of active time of this call, or until the process is asked to end (SIGTERM, Ctrl+C).
 
-    It goes on from the newest checkpoint in `out`, if there is one.
+    It continues from the newest checkpoint in `out`, if there is one.
 
     Parameters
     ----------
@@ -149,9 +149,9 @@ def run(
 def take(
     data: Path, folder: Path, weights: Path, settings: EndlessSettings, device: torch.device, steps: int, workers: int
 ) -> None:
-    """Write weights (float16) of a training, which stays as it is.
+    """Write weights (float16) of a training without changing it.
 
-    A copy is trained `steps` steps more, in which the rate falls to zero; with 0 the running average is written.
+    A copy is trained for `steps` more steps with a rate that falls to zero; with 0 the running average is written.
     """
     state = State(settings, device)
     state.load(checkpoints(folder)[-1])
@@ -177,7 +177,7 @@ def sprint(
     workers: int = 0,
     begin_with: Path | None = None,
 ) -> None:
-    """Do all at once in about `minutes`, as on a GPU that is lent for a short time: train, let the rate fall, write.
+    """Train, let the rate fall and write the weights in about `minutes`, for a short session on a GPU.
 
     `out` and `weights` are written as by `run` and `take`.
     """
@@ -204,7 +204,7 @@ def _look(state: State, crops: dict[str, list[Crop]], out: Path) -> None:
 
 @contextlib.contextmanager
 def _asked_to_end() -> Iterator[Callable[[], bool]]:
-    """Turn the signals that end a process into an answer, so that the last step is finished and saved."""
+    """Turn termination signals into a flag, so that the last step is finished and saved."""
     asked: list[int] = []
     before = {number: signal.signal(number, lambda got, _frame: asked.append(got)) for number in _ENDING}
     try:

@@ -13,10 +13,10 @@ from cellseg1.sam.tiny2 import WAY_UNIT, Tiny2Model
 from cellseg1.training.pretrain.batches import windows_of
 from cellseg1.training.pretrain.batches2 import MARGIN, Batch2
 
-#: How much the prompts of each kind count.
+#: Weight of each kind of prompt.
 _KINDS = (("point", 1.0), ("box", 0.15), ("clicks", 0.15))
 _MASK, _DICE, _SCORE, _DENSE = 5.0, 1.0, 1.0, 1.0
-#: Values near a mask's edge count so many times more: they decide whether it is sharp.
+#: Extra weight of values near a mask's edge, which decide its sharpness.
 _EDGE = 3.0
 
 

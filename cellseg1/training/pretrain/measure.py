@@ -1,4 +1,4 @@
-"""How good the masks of a network are on fixed crops: for both architectures, at the resolution of the image."""
+"""Quality of a network's masks on fixed crops, for both architectures, at the resolution of the image."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def load_pool(root: Path) -> tuple[dict[str, list[Sample]], list[str], list[str]
 def load_held(root: Path, names: list[str], most: int = 24) -> dict[str, list[Sample]]:
     """Read images that are held out (``set/image`` below `root`), at most so many of a kind.
 
-    Of twice as many it takes every second one, of three times as many every third.
+    Of twice as many it takes every second one, of three times as many every third one.
     """
     found: dict[str, list[Sample]] = {}
     for name in names:

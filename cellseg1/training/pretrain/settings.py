@@ -23,16 +23,16 @@ class PretrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class EndlessSettings:
-    """The same for the second architecture, which is trained as long as there is time.
+    """The settings of the second architecture, which is trained without a fixed end.
 
     Attributes
     ----------
     sides
-        Sides of the crops and how many of them make a batch, step after step in turn.
+        Side and number of the crops of a batch, in a cycle over the steps.
     times
-        So many times as many crops, for a GPU.
+        Factor on the number of crops, for a GPU.
     ragged
-        Share of the steps whose crops end at other places than multiples of 16.
+        Share of the steps with crops whose sides are not multiples of 16.
     """
 
     seed: int = 0

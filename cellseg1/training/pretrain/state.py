@@ -1,4 +1,4 @@
-"""What is the same in the trainings of both architectures: a model with its average and optimiser, and their files."""
+"""Shared parts of the trainings of both architectures: model, average, optimiser, and their files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Trained(Generic[M, S]):
         groups = [{"params": decay, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
         self.step = 0
-        #: Seconds of active training, in all pieces together.
+        #: Seconds of active training over all sessions.
         self.seconds = 0.0
 
     def warm(self) -> float:
