@@ -1,6 +1,7 @@
 """The documentation as a site: ``bash installer/from_source.sh docs`` builds it into ``site``.
 
-Guide, installing and decisions are the Markdown files that GitHub shows too; the reference comes from the docstrings.
+Guide, installing, decisions and measurements are the Markdown files that GitHub shows too; the reference is generated from
+the docstrings.
 """
 
 import runpy
@@ -16,7 +17,6 @@ release = version = runpy.run_path(str(root / "cellseg1" / "_version.py"))["__ve
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["measurements/**"]
 default_role = "code"
 
 # Headings of Markdown files can be linked to, as GitHub does.
