@@ -111,5 +111,5 @@ test)
     test_both ;;
 coverage) setup; screen; exec "$venv/bin/python" -m pytest -m "not slow" --cov=cellseg1 --cov=app --cov-report=term:skip-covered "${@:2}" ;;
 test-all) setup; screen; lint; exec "$venv/bin/python" -m pytest "${@:2}" ;;
-*) echo "usage: bash installer/from_source.sh demo|studio|test|test-all|coverage|lint|format|setup" >&2; exit 2 ;;
+*) echo "usage: bash installer/from_source.sh demo|studio|test|test-all|coverage|lint|format|docs|lock|setup" >&2; exit 2 ;;
 esac
