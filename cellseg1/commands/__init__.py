@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cellseg1.commands import backbone, demo, doctor, evaluate, model, predict, train
+from cellseg1.commands import backbone, demo, doctor, evaluate, measure, model, predict, train
 
 if TYPE_CHECKING:
     from cellseg1.commands.common import Commands
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def add_all(commands: Commands) -> None:
     """Add every command to the parser."""
-    for one in (demo, train, predict, evaluate, model, backbone, doctor):
+    for one in (demo, train, predict, evaluate, measure, model, backbone, doctor):
         one.add(commands)

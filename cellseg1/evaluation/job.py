@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,8 @@ from cellseg1.errors import MaskError, PairingError
 from cellseg1.evaluation.metrics import DEFAULT_THRESHOLDS
 from cellseg1.evaluation.report import Report, evaluate_pairs
 from cellseg1.files import PathLike
-from cellseg1.masks import Pieces, list_folder, look_at_labels, name_key, open_mask, pair_by_name
+from cellseg1.masks import Pieces, list_folder, look_at_labels, open_mask, pair_by_name
+from cellseg1.masks.planes import StackPlanes, planes_of_stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellseg1.masks import Mask
-
-_PLANE = re.compile(r"(?P<stem>.+)_t(?P<t>\d+)_z(?P<z>\d+)")
-"""How predictions of the planes of a stack are called."""
 
 
 def evaluate(
@@ -63,10 +59,10 @@ def evaluate(
         pairs, of_planes = [(pred, truth)], []
     else:
         predictions, truths = list(_files(pred, tell)), list(_files(truth, tell))
-        of_planes = _of_planes(predictions, truths)
+        of_planes = planes_of_stacks(predictions, truths)
         for group in of_planes:
-            truths.remove(group.truth)
-            predictions = [path for path in predictions if path not in group.predictions]
+            truths.remove(group.stack)
+            predictions = [path for path in predictions if path not in group.planes]
         pairing = pair_by_name(predictions, truths)
         if pairing.masks_without_image:
             names = ", ".join(path.name for path in pairing.masks_without_image[:5])
@@ -81,25 +77,6 @@ def evaluate(
             tell(f"{extra.name} has no truth and is left out.")
     compared = itertools.chain(_read(pairs, pieces, tell), _read_planes(of_planes, pieces, tell))
     return evaluate_pairs(compared, thresholds, resize_true=resize_truth)
-
-
-@dataclass(frozen=True, slots=True)
-class _Planes:
-    """A stack of masks with the predictions of its planes, each with its plane (z, t)."""
-
-    truth: Path
-    predictions: dict[Path, tuple[int, int]]
-
-
-def _of_planes(predictions: Sequence[Path], truths: Sequence[Path]) -> list[_Planes]:
-    """Find predictions of single planes for stacks of masks without a prediction of the same name."""
-    whole = {name_key(path) for path in predictions}
-    groups = {key: _Planes(path, {}) for path in truths if (key := name_key(path)) not in whole}
-    for path in predictions:
-        match = _PLANE.fullmatch(name_key(path))
-        if match is not None and match["stem"] in groups:
-            groups[match["stem"]].predictions[path] = int(match["z"]), int(match["t"])
-    return [group for group in groups.values() if group.predictions]
 
 
 def _files(folder: Path, tell: Callable[[str], None]) -> tuple[Path, ...]:
@@ -137,17 +114,17 @@ def _read(
 
 
 def _read_planes(
-    groups: Sequence[_Planes], pieces: Pieces, tell: Callable[[str], None]
+    groups: Sequence[StackPlanes], pieces: Pieces, tell: Callable[[str], None]
 ) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.int32]]]:
     for group in groups:
-        stack = open_mask(group.truth, pieces=pieces)
-        per_time = 1 + max(z for z, _t in group.predictions.values())
-        for pred, (z, t) in group.predictions.items():
+        stack = open_mask(group.stack, pieces=pieces)
+        per_time = 1 + max(z for z, _t in group.planes.values())
+        for pred, (z, t) in group.planes.items():
             if z >= stack.n_z or t >= stack.n_t:
                 # The stack names its planes differently, or not at all; their order is the same.
                 t, z = divmod(t * per_time + z, stack.n_z)  # noqa: PLW2901
             true_mask, pred_mask = stack.plane(z, t), open_mask(pred, pieces=pieces).plane()
-            _say_notes(((f"{group.truth.name} (z {z}, t {t})", true_mask), (pred.name, pred_mask)), tell)
+            _say_notes(((f"{group.stack.name} (z {z}, t {t})", true_mask), (pred.name, pred_mask)), tell)
             yield pred.name, true_mask.labels, pred_mask.labels
 
 

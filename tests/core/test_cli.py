@@ -46,7 +46,7 @@ def image(tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        *([name] for name in ("demo", "train", "predict", "evaluate", "doctor")),
+        *([name] for name in ("demo", "train", "predict", "evaluate", "measure", "doctor")),
         *(["model", action] for action in ("show", "convert")),
         *(["backbone", action] for action in ("list", "import", "download")),
     ],
@@ -61,7 +61,7 @@ def test_every_subcommand_explains_itself(command):
 
 def test_the_commands_are_listed():
     text = done("--help").out
-    for name in ("demo", "train", "predict", "evaluate", "model", "backbone", "doctor"):
+    for name in ("demo", "train", "predict", "evaluate", "measure", "model", "backbone", "doctor"):
         assert f"\n    {name} " in text
     assert done("--version").out == f"cellseg1 {__version__}\n"
     for wrong in ([], ["dance"], ["model"], ["backbone", "dance"], ["train"], ["predict", "--model"]):
