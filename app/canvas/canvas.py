@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtCore import QEvent, Qt, Signal
 from shiboken6 import isValid
 
 from cellseg1.errors import CellSeg1Error
@@ -28,6 +27,7 @@ from .viewport import grow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PySide6.QtGui import QPainter
     from PySide6.QtWidgets import QWidget
 
     from ..annotation import Change, Document, Step
@@ -490,10 +490,7 @@ class Canvas(ImageView):
         elif self.pointer.led_by_keys and at is not None:
             decor.paint_ghost(painter, at.x(), at.y(), 1.0)
         if self.hasFocus() and self.pointer.focus_shown:
-            colour = QColor(self.palette().highlight().color())
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(colour, 2))
-            painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))
+            decor.paint_focus(painter, self.rect(), self.palette().highlight().color())
 
 
 def _run_at_once(work: Callable[[], Any], done: Callable[[Any], None]) -> None:

@@ -234,7 +234,7 @@ class FakeSession(QObject):
         self.pending = 0
         self._unsubscribe = None
         self._from_thread.connect(self._call)
-        self.proposals = Proposals(SimpleNamespace(run=self._work), SimpleNamespace(run=self.edit_aside))
+        self.proposals = Proposals(SimpleNamespace(run=self.run), SimpleNamespace(run=self.edit_aside))
         self.proposals.problem.connect(self.problem)
         self.proposals.note.connect(self.note)
         self.image_changed.connect(self.show_proposals)
@@ -262,10 +262,7 @@ class FakeSession(QObject):
     def edit_aside(self, document, what, operation, done):
         done(operation(document))
 
-    def run(self, work, done, name=""):
-        self._work(work, done, name)
-
-    def _work(self, work, done, name="", newest=None):
+    def run(self, work, done, name="", newest=None):
         wanted = None if newest is None else newest.asked()
         if wanted is not None:
             take, done = done, lambda answer: take(answer) if wanted() else None

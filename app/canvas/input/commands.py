@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt
 
+from .navigation import COMMANDS, navigate
+
 if TYPE_CHECKING:
     from PySide6.QtGui import QKeyEvent
 
@@ -13,14 +15,6 @@ if TYPE_CHECKING:
     from .host import Handlers, InputHost
     from .keyboard import KeyboardPointer
     from .pointer import Pointer
-
-_ARROWS = {
-    Qt.Key.Key_Left: (1, 0),
-    Qt.Key.Key_Right: (-1, 0),
-    Qt.Key.Key_Up: (0, 1),
-    Qt.Key.Key_Down: (0, -1),
-}
-_COMMANDS = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier
 
 
 class KeyCommands:
@@ -39,12 +33,14 @@ class KeyCommands:
     def _press(self, event: QKeyEvent) -> bool:
         if self._tab(event):
             return True
-        if event.key() == Qt.Key.Key_Space and not event.modifiers() & _COMMANDS:
+        if event.key() == Qt.Key.Key_Space and not event.modifiers() & COMMANDS:
             if not event.isAutoRepeat():
                 self._pointer.set_hand(True)
-        elif event.key() == Qt.Key.Key_H and not event.modifiers() & _COMMANDS:
+        elif event.key() == Qt.Key.Key_H and not event.modifiers() & COMMANDS:
             self._view.set_hidden(True)
-        elif not (self._keys.key(event) or self._tool_key(event) or self._view_key(event) or self._edit_key(event)):
+        elif not (
+            self._keys.key(event) or self._tool_key(event) or navigate(self._view, event) or self._edit_key(event)
+        ):
             return False
         event.accept()
         self._pointer.refresh_cursor()
@@ -76,7 +72,7 @@ class KeyCommands:
     def _tool_key(self, event: QKeyEvent) -> bool:
         host, key = self._host, event.key()
         used: list[bool] = []
-        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers() & _COMMANDS:
+        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers() & COMMANDS:
             host.guarded(lambda: used.append(host.tool.accept()))
             return bool(used and used[0])
         if key == Qt.Key.Key_Escape:
@@ -89,27 +85,6 @@ class KeyCommands:
         host.guarded(lambda: used.append(host.tool.key_press(event)))
         return bool(used and used[0])
 
-    def _view_key(self, event: QKeyEvent) -> bool:
-        view, key, text = self._view, event.key(), event.text()
-        control = event.modifiers() & _COMMANDS == Qt.KeyboardModifier.ControlModifier
-        if event.modifiers() & _COMMANDS and not (control and key in _ARROWS):
-            return False
-        if key in _ARROWS:
-            across, down = _ARROWS[Qt.Key(key)]
-            part = 0.5 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 0.125
-            view.pan(across * view.width() * part, down * view.height() * part)
-        elif text in ("+", "="):
-            view.zoom_by(1)
-        elif text in ("-", "_"):
-            view.zoom_by(-1)
-        elif text == "0":
-            view.fit()
-        elif text == "1":
-            view.zoom_to(1.0)
-        else:
-            return False
-        return True
-
     def _edit_key(self, event: QKeyEvent) -> bool:
         host, key, text = self._host, event.key(), event.text()
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
@@ -121,7 +96,7 @@ class KeyCommands:
             else:
                 return False
             return True
-        if event.modifiers() & _COMMANDS:
+        if event.modifiers() & COMMANDS:
             return False
         if text in ("[", "]"):
             host.step_brush(1 if text == "]" else -1)

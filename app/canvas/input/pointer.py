@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
-from PySide6.QtGui import QNativeGestureEvent
 
 from ..tools.base import PointerEvent
+from .navigation import by_keyboard, pinch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from ...annotation import Document
     from ..view import ImageView
     from .host import Handlers, InputHost
-
-_KEYBOARD_REASONS = (
-    Qt.FocusReason.TabFocusReason,
-    Qt.FocusReason.BacktabFocusReason,
-    Qt.FocusReason.ShortcutFocusReason,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +231,7 @@ class Pointer:
 
     def _pinch(self, event: QEvent) -> bool:
         """Zoom with two fingers."""
-        if not isinstance(event, QNativeGestureEvent) or event.gestureType() != Qt.NativeGestureType.ZoomNativeGesture:
-            return False
-        self._view.zoom_to(self._view.zoom * (1 + event.value()), event.position())
-        return True
+        return pinch(self._view, event)
 
     def _enter(self, event: QEnterEvent) -> bool:
         """Show the brush."""
@@ -257,7 +248,7 @@ class Pointer:
 
     def _focus_in(self, event: QFocusEvent) -> bool:
         """Show the focus to those who came by keyboard."""
-        self.focus_shown = event.reason() in _KEYBOARD_REASONS
+        self.focus_shown = by_keyboard(event)
         self._view.update()
         return False
 

@@ -17,6 +17,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPaint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from PySide6.QtCore import QRect
+
     from ..viewport import Box, Viewport
     from .tiles import Rect
 
@@ -238,6 +240,13 @@ def paint_ghost(painter: QPainter, x: float, y: float, unit: float) -> None:
         painter.setPen(pen)
         for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             painter.drawLine(QPointF(x + dx * gap, y + dy * gap), QPointF(x + dx * arm, y + dy * arm))
+
+
+def paint_focus(painter: QPainter, area: QRect, colour: QColor) -> None:
+    """Frame the widget that has the focus; `area` in pixels of the layout."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(colour, 2))
+    painter.drawRect(QRectF(area).adjusted(1, 1, -1, -1))
 
 
 def stroke(

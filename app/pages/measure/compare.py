@@ -24,9 +24,9 @@ from cellseg1.errors import CellSeg1Error
 from cellseg1.files import write_bytes
 from cellseg1.images import read_image
 
-from ...annotation.document import Document
 from ...canvas.layers.decor import MARK_COLOURS
 from ...project.display import Display, auto_display
+from ...session.lanes import Newest
 from ...session.planes import Plane
 from ...theme import GAP, MARGIN, TIGHT, icon
 from ...widgets.colour_button import ColourButton, swatch
@@ -62,13 +62,14 @@ class CompareView(QDialog):
         self._session = session
         self._results: Sequence[PlaneScore] = ()
         self._index = 0
-        self._wish = 0
+        #: What was read for a result that is not shown any more is for nobody.
+        self._wish = Newest()
         self.loaded: Loaded | None = None
         self.lines = Lines()
         self.panes = [Pane(content) for content in _FIRST]
         for number, pane in enumerate(self.panes):
             for other in self.panes[:number]:
-                other.canvas.link(pane.canvas)
+                other.view.link(pane.view)
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, GAP, MARGIN, MARGIN)
@@ -117,7 +118,7 @@ class CompareView(QDialog):
         self.width_box.setAccessibleName(self.tr("Width of the outlines"))
         self.width_box.setToolTip(self.tr("Width of the outlines"))
         self.width_box.valueChanged.connect(lambda width: self.set_lines(replace(self.lines, width=round(width))))
-        fit = self._tool("fit", self.tr("Fit the image"), "0", self.panes[0].canvas.fit)
+        fit = self._tool("fit", self.tr("Fit the image"), "0", self.panes[0].view.fit)
         self.save = QPushButton(icon("export"), self.tr("Save picture..."))
         self.save.setToolTip(self.tr("Save the views side by side as PNG"))
         self.save.setAccessibleName(self.tr("Save the views as a picture"))
@@ -214,13 +215,13 @@ class CompareView(QDialog):
         self.previous.setEnabled(index > 0)
         self.next.setEnabled(index + 1 < len(self._results))
         self.state.setText(self.tr("Loading..."))
-        self._wish += 1
-        wish, session = self._wish, self._session
+        session = self._session
         try:
             drawn = take_drawn(session.project, result.pair)
             picture, size = _picture_of(session, result.pair.plane)
         except CellSeg1Error as error:
-            self._took(wish, error)
+            self._wish.drop()
+            self._took(error)
             return
 
         def load() -> Loaded | Exception:
@@ -229,13 +230,9 @@ class CompareView(QDialog):
             except (CellSeg1Error, OSError, ValueError) as error:
                 return error
 
-        session.run(load, lambda found: self._took(wish, found), self.tr("Loading the comparison"))
+        session.run(load, self._took, self.tr("Loading the comparison"), newest=self._wish)
 
-    def _took(self, wish: int, found: Loaded | Exception) -> None:
-        import shiboken6
-
-        if not shiboken6.isValid(self) or wish != self._wish:
-            return
+    def _took(self, found: Loaded | Exception) -> None:
         if isinstance(found, Exception):
             self.state.setText(self.tr("This image cannot be shown."))
             self.loaded = None
@@ -266,7 +263,7 @@ class CompareView(QDialog):
 
         panes = [pane for pane in self.panes if not pane.isHidden()]
         try:
-            pictures = [picture(pane.canvas, scale) for pane in panes]
+            pictures = [picture(pane.view, scale) for pane in panes]
         except CellSeg1Error as error:
             show_error(self, str(error))
             return
@@ -338,12 +335,11 @@ def _load(
         pixels, display = None, None
     if pixels is not None and pixels.shape[:2] != truth.shape:
         pixels, display = None, None
-    shape = int(truth.shape[0]), int(truth.shape[1])
     return Loaded(
         pixels,
         display,
-        Document(shape, truth),
-        Document(shape, prediction),
+        truth,
+        prediction,
         error_picture(truth, prediction, result.score.mistakes),
         result.score.mistakes,
         size,

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from cellseg1.errors import CellSeg1Error
 
 from ...canvas.layers.decor import MARK_COLOURS, Mark
+from ...session.lanes import Newest
 from ...theme import GAP, heading
 from ...translation import counted
 from ...widgets.errors import show_error
@@ -52,6 +53,8 @@ class ErrorList(QWidget):
         self._go_to: tuple[Plane, int] | None = None
         self._shown_for: Plane | None = None
         self._quiet = False
+        #: Outlines that are not wanted any more when they are read are for nobody.
+        self._outlined = Newest()
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.show_marks)
 
@@ -184,6 +187,7 @@ class ErrorList(QWidget):
     def _show_outlines(self) -> None:
         index = self.result_here()
         if index is None or not self.outlines.isChecked() or not self.isVisible():
+            self._outlined.drop()
             self._canvas.set_reference(None)
             return
         pair, here, session = self._results[index].pair, self._here(), self._session
@@ -197,11 +201,11 @@ class ErrorList(QWidget):
                 return None
 
         def loaded(labels: NDArray[np.int32] | None) -> None:
-            wanted = self._here() == here and self.isVisible() and self.outlines.isChecked()
-            if wanted and labels is not None and labels.shape == self._canvas.shape:
+            # The marks of the plane that is shown now may be still to come.
+            if self._here() == here and labels is not None and labels.shape == self._canvas.shape:
                 self._canvas.set_reference(labels, _OUTLINE, 2)
 
-        session.run(load, loaded, self.tr("Loading the prediction"))
+        session.run(load, loaded, self.tr("Loading the prediction"), newest=self._outlined)
 
     def _mark_clicked(self, number: int) -> None:
         """Select the row of an error that was clicked in the image."""
@@ -218,6 +222,7 @@ class ErrorList(QWidget):
 
     def clear_canvas(self) -> None:
         """Take marks and outlines off the image, if there are any."""
+        self._outlined.drop()
         if self._shown_for is not None:
             self._shown_for = None
             self._canvas.set_marks([])

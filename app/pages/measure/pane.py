@@ -12,8 +12,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...annotation.document import Document
-from ...canvas import Canvas
+from ...canvas.label_view import LabelView
 from ...canvas.layers.cells import Overlay
 from ...canvas.layers.decor import Mark
 from ...project.display import Display
@@ -36,8 +35,8 @@ class Loaded:
 
     plane: NDArray[Any] | None
     display: Display | None
-    truth: Document
-    prediction: Document
+    truth: NDArray[np.int32]
+    prediction: NDArray[np.int32]
     errors: NDArray[np.uint8]
     mistakes: tuple[Mistake, ...]
     pixel_size: tuple[float, float] | None
@@ -59,8 +58,7 @@ class Pane(QWidget):
         super().__init__(parent)
         self._loaded: Loaded | None = None
         self._lines = Lines()
-        self.canvas = Canvas()
-        self.canvas.read_only = True
+        self.view = LabelView()
         self.box = QComboBox()
         self.box.setAccessibleName(self.tr("What this view shows"))
         self.box.setToolTip(self.tr("Choose what this view shows"))
@@ -80,7 +78,7 @@ class Pane(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(TIGHT)
         layout.addWidget(self.box)
-        layout.addWidget(self.canvas, 1)
+        layout.addWidget(self.view, 1)
 
     @property
     def content(self) -> str:
@@ -97,37 +95,36 @@ class Pane(QWidget):
         self._show()
 
     def _show(self) -> None:
-        found, canvas, lines = self._loaded, self.canvas, self._lines
+        found, view, lines = self._loaded, self.view, self._lines
         if found is None:
-            canvas.set_document(None)
-            canvas.set_image(None)
+            view.set_image(None)
             return
         content = self.content
-        state = canvas.view_state if canvas.shape == found.truth.shape else None
+        state = view.view_state if view.shape == found.truth.shape else None
         black = np.zeros(found.truth.shape, np.uint8)
         if content == "errors":
-            canvas.set_image(found.errors)
+            view.set_image(found.errors)
         else:
             plane = found.plane if found.plane is not None else black
-            canvas.set_image(plane, found.display if found.plane is not None else None)
-        canvas.set_image_visible(content not in ("truth_labels", "prediction_labels"))
-        canvas.set_pixel_size(found.pixel_size)
-        document: Document | None = None
+            view.set_image(plane, found.display if found.plane is not None else None)
+        view.set_image_visible(content not in ("truth_labels", "prediction_labels"))
+        view.set_pixel_size(found.pixel_size)
+        labels: NDArray[np.int32] | None = None
         overlay = _SOLID
         if content in ("truth", "both", "truth_labels"):
-            document = found.truth
+            labels = found.truth
             overlay = Overlay("outline", 0.0, lines.width, lines.truth)
         elif content in ("prediction", "prediction_labels"):
-            document = found.prediction
+            labels = found.prediction
             overlay = Overlay("outline", 0.0, lines.width, lines.prediction)
         if content.endswith("_labels"):
             overlay = _SOLID
-        if canvas.document is not document:
-            canvas.set_document(document)
-        canvas.set_overlay(overlay)
-        both = found.prediction.labels if content == "both" else None
-        canvas.set_reference(both, lines.prediction, lines.width)
+        if view.labels is not labels:
+            view.set_labels(labels)
+        view.set_overlay(overlay)
+        both = found.prediction if content == "both" else None
+        view.set_reference(both, lines.prediction, lines.width)
         marks = [Mark(one.kind, one.box) for one in found.mistakes] if content == "errors" else []
-        canvas.set_marks(marks)
+        view.set_marks(marks)
         if state is not None:
-            canvas.set_view_state(state)
+            view.set_view_state(state)
