@@ -191,14 +191,14 @@ class JobHandle(QObject):
         """Number of the process, None before it started."""
         return self.link.pid
 
-    def process_identity(self) -> dict[str, Any]:
-        """Return what tells the engine's process from any other, for the record of the run.
+    def process_identity(self) -> tuple[int, str]:
+        """Return number and start of the engine's process, which tell it from any other, for the record of the run.
 
         The process is started in a thread; this waits for it, some hundredths of a second after the job was made.
         """
         self.link.begun.wait(_START_SECONDS)
         pid = self.link.pid
-        return {"pid": pid or 0, "pid_started": started(pid) if pid else ""}
+        return pid or 0, started(pid) if pid else ""
 
     def stop(self, grace: float | None = None) -> None:
         """Ask the job to end and keep what was done; when it does not within `grace` seconds it is ended."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import cv2
 import numpy as np
@@ -62,13 +62,24 @@ class ChannelView:
     name: str = ""
 
 
+class ChannelChanges(TypedDict, total=False):
+    """Fields of a `ChannelView` that are to differ."""
+
+    color: Colour
+    low: float
+    high: float
+    gamma: float
+    visible: bool
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Display:
     """How all channels of an image are shown; channels add up."""
 
     channels: tuple[ChannelView, ...] = ()
 
-    def with_channel(self, index: int, **changes: Any) -> Display:
+    def with_channel(self, index: int, **changes: Unpack[ChannelChanges]) -> Display:
         """Return a copy in which one channel differs."""
         channels = list(self.channels)
         channels[index] = replace(channels[index], **changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import shiboken6
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -16,16 +16,22 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+Item = TypeVar("Item")
+Prepared = TypeVar("Prepared")
+Value = TypeVar("Value")
+Closing = TypeVar("Closing")
+
+
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Generic[Item, Value]):
     """What came of one item: its `value`, or the sentence `error` that says why there is none."""
 
-    item: Any
-    value: Any = None
+    item: Item
+    value: Value | None = None
     error: str = ""
 
 
-class Batch(QObject):
+class Batch(QObject, Generic[Item, Prepared, Value, Closing]):
     """One piece of work after the other; project and documents are touched only in the window's thread.
 
     Parameters
@@ -54,12 +60,12 @@ class Batch(QObject):
     def __init__(
         self,
         session: Session,
-        items: Sequence[Any],
-        work: Callable[[Any, Any], Any],
+        items: Sequence[Item],
+        work: Callable[[Item, Prepared], Value],
         *,
-        prepare: Callable[[Any], Any] | None = None,
-        name: Callable[[Any], str] = str,
-        finish: Callable[[], Any] | None = None,
+        prepare: Callable[[Item], Prepared],
+        name: Callable[[Item], str],
+        finish: Callable[[], Closing] | None = None,
         abandon: Callable[[], None] | None = None,
         parent: QObject | None = None,
     ) -> None:
@@ -72,12 +78,12 @@ class Batch(QObject):
         self._name = name
         self._finish = finish
         self._abandon = abandon
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[Outcome[Item, Value]] = []
         self._next = 0
         self._stop = False
         self._in_background = False
         self.running = False
-        self.closing: Any = None
+        self.closing: Closing | None = None
         # A project that is closed takes its documents with it.
         session.project_changed.connect(self._project_changed)
 
@@ -110,14 +116,14 @@ class Batch(QObject):
         item = self._items[self._next]
         self.progressed.emit(self._next, len(self._items), self._name(item))
         try:
-            prepared = self._prepare(item) if self._prepare is not None else None
+            prepared = self._prepare(item)
         except CellSeg1Error as error:
             self._took(Outcome(item, error=str(error)))
             return
         self._in_background = True
         self._session.run(lambda: self._guarded(item, prepared), self._took)
 
-    def _guarded(self, item: Any, prepared: Any) -> Outcome | _Broken:
+    def _guarded(self, item: Item, prepared: Prepared) -> Outcome[Item, Value] | _Broken:
         try:
             value = self._work(item, prepared)
         except OutputError as error:
@@ -131,7 +137,7 @@ class Batch(QObject):
                 self._abandon()
         return Outcome(item, value)
 
-    def _took(self, outcome: Outcome | _Broken) -> None:
+    def _took(self, outcome: Outcome[Item, Value] | _Broken) -> None:
         if not shiboken6.isValid(self):
             return
         self._in_background = False
@@ -153,7 +159,7 @@ class Batch(QObject):
             return
         finish = self._finish
 
-        def last() -> Any:
+        def last() -> Closing | _Broken:
             try:
                 return finish()
             except CellSeg1Error as error:
@@ -164,7 +170,7 @@ class Batch(QObject):
         self._in_background = True
         self._session.run(last, self._end_finished)
 
-    def _end_finished(self, closing: Any) -> None:
+    def _end_finished(self, closing: Closing | _Broken | None) -> None:
         if not shiboken6.isValid(self) or not self.running:
             return
         self._in_background = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from PySide6.QtCore import QObject, Signal
 
@@ -32,6 +32,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class Note(TypedDict, total=False):
+    """What the record of a run says about its job, see `ProjectRuns.update`."""
+
+    state: str
+    pid: int
+    pid_started: str
+    resume_later: bool
+    request: dict[str, object]
+    result: dict[str, object]
+    select: dict[str, object]
+
+
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """A training or prediction and the project it belongs to, from its start to its end.
@@ -53,10 +65,10 @@ class Job:
         """Train or predict."""
         return self.handle.kind
 
-    def note(self, **fields: Any) -> None:
+    def note(self, what: Note) -> None:
         """Write down in its own project what became of it; a run that is not there any more is let be."""
         try:
-            self.project.runs.update(self.handle.run_id, **fields)
+            self.project.runs.update(self.handle.run_id, **what)
         except CellSeg1Error as error:
             log.warning("%s in %s: %s", self.handle.run_id, self.project.folder, error)
 
@@ -128,11 +140,12 @@ class Jobs(QObject):
             here = job.project is project
             job.handle.title = job.title if here else f"{job.title} ({job.project.name})"
 
-    def _follow(self, handle: JobHandle, project: Project, **fields: Any) -> Job:
+    def _follow(self, handle: JobHandle, project: Project, what: Note | None = None) -> Job:
         """Record a job that was launched, and follow it to its end."""
         job = Job(handle, project, handle.title)
         self._jobs.append(job)
-        job.note(state="running", **fields, **handle.process_identity())
+        pid, pid_started = handle.process_identity()
+        job.note({**(what or {}), "state": "running", "pid": pid, "pid_started": pid_started})
         handle.item_done.connect(lambda item: self._item_done(job, item))
         handle.ended.connect(lambda _handle: self._over(job))
         self.planned.emit(job)
@@ -142,12 +155,12 @@ class Jobs(QObject):
         """Record the end of a job, and let go of it."""
         handle = job.handle
         if handle.error is not None:
-            job.note(state=handle.state, result={"sentence": handle.error[0]})
+            job.note({"state": handle.state, "result": {"sentence": handle.error[0]}})
         else:
             result = dict(handle.result or {})
             # The engine knows best with what it chose.
-            more = {"select": result["select"]} if job.kind == "predict" and "select" in result else {}
-            job.note(state=handle.state, result=result, **more)
+            more: Note = {"select": result["select"]} if job.kind == "predict" and "select" in result else {}
+            job.note({**more, "state": handle.state, "result": result})
         if job in self._jobs:
             self._jobs.remove(job)
             self.ended.emit(job)
@@ -193,7 +206,7 @@ class Jobs(QObject):
         if isinstance(request, CellSeg1Error):
             job.handle.give_up(str(request))
             return
-        job.note(request=plain_request(request, job.project.folder))
+        job.note({"request": plain_request(request, job.project.folder)})
         job.handle.release(request)
 
     def resume_training(self, project: Project, run_id: str, device: str) -> JobHandle:
@@ -208,7 +221,7 @@ class Jobs(QObject):
         self, project: Project, request: TrainRequest, title: str, run_id: str, *, held: str = ""
     ) -> Job:
         words = self.tr("Training {name}").format(name=title)
-        return self._follow(self._engines.start(request, words, run_id, held=held), project, resume_later=False)
+        return self._follow(self._engines.start(request, words, run_id, held=held), project, {"resume_later": False})
 
     # ---- prediction
 

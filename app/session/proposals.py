@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
@@ -135,9 +135,9 @@ class Proposals(QObject):
 
     # ---- choosing
 
-    def set_thresholds(self, **values: Any) -> None:
-        """Change slider values and choose again; `changed` follows."""
-        self.settings = dataclasses.replace(self.settings, **values)
+    def set_thresholds(self, settings: SelectSettings) -> None:
+        """Choose again with these; `changed` follows."""
+        self.settings = settings
         self._choose()
 
     def _choose(self) -> None:

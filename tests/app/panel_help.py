@@ -42,7 +42,7 @@ class FakeJob(QObject):
         self.waiting_for = ""
 
     def process_identity(self):
-        return {"pid": 0, "pid_started": ""}
+        return 0, ""
 
     def stop(self, grace=None):
         self.state = "stopping"

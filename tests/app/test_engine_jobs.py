@@ -99,9 +99,9 @@ def test_stopped_killed_crashed_and_resumed_each_time(engines, tmp_path):  # noq
     """A training asked to stop, one whose engine is killed, one that crashes; each goes on from the last."""
     long = {**QUICK, "epoch_max": 40, "checkpoint_seconds": 0.05}
     job = engines.start(request(tmp_path, overrides=long, preview=False), "Training")
-    identity = job.process_identity()
-    assert lives(identity["pid"], identity["pid_started"])
-    assert not lives(os.getpid(), identity["pid_started"])
+    pid, begun = job.process_identity()
+    assert lives(pid, begun)
+    assert not lives(os.getpid(), begun)
     wait_for(lambda: len(job.curve) >= 2)
     asked = time.monotonic()
     job.stop()

@@ -1,4 +1,5 @@
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_drawn_cells_of_all_images_go_into_a_folder(stage, tmp_path):
 def test_a_prediction_is_saved_with_the_thresholds_one_sees(stage, tmp_path):
     run = stage.project.add_run(["i0", "i1"])
     stage.show()
-    stage.session.proposals.set_thresholds(pred_iou_thresh=0.8)
+    stage.session.proposals.set_thresholds(replace(stage.session.proposals.settings, pred_iou_thresh=0.8))
     stage.settle()
     dialog = dialog_of(stage, run_id=run.id)
     assert dialog.predicted.isChecked()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -183,7 +184,8 @@ def test_after_random_edits_it_is_as_if_counted_anew(qapp, tmp_path, predicted_s
         return rng.choice(proposals.offered, count, replace=False).tolist()
 
     def slide():
-        proposals.set_thresholds(pred_iou_thresh=float(rng.uniform(0.5, 0.8)), crop_nms_thresh=float(rng.uniform(0, 1)))
+        score, overlap = float(rng.uniform(0.5, 0.8)), float(rng.uniform(0, 1))
+        proposals.set_thresholds(replace(proposals.settings, pred_iou_thresh=score, crop_nms_thresh=overlap))
 
     actions = {
         "draw": lambda: operations.new_cell(document, stroke(rng, SHAPE)),
@@ -226,7 +228,7 @@ def test_an_edit_while_a_choice_is_made_is_counted(session, when):
     proposals, document = session.proposals, session.document
     proposals.accept(proposals.offered[:3].tolist())
     before = set(proposals.offered.tolist())
-    proposals.set_thresholds(pred_iou_thresh=0.55)
+    proposals.set_thresholds(replace(proposals.settings, pred_iou_thresh=0.55))
     if when == "after the work":
         session.work()
     proposals.accept(proposals.offered[:4].tolist())
@@ -243,7 +245,7 @@ def test_while_a_choice_is_made_the_earlier_one_follows_edits(session):
     proposals = session.proposals
     before = proposals.offered.tolist()
     labels = proposals.labels
-    proposals.set_thresholds(pred_iou_thresh=0.7)
+    proposals.set_thresholds(replace(proposals.settings, pred_iou_thresh=0.7))
     assert proposals.busy
     proposals.accept(before[:1])
     assert proposals.offered.tolist() == before[1:]
@@ -306,14 +308,14 @@ def test_changed_is_said_only_when_something_else_is_offered(session):
     document.undo()
     assert len(session.changes) == 2
     assert number in session.changes[1]
-    proposals.set_thresholds(pred_iou_thresh=proposals.settings.pred_iou_thresh)
+    proposals.set_thresholds(proposals.settings)
     session.settle()
     assert len(session.changes) == 3, "a new choice is always told"
 
 
 def test_a_late_choice_for_another_image_is_dropped(session):
     proposals = session.proposals
-    proposals.set_thresholds(pred_iou_thresh=0.7)
+    proposals.set_thresholds(replace(proposals.settings, pred_iou_thresh=0.7))
     session.work()
     session.document = Document(SHAPE, np.ones(SHAPE, np.int32))
     session.watch()
@@ -334,7 +336,7 @@ def test_a_late_choice_for_another_image_is_dropped(session):
 def test_only_the_newest_wish_waits(session):
     proposals = session.proposals
     for score in (0.6, 0.7, 0.8, 0.9):
-        proposals.set_thresholds(pred_iou_thresh=score)
+        proposals.set_thresholds(replace(proposals.settings, pred_iou_thresh=score))
     assert len(session.waiting) == 1
     session.work()
     session.deliver()
@@ -357,7 +359,7 @@ def test_after_an_error_the_sliders_work_again(session, monkeypatch, error):
 
     with monkeypatch.context() as patch:
         patch.setattr(Selector, "select", fail)
-        proposals.set_thresholds(pred_iou_thresh=0.7)
+        proposals.set_thresholds(replace(proposals.settings, pred_iou_thresh=0.7))
         proposals.accept(before[:1])
         session.settle()
     sentence, details = session.problems[0]
@@ -365,7 +367,7 @@ def test_after_an_error_the_sliders_work_again(session, monkeypatch, error):
     assert ("Traceback" in details) == (not isinstance(error, CellSeg1Error))
     assert not proposals.busy
     assert proposals.offered.tolist() == before[1:]
-    proposals.set_thresholds(pred_iou_thresh=0.6)
+    proposals.set_thresholds(replace(proposals.settings, pred_iou_thresh=0.6))
     session.settle()
     assert proposals.offered.tolist() == offered_anew(session)[1]
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ class Bench:
         heard: list[int] = []
         note = self.session.proposals.changed.connect(lambda: heard.append(self.painted.count))
         start, busy, all_busy = time.perf_counter(), time.thread_time(), time.process_time()
-        self.session.proposals.set_thresholds(pred_iou_thresh=score)
+        self.session.proposals.set_thresholds(replace(self.session.proposals.settings, pred_iou_thresh=score))
         longest = 0.0
         while not heard or self.painted.count == heard[0]:
             turn = time.perf_counter()

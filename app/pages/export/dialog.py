@@ -66,7 +66,7 @@ class ExportMasksDialog(Dialog):
     def __init__(self, session: Session, parent: QWidget | None = None, *, run_id: str | None = None) -> None:
         super().__init__(parent, self.tr("Save all masks"), columns=60)
         self._session = session
-        self._batch: Batch | None = None
+        self._batch: Batch[Plane, Callable[[], NDArray[np.int32]], str, Path] | None = None
         self._place: Path | None = None
         self._target: Path | None = None
         project = session.project
@@ -261,7 +261,7 @@ class ExportMasksDialog(Dialog):
         self.progress.hide()
         self._update()
 
-    def _finished(self, outcomes: list[Outcome]) -> None:
+    def _finished(self, outcomes: list[Outcome[Plane, str]]) -> None:
         batch = self._batch
         self._place = batch.closing if batch is not None else None
         self._end()
@@ -280,7 +280,7 @@ class ExportMasksDialog(Dialog):
         self.open_button.setVisible(self._place is not None)
         self.adjustSize()
 
-    def _cancelled(self, outcomes: list[Outcome]) -> None:
+    def _cancelled(self, outcomes: list[Outcome[Plane, str]]) -> None:
         kept = self.folder.isChecked()
         self._end()
         done = sum(1 for one in outcomes if not one.error)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ...session.batch import Outcome
     from ...session.session import Session
     from ...widgets.banner import Kind
+    from .scores import Drawn, Pair
 
 
 class AccuracyTab(Panel):
@@ -62,7 +63,7 @@ class AccuracyTab(Panel):
         self.report: Report | None = None
         self.results: list[PlaneScore] = []
         self._about: tuple[str, ...] = ()
-        self._batch: Batch | None = None
+        self._batch: Batch[Pair, Drawn, PlaneScore, None] | None = None
         self._quiet = False
         self._compare: CompareView | None = None
         self._where_to = ""
@@ -247,7 +248,7 @@ class AccuracyTab(Panel):
             *self.prediction.words()[1:],
         )
         project = session.project
-        batch = Batch(
+        batch: Batch[Pair, Drawn, PlaneScore, None] = Batch(
             session,
             found.pairs,
             score_pair,
@@ -280,9 +281,9 @@ class AccuracyTab(Panel):
             self._batch.deleteLater()
         self._batch = None
 
-    def _finished(self, outcomes: list[Outcome]) -> None:
+    def _finished(self, outcomes: list[Outcome[Pair, PlaneScore]]) -> None:
         self._end()
-        good = [one.value for one in outcomes if not one.error]
+        good = [one.value for one in outcomes if one.value is not None]
         bad = [f"{one.item.name}: {one.error}" for one in outcomes if one.error]
         if bad:
             left = [self.tr("... and {n} more").format(n=len(bad) - 4)] if len(bad) > 4 else []
@@ -294,7 +295,7 @@ class AccuracyTab(Panel):
         else:
             self._show_state()
 
-    def _cancelled(self, _outcomes: list[Outcome]) -> None:
+    def _cancelled(self, _outcomes: list[Outcome[Pair, PlaneScore]]) -> None:
         self._end()
         self._remark([self.tr("Cancelled; the result before is kept.")] if self.report else [self.tr("Cancelled.")])
         self._show_state()

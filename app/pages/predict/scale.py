@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from cellseg1.lora.card import Card
 
+    from ...project.content import ProjectImage
+
 #: The median of fewer cells says little about an image.
 _FEW = 5
 
@@ -100,7 +102,7 @@ class Misfit:
     by: Literal["diameter", "pixel_size"]
 
 
-def misfits(facts: ModelFacts, images: Iterable[Any], diameters: Mapping[str, float]) -> list[Misfit]:
+def misfits(facts: ModelFacts, images: Iterable[ProjectImage], diameters: Mapping[str, float]) -> list[Misfit]:
     """Find the images whose scale differs too much from the model's.
 
     Parameters

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -15,8 +15,11 @@ from ...widgets.plain import Label, plain_tip
 from ...widgets.slider_field import SliderField
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cellseg1.prediction.select import SelectSettings
 
+    from ...project.project import RunInfo
     from ...session.session import Session
 
 #: Proposals of a lower score are not kept with a prediction, so lower values would do nothing.
@@ -107,10 +110,14 @@ class Thresholds(QWidget):
         )
         # The least area leaves out nothing.
         self.smallest.spin.setSpecialValueText(self.tr("any size"))
-        self.score.value_changed.connect(lambda value: self._set(pred_iou_thresh=value))
-        self.stability.value_changed.connect(lambda value: self._set(stability_score_thresh=value))
-        self.overlap.value_changed.connect(lambda value: self._set(crop_nms_thresh=value))
-        self.smallest.value_changed.connect(lambda value: self._set(min_cell_area=0 if value <= 1 else int(value)))
+        self._follow(self.score, lambda now, value: replace(now, pred_iou_thresh=value))
+        self.stability.value_changed.connect(
+            lambda value: self._set(replace(self._settings, stability_score_thresh=value))
+        )
+        self._follow(self.overlap, lambda now, value: replace(now, crop_nms_thresh=value))
+        self.smallest.value_changed.connect(
+            lambda value: self._set(replace(self._settings, min_cell_area=0 if value <= 1 else int(value)))
+        )
         self.largest.value_changed.connect(self._set_largest)
         for field in (self.score, self.stability, self.overlap, self.smallest, self.largest):
             layout.addWidget(field)
@@ -138,7 +145,7 @@ class Thresholds(QWidget):
 
     # ---- which prediction
 
-    def fill_runs(self) -> list[Any]:
+    def fill_runs(self) -> list[RunInfo]:
         """List the predictions that have proposals for the shown plane; returns them, the newest first."""
         session = self._session
         project = session.project
@@ -166,12 +173,20 @@ class Thresholds(QWidget):
 
     # ---- sliders
 
-    def _set(self, **values: float | None) -> None:
-        self._session.proposals.set_thresholds(**values)
+    @property
+    def _settings(self) -> SelectSettings:
+        return self._session.proposals.settings
+
+    def _follow(self, field: SliderField, changed: Callable[[SelectSettings, float], SelectSettings]) -> None:
+        field.value_changed.connect(lambda value: self._set(changed(self._settings, value)))
+
+    def _set(self, settings: SelectSettings) -> None:
+        self._session.proposals.set_thresholds(settings)
         self._show_state()
 
     def _set_largest(self, value: float) -> None:
-        self._set(max_cell_area=None if value >= self.largest.maximum else int(value))
+        limit = None if value >= self.largest.maximum else int(value)
+        self._set(replace(self._settings, max_cell_area=limit))
         self._name_largest()
 
     def _name_largest(self) -> None:
@@ -182,7 +197,7 @@ class Thresholds(QWidget):
         """Show the thresholds of another prediction."""
         project = self._session.project
         self._writable = project is not None and not project.read_only
-        self._first = self._session.proposals.settings
+        self._first = self._settings
         self._show_values(self._first)
         self._show_count()
 
@@ -201,21 +216,18 @@ class Thresholds(QWidget):
         self._show_state()
 
     def _show_state(self) -> None:
-        changed = self._first is not None and self._session.proposals.settings != self._first
+        changed = self._first is not None and self._settings != self._first
         self.reset.setEnabled(changed)
         self.for_all.setEnabled(changed and self._writable)
 
     def _reset(self) -> None:
         if self._first is not None:
-            proposals = self._session.proposals
-            proposals.set_thresholds(
-                **{one.name: getattr(self._first, one.name) for one in dataclasses.fields(self._first)}
-            )
-            self._show_values(proposals.settings)
+            self._session.proposals.set_thresholds(self._first)
+            self._show_values(self._first)
 
     def _use_for_all(self) -> None:
         self._session.proposals.apply_to_run()
-        self._first = self._session.proposals.settings
+        self._first = self._settings
         self._show_state()
 
     def _show_count(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from PySide6.QtCore import QCoreApplication, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap, QShowEvent
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...canvas import Canvas
-    from ...project.display import ChannelView, Colour, Display
+    from ...project.display import ChannelChanges, ChannelView, Colour, Display
     from ...session.session import Session
 
 _WIDEST_OUTLINE = 8
-_MODES = ("fill", "outline", "none")
+_MODES: tuple[Literal["fill", "outline", "none"], ...] = ("fill", "outline", "none")
 
 
 class ViewOptions(FoldSection):
@@ -137,15 +137,20 @@ class ViewOptions(FoldSection):
             self.mode_buttons[mode] = button
             row.addWidget(button)
         row.addStretch(1)
-        self._modes.idClicked.connect(lambda number: self._set_overlay(mode=_MODES[number]))
+        canvas = self._canvas
+        self._modes.idClicked.connect(lambda number: canvas.set_overlay(replace(canvas.overlay, mode=_MODES[number])))
         self.add(holder)
         self.opacity = SliderField(self.tr("Opacity"), 0, 100, 1, 0, "%", tip=self.tr("How strongly cells are filled"))
-        self.opacity.value_changed.connect(lambda value: self._set_overlay(opacity=value / 100))
+        self.opacity.value_changed.connect(
+            lambda value: canvas.set_overlay(replace(canvas.overlay, opacity=value / 100))
+        )
         self.add(self.opacity)
         self.outline = SliderField(
             self.tr("Outline"), 1, _WIDEST_OUTLINE, 1, 0, "px", tip=self.tr("Width of the outlines on the screen")
         )
-        self.outline.value_changed.connect(lambda value: self._set_overlay(outline_width=round(value)))
+        self.outline.value_changed.connect(
+            lambda value: canvas.set_overlay(replace(canvas.overlay, outline_width=round(value)))
+        )
         self.add(self.outline)
 
     # ---- showing
@@ -254,13 +259,10 @@ class ViewOptions(FoldSection):
         self.histogram.set_levels(view.low, view.high, view.gamma)
         self._set_channel(number, low=view.low, high=view.high, gamma=view.gamma)
 
-    def _set_channel(self, number: int, **changes: Any) -> None:
+    def _set_channel(self, number: int, **changes: Unpack[ChannelChanges]) -> None:
         display = self._display()
         if display is not None and number < len(display.channels):
             self._session.set_display(display.with_channel(number, **changes))
-
-    def _set_overlay(self, **changes: Any) -> None:
-        self._canvas.set_overlay(dataclasses.replace(self._canvas.overlay, **changes))
 
 
 class ChannelRow(QWidget):
