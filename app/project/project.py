@@ -225,8 +225,7 @@ class Project(ProjectStore):
                     flush_folder(target.parent)
                     flush_folder(old.parent)
             else:
-                self._go_on_in_copy(target, None)
-                self._remove_old(old)
+                self._to_another_disk(target)
         except OSError as error:
             if isinstance(error, ProjectError):
                 raise
@@ -235,17 +234,33 @@ class Project(ProjectStore):
             ) from error
         self._links_moved()
 
-    def _remove_old(self, old: Path) -> None:
-        """Remove what was copied to another disk, all of it or nothing: half a project is never under its name."""
-        rest = part_of(old)
+    def _to_another_disk(self, target: Path) -> None:
+        """Copy the project and remove the old folder; what fails on the way leaves it whole at one place."""
+        old = self.folder
+        self._copy(target, None)
         try:
-            with noted(rest):
-                old.rename(rest)
+            self._go_on_in(target)
+        except ProjectError:
+            self.drawings.go_on_in(old)  # some of them may be in the copy by now
+            self._discard(target)
+            raise
+        try:
+            _take_away(old)
         except OSError as error:
-            self.damage.append(
-                f"The project is in {self.folder.parent} now, but its old folder {old} could not be removed: "
-                f"{describe_os_error(error)}. Delete it in the file manager."
-            )
+            try:
+                self._go_on_in(old)
+            except ProjectError:
+                self.damage.append(_left_over(self.folder, old, error))
+                return
+            self._discard(target)
+            raise
+
+    def _discard(self, copy: Path) -> None:
+        """Remove a copy in which nobody works."""
+        try:
+            _take_away(copy)
+        except OSError as error:
+            self.damage.append(_left_over(self.folder, copy, error))
 
     def moved_to(self, folder: Path) -> None:
         """Go on in the project's folder after something else renamed or moved it on its disk.
@@ -321,25 +336,29 @@ class Project(ProjectStore):
         if target.exists() and not any(target.iterdir()):
             target.rmdir()
         problems: list[str] = []
-        self._go_on_in_copy(target, problems)
+        self._copy(target, problems)
+        self._go_on_in(target)
         self._links_moved()
         return problems
 
-    def _go_on_in_copy(self, target: Path, problems: list[str] | None) -> None:
+    def _copy(self, target: Path, problems: list[str] | None) -> None:
         self.writer.wait_idle()
         copy_project(self, self.drawings, target, self.content, problems)
-        held, why, _ = _lock(target)
+
+    def _go_on_in(self, folder: Path) -> None:
+        """Work from now on in another folder that holds the whole project."""
+        held, why, _ = _lock(folder)
         if held is None:
             raise ProjectError(why)
         try:
-            self.drawings.go_on_in(target)
+            self.drawings.go_on_in(folder)
         except ProjectError:
             held.release()
             raise
         before, self._lock = self._lock, held
         if before is not None:
             before.release()
-        self._at(target)
+        self._at(folder)
         self.why_read_only = ""
         self._written = b""
         with self._problem_lock:
@@ -347,6 +366,20 @@ class Project(ProjectStore):
         self.report(FILE, None)
         self.runs.write_all_again()
         self._write_due()
+
+
+def _take_away(folder: Path) -> None:
+    """Remove a project's folder, all of it or nothing: half a project is never under its name."""
+    rest = part_of(folder)
+    with noted(rest):
+        folder.rename(rest)
+
+
+def _left_over(used: Path, other: Path, error: OSError) -> str:
+    return (
+        f"The project is in {used.parent}, but its other copy {other} could not be removed: "
+        f"{describe_os_error(error)}. Delete it in the file manager."
+    )
 
 
 #: What is written under another name first, and what a lock was renamed to.

@@ -71,7 +71,7 @@ def attempt(process, base, operation, number, kind):
     raise AssertionError("the child ended")
 
 
-def check(base, ids, operation, said, monkeypatch):
+def check(base, ids, operation, kind, said, monkeypatch):
     """All that was acknowledged is there, nothing that was begun stays, and the project goes on."""
     monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(base / "home"))
     assert not [words for words in said if words[0] == "raw"], said
@@ -101,6 +101,10 @@ def check(base, ids, operation, said, monkeypatch):
         assert word not in acknowledged or path in known.values()
     if acknowledged & {"renamed", "moved"}:
         assert "Cells.cs1project" not in known.values()
+    if operation in ("rename", "move") and kind != "kill":
+        assert len(folders) == 1, "the project is in two places"
+    if operation == "duplicate" and kind != "kill":
+        assert ("duplicated" in acknowledged) == (len(folders) == 2), "a copy that nobody was told of"
     assert ("exported" in acknowledged) <= (base / "out" / "one.cs1zip").exists()
     left = [path for path in base.rglob("*") if is_left(path)]
     assert left == [], "something was left behind"
@@ -186,7 +190,7 @@ def try_all(source, child, tmp_path, operation, kind, chosen, monkeypatch):
         shutil.copytree(folder, base)
         said = attempt(child, base, operation, number, kind)
         try:
-            check(base, ids, operation, said, monkeypatch)
+            check(base, ids, operation, kind, said, monkeypatch)
         except BaseException as error:
             error.add_note(f"{operation}: {kind} at {number} of {total}; said {said}")
             raise

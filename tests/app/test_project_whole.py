@@ -104,25 +104,93 @@ def test_moving_to_another_disk(tmp_path, monkeypatch):
         assert is_after(project.drawings.document(ids[0]), 9)
 
 
-def test_an_old_folder_that_cannot_be_removed_is_told_and_whole(tmp_path, monkeypatch):
-    project, ids = worked_on(tmp_path)
-    project.flush()
-    old, before, real = project.folder, tree(project.folder), Path.rename
+def refuse_to_rename(monkeypatch, *folders):
+    real = Path.rename
 
     def rename(self, target):
-        if self == old:
+        if self in folders:
             raise PermissionError(13, "Permission denied")
         return real(self, target)
 
-    other_disk(monkeypatch)
     monkeypatch.setattr(Path, "rename", rename)
+
+
+def test_a_project_whose_old_folder_cannot_be_removed_stays_where_it_is(tmp_path, monkeypatch):
+    project, ids = worked_on(tmp_path)
+    project.flush()
+    old, before = project.folder, tree(project.folder)
+    other_disk(monkeypatch)
+    refuse_to_rename(monkeypatch, old)
+    with pytest.raises(ProjectError, match="It is unchanged"):
+        project.move(tmp_path / "usb")
+    assert project.folder == old
+    assert tree(old) == before
+    assert list((tmp_path / "usb").iterdir()) == []
+    assert project.damage == []
+    act(project.drawings.document(ids[0]), 9)
+    project.close()
+    with Project.open(old) as project:
+        assert is_after(project.drawings.document(ids[0]), 9)
+        assert not project.read_only
+
+
+def test_a_copy_that_cannot_be_removed_either_is_told(tmp_path, monkeypatch):
+    project, ids = worked_on(tmp_path)
+    project.flush()
+    old, copy = project.folder, tmp_path / "usb" / project.folder.name
+    other_disk(monkeypatch)
+    refuse_to_rename(monkeypatch, old, copy)
+    with pytest.raises(ProjectError, match="It is unchanged"):
+        project.move(tmp_path / "usb")
+    assert project.folder == old
+    assert f"its other copy {copy} could not be removed" in project.damage[0]
+    act(project.drawings.document(ids[0]), 9)
+    project.close()
+    with Project.open(old) as project:
+        assert is_after(project.drawings.document(ids[0]), 9)
+
+
+def test_a_project_that_cannot_go_back_goes_on_in_the_copy(tmp_path, monkeypatch):
+    project, ids = worked_on(tmp_path)
+    project.flush()
+    old, real = project.folder, project.drawings.go_on_in
+
+    def go_on_in(folder):
+        if folder == old:
+            raise ProjectError("no")
+        real(folder)
+
+    other_disk(monkeypatch)
+    refuse_to_rename(monkeypatch, old)
+    monkeypatch.setattr(project.drawings, "go_on_in", go_on_in)
     project.move(tmp_path / "usb")
     assert project.folder == tmp_path / "usb" / "Cells.cs1project"
-    assert f"its old folder {old} could not be removed" in project.damage[0]
-    assert tree(old) == before
+    assert f"its other copy {old} could not be removed" in project.damage[0]
     act(project.drawings.document(ids[0]), 9)
     project.close()
     with Project.open(tmp_path / "usb" / "Cells.cs1project") as project:
+        assert is_after(project.drawings.document(ids[0]), 9)
+
+
+def test_a_copy_that_cannot_be_gone_on_in_is_removed(tmp_path, monkeypatch):
+    project, ids = worked_on(tmp_path)
+    project.flush()
+    old, real = project.folder, project.drawings.go_on_in
+
+    def go_on_in(folder):
+        real(folder)
+        if folder != old:
+            raise ProjectError("the disk is gone")
+
+    other_disk(monkeypatch)
+    monkeypatch.setattr(project.drawings, "go_on_in", go_on_in)
+    with pytest.raises(ProjectError, match="the disk is gone"):
+        project.move(tmp_path / "usb")
+    assert project.folder == old
+    assert list((tmp_path / "usb").iterdir()) == []
+    act(project.drawings.document(ids[0]), 9)
+    project.close()
+    with Project.open(old) as project:
         assert is_after(project.drawings.document(ids[0]), 9)
 
 
