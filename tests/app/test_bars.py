@@ -1,11 +1,13 @@
 """Step bar, tool column, status bar and job bar."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QMenu, QWidget
 
+from app.engine.messages import ItemDone, PredictItem, PredictRequest
 from app.shell.actions import TOOLS, ToolSpec
 from app.shell.job_bar.bar import JobBar
 from app.shell.job_bar.entry import JobEntry, percent
@@ -30,7 +32,7 @@ class FakeJob(QObject):
         self.kind, self.title, self.run_id = kind, title, "0001-train"
         self.state, self.last_progress, self.log, self.stops = "running", None, ["Started"], 0
         self.silent, self.result, self.waiting_for = False, None, ""
-        self.curve, self.error = [], None
+        self.curve, self.error, self.items, self.request = [], None, [], None
 
     def stop(self):
         self.stops += 1
@@ -289,6 +291,25 @@ def test_a_failure_stays_until_it_was_looked_at(qtbot):
     assert bar.isVisible()
     popup = bar.open_popup()
     assert "The memory was not enough." in popup.cards[0].left.text()
+    popup.close()
+    assert bar.isHidden()
+
+
+def test_images_that_failed_are_counted_and_stay_until_they_were_looked_at(qtbot):
+    bar = JobBar()
+    qtbot.addWidget(bar)
+    job = FakeJob("Predicting 2 images", "predict")
+    planes = [PredictItem(image, Path("x.tif"), Path("x.npz"), z=z) for image, z in (("a", 0), ("b", 0), ("b", 1))]
+    job.request = PredictRequest(None, tuple(planes))
+    bar.add(job)
+    bar._linger.setInterval(10)
+    job.items = [ItemDone("a", 0, 0, 3, 0.1), *(ItemDone("b", z, 0, 0, 0.1, "It is damaged.") for z in (0, 1))]
+    job.be("finished")
+    assert "1 of 2 images could not be predicted" in bar.accessibleName()
+    qtbot.wait(60)
+    assert bar.isVisible()
+    popup = bar.open_popup()
+    assert popup.cards[0].left.text() == "1 of 2 images could not be predicted"
     popup.close()
     assert bar.isHidden()
 

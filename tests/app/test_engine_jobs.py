@@ -197,6 +197,7 @@ def test_predicting_several_with_broken_ones(engines, trained, tmp_path):  # noq
     assert "damaged" in job.items[1].error
     assert "choose its axes" in job.items[5].error
     assert (job.result["done"], job.result["failed"], job.result["count"]) == (4, 2, 6)
+    assert job.result["sentence"] == "4 of 6 planes segmented, 2 failed."
     for name, shape in (("first", (96, 144)), ("last", (64, 160))):
         assert Candidates.load(out / f"{name}.npz").shape == shape
         assert read_mask(out / f"{name}_labels.tif").labels.shape == shape

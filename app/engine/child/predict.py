@@ -42,8 +42,7 @@ def predict_job(channel: Channel, number: int, request: PredictRequest, options:
     except SystemExit:
         record.end("stopped", "The prediction was ended; the planes that are done are kept.")
         raise
-    sentence = f"{values['done']} of {values['count']} planes segmented, {values['failed']} failed."
-    record.end("stopped" if values["stopped"] else "finished", sentence, result=values)
+    record.end("stopped" if values["stopped"] else "finished", values["sentence"], result=values)
     return Done(values)
 
 
@@ -90,6 +89,7 @@ class _Prediction:
         )
         return {
             "stopped": stopped,
+            "sentence": f"{self.done} of {len(request.items)} planes segmented, {self.failed} failed.",
             "count": len(request.items),
             "done": self.done,
             "failed": self.failed,

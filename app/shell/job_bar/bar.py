@@ -75,7 +75,7 @@ class JobBar(QAbstractButton):
     def _forget_ended(self) -> None:
         # A failure stays until it was looked at; it may have happened over night.
         popup_open = self._popup is not None and self._popup.isVisible()
-        self.entries = [one for one in self.entries if one.running or one.state == "failed" or popup_open]
+        self.entries = [one for one in self.entries if one.running or one.failed or popup_open]
         self._refresh()
 
     def _seen(self) -> None:
@@ -170,15 +170,15 @@ class JobBar(QAbstractButton):
         painter.drawText(QRect(left, 0, name, self.height()), middle, shown)
         painter.drawText(QRect(left + name, 0, number, self.height()), middle | right, share)
         gap = GAP if number else MARGIN if name else 0
-        painter.setPen(look.qcolor("error" if entry.state == "failed" else "secondary"))
+        painter.setPen(look.qcolor("error" if entry.failed else "secondary"))
         shown = metrics.elidedText(line, Qt.TextElideMode.ElideRight, rest - gap)
         painter.drawText(QRect(left + name + number + gap, 0, max(0, rest - gap), self.height()), middle, shown)
 
     def _draw_sign(self, painter: QPainter, entry: JobEntry) -> None:
         look = colours()
         if not entry.running:
-            name = {"finished": "check", "stopped": "stop", "failed": "error"}[entry.state]
-            tint: Tint = "error" if entry.state == "failed" else "text"
+            name = "error" if entry.failed else {"finished": "check", "stopped": "stop"}[entry.state]
+            tint: Tint = "error" if entry.failed else "text"
             sign = pixmap(name, _SIGN, self.devicePixelRatioF(), tint)
             painter.drawPixmap(GAP, (self.height() - _SIGN) // 2, sign)
             return

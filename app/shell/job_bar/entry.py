@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication
 
+from ...engine.messages import PredictRequest
 from ...translation.library_words import shown
 from ...translation.time_left import time_left
 
@@ -36,6 +37,19 @@ class JobEntry:
         """Whether the job has not ended."""
         return self.state in ("running", "stopping")
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended as failed, or some of its images did: nobody may have been looking."""
+        return self.state == "failed" or (not self.running and self._failed_images()[0] > 0)
+
+    def _failed_images(self) -> tuple[int, int]:
+        """Return how many images of a prediction failed, and how many it has."""
+        request = self.job.request
+        if not isinstance(request, PredictRequest):
+            return 0, 0
+        failed = {item.image_id for item in self.job.items if item.error}
+        return len(failed), len({item.image_id for item in request.items})
+
     def line(self) -> str:
         """What there is to say beside the percentage."""
         if self.state == "stopping":
@@ -47,6 +61,10 @@ class JobEntry:
             left = "" if progress is None else time_left(progress.seconds_left)
             said = ("" if progress is None else shown(progress.text)) or self.job.waiting_for
             return left or said or QCoreApplication.translate("JobBar", "starting…")
+        failed, count = self._failed_images()
+        if self.state == "finished" and failed:
+            words = QCoreApplication.translate("JobBar", "{failed} of {count} images could not be predicted")
+            return words.format(failed=failed, count=count)
         kept = self.job.kind != "train" or bool((self.job.result or {}).get("model"))
         return {
             "finished": QCoreApplication.translate("JobBar", "finished"),
