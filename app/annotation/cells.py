@@ -210,7 +210,7 @@ def _first_row(view: Ids, cell: int) -> int:
 
 
 def following(ids: NDArray[np.int64], chosen: frozenset[int], step: int) -> int:
-    """Return the id after (or before) the chosen ones, beginning again at the other end."""
+    """Return the id after (or before) the selected ones, wrapping around at the end."""
     if not chosen:
         return int(ids[0 if step > 0 else -1])
     if step > 0:

@@ -133,7 +133,7 @@ class Document:
         """Open an edit, to be finished or cancelled; RuntimeError while another is open."""
         if self._edit is not None:
             raise RuntimeError(f"The edit {self._edit.name!r} is not finished yet.")
-        # Made anew each time: a document that held these would never be let go.
+        # Made for each edit: a document that held these would be in a reference cycle.
         ends = Ends(self._show, self._commit, self._cancelled)
         self._edit = Edit(name, self._labels, self._attributes, self._cells, ends)
         return self._edit
@@ -277,12 +277,12 @@ class Document:
     # ---- listeners
 
     def subscribe(self, callback: Callable[[Change], None], *, live: bool = True) -> Callable[[], None]:
-        """Call `callback` after everything that can be seen; returns a function that ends it.
+        """Call `callback` after every visible change; returns a function that unsubscribes.
 
         Parameters
         ----------
         live
-            Also while an edit goes on, many times a second.
+            Also during an edit, many times a second.
         """
         listener = callback, live
         self._listeners.append(listener)

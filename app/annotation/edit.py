@@ -30,16 +30,16 @@ TILE = 256
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Whom an edit tells of what it does.
+    """The callables that an edit reports to.
 
     Attributes
     ----------
     show
-        Pixels in a box changed while the edit goes on: name, box.
+        Pixels in a box changed during the edit: name, box.
     commit
-        The edit is finished with these changes; returns the step that they became.
+        The edit is finished with these changes; returns the resulting step.
     cancel
-        The edit was taken back: edit, box and attributes that are as before again.
+        The edit was cancelled: edit, and the box and attributes that are restored.
     """
 
     show: Callable[[str, Box], object]
@@ -208,7 +208,7 @@ class Edit:
         self._ends.cancel(self, box, tuple(changed))
 
     def close(self) -> None:
-        """Change nothing any more: it became a step, or nothing."""
+        """End the edit: it has become a step, or was cancelled."""
         self._closed = True
 
     def _compared(self) -> Iterator[Segments]:
@@ -244,7 +244,7 @@ class Edit:
 
 
 def clipped(box: Box, shape: tuple[int, ...]) -> Box:
-    """Cut a box off at the edges of an image of a shape; one that lies outside becomes empty."""
+    """Clip a box to an image of a shape; a box outside becomes empty."""
     height, width = shape
     top, left = min(max(0, int(box[0])), height), min(max(0, int(box[1])), width)
     return top, left, max(top, min(int(box[2]), height)), max(left, min(int(box[3]), width))

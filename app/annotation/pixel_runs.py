@@ -122,7 +122,7 @@ class PixelRuns:
         if n_runs > shape[0] * shape[1] or n_groups > n_runs:
             raise ValueError("more than there are pixels")
         counts = columns[2].astype(np.int64)
-        # The sum of huge numbers could be anything.
+        # The sum of huge numbers could overflow.
         if at != len(data) or ((counts < 1) | (counts > n_runs)).any() or int(counts.sum()) != n_runs:
             raise ValueError("counts do not agree")
         old, new = (np.repeat(_sums(column), counts) for column in columns[:2])
@@ -199,7 +199,7 @@ class PixelRuns:
 
 
 def _overlap(start: Longs, length: Longs) -> bool:
-    """Whether two runs have a pixel in common."""
+    """Tell whether two runs share a pixel."""
     order = np.argsort(start, kind="stable")
     first, size = start[order], length[order]
     return bool((first[:-1] + size[:-1] > first[1:]).any())

@@ -159,14 +159,14 @@ class Content:
                 for key, (before, after) in head["attributes"].items()
             }
             return cls(str(head["name"]), runs, attributes)
-        except Exception as error:  # whatever it is, it is damage
+        except Exception as error:  # every error here means damage
             raise HistoryError(
                 "A step of the history is damaged or belongs to another image. The drawing itself is unchanged."
             ) from error
 
 
 def inflate(data: bytes, most: int) -> bytes:
-    """Return what was compressed; ValueError when it is more than `most` bytes, or cut short."""
+    """Decompress; ValueError when the result exceeds `most` bytes or the input is truncated."""
     unpacking = zlib.decompressobj()
     found = unpacking.decompress(data, most + 1)
     if len(found) > most:
@@ -177,17 +177,17 @@ def inflate(data: bytes, most: int) -> bytes:
 
 
 def read_text(text: bytes, length: int) -> dict[str, Any]:
-    """Return the JSON object before the runs; ValueError when it is none."""
+    """Return the JSON object before the runs; ValueError without one."""
     if length != len(text) or length > LONGEST_TEXT:
         raise ValueError("its text is cut short or too long")
     head = json.loads(text)
     if not isinstance(head, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - of a file, not of an argument
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - a value of a file, not an argument
     return head
 
 
 def usable_attribute(key: str, value: Any) -> Any:
-    """Return a stored attribute, None when it is one that this program gives a meaning and cannot have this value."""
+    """Return a stored attribute; None when it is a known attribute with an invalid value."""
     if key in ("checked", "training"):
         return value if isinstance(value, bool) else None
     if key == "region":

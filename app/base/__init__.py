@@ -1,1 +1,1 @@
-"""What the window and the engine's process both know: places, names, axes, files of runs.  Imports no Qt."""
+"""Shared by the window and the engine processes: places, names, axes, files of runs.  Imports no Qt."""

@@ -1,4 +1,4 @@
-"""Reading a plane the way the user said, where that differs from what the file says.  Imports neither Qt nor torch."""
+"""Reading a plane with axes set by the user instead of those of the file.  Imports neither Qt nor torch."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 
 def read_with_axes(path: Path, axes: str | None = None) -> Image:
-    """Read a file; `axes` replaces the order that the file says or that was guessed (see `with_axes`)."""
+    """Read a file; `axes` replaces the stored or guessed axes (see `with_axes`)."""
     return with_axes(read_image(path), axes)

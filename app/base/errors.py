@@ -1,4 +1,4 @@
-"""The error that says in one sentence why a project cannot be opened, changed or copied."""
+"""The error for projects, with one sentence for the user."""
 
 from __future__ import annotations
 

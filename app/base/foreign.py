@@ -1,8 +1,8 @@
-"""Reading what somebody else may have written: limits before anything is made of it, and one kind of error for all.
+"""Reading untrusted data: limits before parsing, and one kind of error.
 
-Damaged and hostile bytes make parsers raise far more than ``ValueError`` (RecursionError for deep nesting,
-OverflowError for ``1e400``, MemoryError for a huge count ...).  What is inside `boundary` turns all of it into the
-sentence of the caller.
+Damaged and malicious bytes make parsers raise far more than ``ValueError`` (RecursionError for deep nesting,
+OverflowError for ``1e400``, MemoryError for a huge count ...).  `boundary` turns all of them into the caller's
+sentence.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-#: Bytes of JSON that are read at all: about 250,000 images of a project.
+#: Most bytes of JSON: about 250,000 images of a project.
 LARGEST_JSON = 128 << 20
-#: Lists and objects in it; they take much more memory than their two characters.
+#: Most lists and objects in it; they take much more memory than their two characters.
 _MOST_CONTAINERS = 2_000_000
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def boundary(told: Callable[[str], Exception], what: object = "") -> Iterator[None]:
-    """Turn every exception of a parser into the one that `told` makes of its cause; our own pass as they are."""
+    """Turn every exception of a parser into the one that `told` makes from its cause; own errors pass unchanged."""
     try:
         yield
     except CellSeg1Error:
@@ -41,7 +41,7 @@ def boundary(told: Callable[[str], Exception], what: object = "") -> Iterator[No
 
 
 def cause_of(error: Exception) -> str:
-    """Return in a few words why something could not be understood."""
+    """Return the cause of a parser's error in a few words."""
     match error:
         case RecursionError():
             return "it is nested too deeply"
@@ -59,7 +59,7 @@ def parse_json(data: bytes | str, most: int = LARGEST_JSON) -> dict[str, Any]:
     Parameters
     ----------
     most
-        Bytes that may be looked at.
+        Most bytes to parse.
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > most:
@@ -71,7 +71,7 @@ def parse_json(data: bytes | str, most: int = LARGEST_JSON) -> dict[str, Any]:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - of a file, not of an argument
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - a value of a file, not an argument
     return value
 
 
@@ -87,7 +87,7 @@ def _finite(text: str) -> float:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a stored path is one of an ordinary file; False also for what cannot be a path at all."""
+    """Tell whether a stored path is a regular file; False also for invalid paths."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -95,7 +95,7 @@ def is_file(path: Path) -> bool:
 
 
 def open_regular(path: Path, mode: str = "rb", *, buffering: int = -1) -> BinaryIO:
-    """Open a file that exists; OSError for pipes, devices and folders, which could block for ever.
+    """Open an existing regular file; OSError for pipes, devices and folders, which could block for ever.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def open_regular(path: Path, mode: str = "rb", *, buffering: int = -1) -> Binary
         ``rb`` or ``r+b``.
     """
     flags = (os.O_RDONLY if mode == "rb" else os.O_RDWR) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    # Opening a pipe waits for its other end unless this is said.
+    # Without this flag, opening a pipe waits for its other end.
     handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return cast("BinaryIO", os.fdopen(handle, mode, buffering=buffering))
@@ -112,12 +112,12 @@ def open_regular(path: Path, mode: str = "rb", *, buffering: int = -1) -> Binary
 
 
 def read_regular(path: Path, most: int = LARGEST_JSON) -> bytes:
-    """Return the bytes of an ordinary file that is not larger than `most`.
+    """Return the bytes of a regular file that is not larger than `most`.
 
     Raises
     ------
     OSError
-        When it cannot be read, is no ordinary file, or is larger.
+        When it cannot be read, is no regular file, or is larger.
     """
     with open_regular(path) as stream:
         data = read_most(stream, most)
@@ -127,6 +127,6 @@ def read_regular(path: Path, most: int = LARGEST_JSON) -> bytes:
 
 
 def read_most(stream: IO[bytes], most: int) -> bytes | None:
-    """Return all that a stream holds; None when it is more than `most` bytes."""
+    """Return the content of a stream; None when it exceeds `most` bytes."""
     data = stream.read(most + 1)
     return None if len(data) > most else data

@@ -9,22 +9,22 @@ from pathlib import Path
 from .errors import ProjectError
 
 SUFFIX = ".cs1project"
-#: A file in every project folder that a file manager can open; no system connects folders with programs.
+#: A file in every project folder for opening it by double click; file managers connect no folders with programs.
 OPENER = f"open{SUFFIX}"
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
-#: What `secrets.token_hex(4)` makes: the id of an image, and so the name of the folder of its drawings.
+#: The id of an image, made by `secrets.token_hex(4)`, which is also the name of the folder of its drawings.
 _IMAGE_ID = re.compile(r"[0-9a-f]{8}")
 _RUN_ID = re.compile(r"[0-9]{4,9}-(?:train|predict)")
 _LONGEST = 100
-#: Bytes of a name that most systems can hold.
+#: Most bytes of a file name on common systems.
 _LONGEST_NAME = 255
-#: Bytes of a file's name that leave room for what is put before and behind it.
+#: Most bytes of a file name, with room for a prefix and a suffix.
 _LONGEST_FILE = 180
 
 
 def fault_in(name: str) -> str:
-    """Return what is wrong with a file name on some system; empty when nothing is."""
+    """Return the reason why a file name is invalid on some system; empty when it is valid."""
     if not name or name in (".", ".."):
         return "it is empty"
     if any("\ud800" <= letter <= "\udfff" for letter in name):
@@ -39,7 +39,7 @@ def fault_in(name: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a project or model, trimmed; ProjectError when it cannot be the name of a file everywhere."""
+    """Return the trimmed name of a project or model; ProjectError when it is no valid file name on every system."""
     name = name.strip()
     fault = fault_in(name) or ("it begins with a dot" if name.startswith(".") else "")
     if fault or len(name) > _LONGEST:
@@ -48,17 +48,17 @@ def check_name(name: str) -> str:
 
 
 def is_image_id(value: object) -> bool:
-    """Whether a value can be the id of an image."""
+    """Tell whether a value can be the id of an image."""
     return isinstance(value, str) and _IMAGE_ID.fullmatch(value) is not None
 
 
 def is_run_id(value: object) -> bool:
-    """Whether a value can be the id of a run, such as ``0007-train``."""
+    """Tell whether a value can be the id of a run, such as ``0007-train``."""
     return isinstance(value, str) and _RUN_ID.fullmatch(value) is not None
 
 
 def safe_name(name: str) -> str:
-    """Return a file name that every system can hold and that is like `name`, its suffix included."""
+    """Return a file name close to `name` that is valid on every system, with the same suffix."""
     name = _FORBIDDEN.sub("_", name.encode("utf-8", "replace").decode("utf-8", "replace"))
     name = name.strip().rstrip(". ") or "image"
     suffix = Path(name).suffix
@@ -72,12 +72,12 @@ def safe_name(name: str) -> str:
 
 
 def inside(relative: str) -> bool:
-    """Whether a stored path (with ``/``) is one of a file inside the folder that holds it, on every system."""
+    """Tell whether a stored path (with ``/``) stays inside its folder on every system."""
     return bool(relative) and not any(fault_in(part) for part in relative.split("/"))
 
 
 def within(root: Path, *parts: str) -> Path:
-    """Return the path of something in a project; every path that is made of stored values comes from here.
+    """Return a path inside a project; every path made of stored values comes from this function.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def within(root: Path, *parts: str) -> Path:
     Raises
     ------
     ProjectError
-        When one is no plain name, or something on the way is a link that leads out of the folder.
+        When a part is no plain name, or a link on the way leads out of the folder.
     """
     path, linked = root, False
     for part in parts:
@@ -106,7 +106,7 @@ def within(root: Path, *parts: str) -> Path:
 
 
 def make_folder(root: Path, *parts: str) -> Path:
-    """Make a folder in a project's folder, which must be there: one that was renamed or deleted is never made anew.
+    """Make a folder in an existing project folder; a renamed or deleted project folder is never made again.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def make_folder(root: Path, *parts: str) -> Path:
 
 
 def project_folder_of(path: Path) -> Path:
-    """Return the project folder that a path means: itself, or the folder of its ``project.json`` or opener."""
+    """Return the project folder of a path: itself, or the folder of its ``project.json`` or opener."""
     inside = path.name.startswith("project.json") and not path.is_dir()
     return path.parent if inside or (path.suffix.lower() == SUFFIX and path.is_file()) else path
 
@@ -131,7 +131,7 @@ def name_of(folder: Path) -> str:
 
 
 def free_project_folder(parent: Path, name: str) -> Path:
-    """Return the folder of a project of that name, or of ``NAME 2``, ``NAME 3`` ...: the first that is not there."""
+    """Return the first free project folder of ``NAME``, ``NAME 2``, ``NAME 3`` ...."""
     number, folder = 1, parent / f"{name}{SUFFIX}"
     while folder.exists():
         number += 1

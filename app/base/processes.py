@@ -1,4 +1,4 @@
-"""Telling a process from any other that has or had its number.  Imports neither Qt nor torch."""
+"""Identifying a process beyond its number, which systems reuse.  Imports neither Qt nor torch."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 import psutil
 
-#: Seconds that a time of start may be off where nothing better was stored.
+#: Tolerance in seconds of a start time, where nothing better was stored.
 _TOLERANCE = 1.0
 
 
 def started(pid: int) -> str:
-    """Return what is the same as long as a process lives and of no other of that number; empty when it is not there."""
+    """Return an identifier of a running process that differs from later ones of its number; empty when it is gone."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return ""
         if platform.system() == "Linux":
-            # psutil's time of start moves when the clock is set; these two numbers do not.
+            # psutil's start time changes when the clock is set; these two numbers do not.
             ticks = (
                 Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()[19]
             )
@@ -30,14 +30,14 @@ def started(pid: int) -> str:
 
 
 def lives(pid: object, started_as: object = "", created: object = None) -> bool:
-    """Tell whether a process that was noted down still runs; whatever the note holds, nothing is raised.
+    """Tell whether a recorded process still runs; never raises, whatever the record holds.
 
     Parameters
     ----------
     started_as
-        What `started` said of it.
+        The result of `started` for it.
     created
-        Its time of start (seconds since the epoch), in notes of programs that did not store the other; None for any.
+        Its start time (seconds since the epoch), in records of older versions without `started_as`; None for any.
     """
     if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid < 1 << 31:
         return False

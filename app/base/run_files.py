@@ -35,19 +35,19 @@ _STATUS_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a run is.
+    """The status of a run.
 
     Attributes
     ----------
     sentence, details
-        How it ended, in words, and for a failure the traceback.
+        The sentence about its end, and the traceback of a failure.
     pid, pid_started, pid_created
-        The engine's process; the second tells it from a later one of the same number (see `processes.started`), the
-        third does so in records of earlier programs.
+        The engine's process; the second identifies it (see `processes.started`), as does the third in records of older
+        versions.
     share, seconds_left
         The last progress.
     result
-        What `app.engine.messages.Done` said.
+        The result in `app.engine.messages.Done`.
     """
 
     state: State
@@ -103,13 +103,13 @@ class RunRecord:
             "result": {},
         }
         if folder is not None:
-            # Not its parents: a project that was moved or deleted is not made again.
+            # Without its parents: a project that was moved or deleted is not made again.
             with contextlib.suppress(OSError):
                 folder.mkdir(exist_ok=True)
         self._write_status()
 
     def require_folder(self) -> None:
-        """Raise OutputError when the run's folder is gone: nothing is written that would make its project anew."""
+        """Raise OutputError when the run's folder is gone, so that writing does not make a deleted project again."""
         if self.folder is not None and not self.folder.is_dir():
             raise OutputError(
                 f"The folder {self.folder} was moved or deleted while the job ran, so it was ended. Bring the project "

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .viewport import Box
 
 _MANY = 100
-#: What the user does, which a widget that is switched off takes no notice of.
+#: Events of the user, which a disabled widget ignores.
 _DONE = frozenset(
     (
         *(QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick),
@@ -78,7 +78,7 @@ class Canvas(ImageView):
     plane_step = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        # Qt may send events while the widget is being made.
+        # Qt may send events during construction.
         self._handlers: Handlers = {}
         super().__init__(parent)
         self._document: Document | None = None
@@ -112,7 +112,7 @@ class Canvas(ImageView):
         self.refresh_cursor()
 
     def event(self, event: QEvent) -> bool:
-        """Hand what pointer and keys do to whom it concerns."""
+        """Pass events of pointer and keys to their handlers."""
         kind = event.type()
         handler = self._handlers.get(kind)
         if handler is not None and (self.isEnabled() or kind not in _DONE) and handler(event):
@@ -355,15 +355,15 @@ class Canvas(ImageView):
         self.hint.emit(text)
 
     def step_planes(self, steps: int) -> None:
-        """Ask to go on by planes."""
+        """Ask for another plane, relative to the shown one."""
         self.plane_step.emit(steps)
 
     def refresh_cursor(self) -> None:
-        """Show the shape of pointer that belongs to what a click would do."""
+        """Show the pointer shape for the action of a click."""
         self.pointer.refresh_cursor()
 
     def show_pointed(self, spot: tuple[float, float] | None) -> None:
-        """Say what is at an image position, here and in linked views; None: the pointer is elsewhere."""
+        """Report the value at an image position, here and in linked views; None: the pointer is elsewhere."""
         height, width = self.shape
         if spot is None or not (0 <= spot[0] < width and 0 <= spot[1] < height):
             self._point_links(None)

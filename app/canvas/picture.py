@@ -62,9 +62,9 @@ def picture(view: ImageView, scale: float = 1.0) -> QImage:
 
 
 def save_picture(view: ImageView, path: Path, scale: float = 1.0) -> None:
-    """Save what a view shows, with its scale bar, as PNG; `scale` 2 gives twice the pixels.
+    """Save the content of a view with its scale bar as PNG; `scale` 2 doubles the pixels.
 
-    The file appears whole or not at all.
+    The file is written completely or not at all.
 
     Raises
     ------

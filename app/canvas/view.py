@@ -53,7 +53,7 @@ class ImageView(QWidget):
         self._ghost: tuple[float, float] | None = None
         self._hidden = False
         self._waiting = QRect()
-        #: How often the image was moved or zoomed: what is known of a place holds as long as this is the same.
+        #: Number of moves and zooms; cached positions are valid while it stays the same.
         self.moves = 0
         # Everything is painted by hand, so Qt need not fill the background first.
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)

@@ -27,9 +27,9 @@ class TourStep:
     Attributes
     ----------
     target
-        The widget it points at; None (or a hidden one) to speak of the whole window.
+        The widget it points at; None (or a hidden one) for the whole window.
     text
-        What is said.
+        The text of the step.
     """
 
     target: QWidget | None
@@ -37,7 +37,7 @@ class TourStep:
 
 
 class TourOverlay(QWidget):
-    """Lies over a window, darkens all but the part it speaks of, and says one thing at a time.
+    """An overlay that darkens a window except for one part and shows one text at a time.
 
     Return or Right goes on, Left goes back, Esc ends.
     """

@@ -114,8 +114,8 @@ class Interactive(QObject):
     ) -> int:
         """Prepare an image for clicks; `encoded` follows.
 
-        See `app.engine.messages.Encode` for the parameters.  `pixels` must not be changed afterwards.  An image that
-        has not begun to be prepared is given up for it.
+        See `app.engine.messages.Encode` for the parameters.  `pixels` must not be changed afterwards.  A waiting image
+        is dropped for it.
         """
         request = Encode(
             key,
@@ -169,9 +169,9 @@ class Interactive(QObject):
     def examine(
         self, callback: Callable[[dict[str, Any]], None], errback: Callable[[str, str], None] | None = None
     ) -> None:
-        """Ask what this computer can do; `callback` gets the report of `cellseg1.doctor.examine`.
+        """Request the report of `cellseg1.doctor.examine` for `callback`.
 
-        Without an `errback` a failure comes through `failed`.
+        Without an `errback`, a failure is reported by `failed`.
         """
         self._calls[self._post(ExamineRequest())] = (callback, errback)
 

@@ -45,7 +45,7 @@ _LISTEN_MS = 2000
 _START_SECONDS = 5.0
 #: Number of the one request of a job.
 _REQUEST = 1
-#: What a job waits for before its engine may begin (the masks of a training) is waited for so long.
+#: Longest wait for the preparation of a job, such as the masks of a training.
 HELD_SECONDS = 1800.0
 
 
@@ -67,19 +67,19 @@ class TrainingPreview:
 
 
 class JobHandle(QObject):
-    """A job in progress, and afterwards how it ended.
+    """A job in progress or ended.
 
     Attributes
     ----------
     kind
         train, predict, examine or import.
     state
-        starting until the engine has the request and says its first word about it, then running, stopping, and at the
-        end finished, stopped or failed.
+        ``starting`` until the engine's first message about the request, then ``running``, ``stopping``, and at the end
+        ``finished``, ``stopped`` or ``failed``.
     last_progress, curve, log
         The latest `Progress`; (step, loss, learning rate) of every training step so far; all sentences so far.
     result
-        What the engine said at the end; after a stop also, where something was kept.
+        The engine's final result; also after a stop that kept something.
     error
         Sentence and details of a failure.
 
@@ -139,11 +139,11 @@ class JobHandle(QObject):
             self.link.post(_REQUEST, request)
         self.link.start()
 
-    # What is handed over depends on what the window has decided (`_held`, `stop`), never on what the engine has said
-    # meanwhile: it may be ready long before the request is, or long after.
+    # Only the window's state (`_held`, `stop`) decides when the request is sent, never messages of the engine, which
+    # may be ready long before or after the request.
 
     def release(self, request: JobRequest) -> None:
-        """Hand the request over that was not ready yet when the engine began to start (`held`); once."""
+        """Send the request that was not ready when the engine started (`held`); once."""
         if not self._let_go():
             return
         self.request = request
@@ -157,7 +157,7 @@ class JobHandle(QObject):
             self.link.shutdown(CLOSING_SECONDS)
 
     def _let_go(self) -> bool:
-        """End the waiting for the request; False when it has ended before, or the job is to end."""
+        """End the wait for the request; False when it has ended before, or the job is ending."""
         waited, self._held = self._held, ""
         self._waited.stop()
         return bool(waited) and self.state == "starting"
@@ -171,7 +171,7 @@ class JobHandle(QObject):
 
     @property
     def waiting_for(self) -> str:
-        """What is going on before the engine can begin; empty when it works or has ended."""
+        """Description of the preparation before the engine works; empty when it works or has ended."""
         if self.state != "starting":
             return ""
         return self._held or QCoreApplication.translate("Engines", "Starting the engine")
@@ -252,7 +252,7 @@ class JobHandle(QObject):
     def _answered(self, number: int, answer: Answer) -> None:
         if not self.running:
             return
-        # That an engine is there (`Ready`) is no word about the request, which it may not even have.
+        # `Ready` says nothing about the request, which the engine may not have received.
         if number == _REQUEST and self.state == "starting" and not self._held:
             self._set_state("running")
         match answer:
@@ -332,8 +332,7 @@ class Engines(QObject):
     def start(self, request: JobRequest, title: str, run_id: str = "", *, held: str = "") -> JobHandle:
         """Start a job in an engine of its own; it ends with the job.
 
-        With `held`, which says what is waited for, the engine only starts, and `JobHandle.release` or `give_up`
-        follow.
+        With `held`, a description of the preparation, the engine only starts; `JobHandle.release` or `give_up` follows.
         """
         if self._closed:
             raise RuntimeError("The engines are closed.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .arrays import ArrayRef
 
-#: Where a crash of a compiled library is described, in the run's folder: the last word of an engine.
+#: File in the run's folder with the traceback of a crash inside a compiled library.
 CRASH = "crash.txt"
 
 Role = Literal["job", "interactive"]
@@ -50,7 +50,7 @@ class TrainRequest:
     images, masks, regions
         Files in the same order; a region is (x, y, width, height), None for the whole image.
     planes, axes
-        (z, t) of each image, and the axes of its array where the user gave them; empty: the first plane, as read.
+        (z, t) of each image, and the axes of its array where the user set them; empty: the first plane, as read.
     channels
         Names or numbers (from 0) of the channels that the network sees; empty: chosen by the library.
     out
@@ -58,7 +58,7 @@ class TrainRequest:
     run_folder
         Where log, curve and status are written; None writes none.
     start_model
-        Model to train on from.
+        Model whose adapter the training starts with.
     preview_seconds
         Training time between two previews.
     """
@@ -152,16 +152,16 @@ class Encode:
     pixels
         A plane; None until it lies in memory that both processes see.
     raw
-        Whether `pixels` is a plane as it was read, to be converted by the model's rule; otherwise it is (H, W, 3)
-        uint8 as the network shall see it.
+        Whether `pixels` is a plane as read, to be converted by the model's rule; otherwise it is the network's input,
+        (H, W, 3) uint8.
     channel_names
-        Of a plane that is given as `pixels`.
+        Channel names of a plane given as `pixels`.
     channels
         Names or numbers (from 0) of the channels that the network sees; empty: those of the training.
     scale
         Network pixels per image pixel; None takes the model's.
     at
-        (x, y) of the place that is looked at: a large image is prepared part by part, this one first.
+        (x, y) of the visible part: a large image is prepared part by part, this one first.
     """
 
     key: str

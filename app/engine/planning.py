@@ -1,7 +1,7 @@
 """How long a training will take on this computer, and which memory preset fits it.
 
-Estimates come from the speed of former runs, which engines note in the user's configuration folder; before the first
-run, from the number of cores and a rough figure.  Imports neither Qt nor torch.
+Estimates use the speed of earlier runs, which engines store in the user's configuration folder; before the first run,
+the number of cores and a rough figure.  Imports neither Qt nor torch.
 """
 
 from __future__ import annotations

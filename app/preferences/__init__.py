@@ -1,1 +1,1 @@
-"""What the user likes: kept, shown, changed."""
+"""The user's preferences: storing, showing, changing."""

@@ -1,4 +1,4 @@
-"""The preferences, made from their table (`app.preferences.fields`); every change holds at once."""
+"""The dialog of preferences, built from their table (`app.preferences.fields`); changes apply immediately."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class PreferencesDialog(Dialog):
     Parameters
     ----------
     store
-        Whose values are shown and changed; a change from elsewhere (the theme menu, the brush) is followed.
+        The store to show and change; the dialog follows changes made elsewhere (the theme menu, the brush).
     devices
-        The names the device can have, with the words for them; "auto" and "cpu" when not given.
+        The device names with their labels; "auto" and "cpu" when not given.
     folders
-        The usual place of each folder preference that is empty, shown faintly in its field.
+        The default of each empty folder preference, shown as placeholder.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class PreferencesDialog(Dialog):
     def _number(self, name: str, row: Row) -> NumberField:
         spin = NumberField()
         spin.setFont(tabular(spin.font()))
-        # Whole numbers are fine enough for all of them.
+        # Whole numbers are precise enough for all of them.
         spin.setRange(math.ceil(row.low * row.factor), row.high * row.factor)
         spin.setSingleStep(row.step)
         spin.setDecimals(0)

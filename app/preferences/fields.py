@@ -1,6 +1,6 @@
-"""The table of the preferences: each with its default, what it must be, and its words, in one row.
+"""The table of preferences: default, valid values and texts of each in one row.
 
-The file, the checks and the dialog are made from it; a row without a group is kept in the file but not in the dialog.
+The file, the checks and the dialog are made from it; a row without a group is stored but not in the dialog.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What is known of a preference beside its default.
+    """The description of a preference beside its default.
 
     Attributes
     ----------
     group, label, help
-        English words of the dialog (see `translated`); a row without a group is not in it.
+        English texts of the dialog (see `translated`); a row without a group is not in it.
     unit
         Shown behind a number.
     options
-        The values to choose from, with their words.
+        The values to choose from, with their labels.
     low, high, step, factor
-        The range of a number, the step of its field, and what its value is multiplied by to be shown.
+        The range of a number, the step of its field, and the factor from value to display.
     """
 
     kind: Kind
@@ -49,7 +49,7 @@ class Row:
     factor: float = 1.0
 
     def good(self, value: object) -> bool:
-        """Whether a value fits."""
+        """Tell whether a value is valid."""
         match self.kind:
             case "choice":
                 return value in tuple(self.options)
@@ -58,7 +58,7 @@ class Row:
             case "flag":
                 return isinstance(value, bool)
             case "number":
-                # A whole number of hundreds of digits is no float; comparing it is possible all the same.
+                # A huge whole number cannot become a float, but can be compared.
                 if isinstance(value, bool) or not isinstance(value, (int, float)):
                     return False
                 return self.low <= value <= self.high
@@ -68,7 +68,7 @@ class Row:
 
     @property
     def wanted(self) -> str:
-        """What a value must be, for the sentence that refuses another."""
+        """The valid values, for the error message."""
         return {
             "choice": "one of " + ", ".join(self.options),
             "device": "auto, cpu, or cuda: and the number of the GPU",
@@ -80,7 +80,7 @@ class Row:
 
 
 def translated(words: object) -> str:
-    """Return words of the table in the user's language."""
+    """Return a text of the table in the user's language."""
     return QCoreApplication.translate("Preferences", str(words)) if words else ""
 
 
@@ -114,7 +114,7 @@ _DEVICE = QT_TRANSLATE_NOOP("Preferences", "The computer check says what there i
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences:
-    """All preferences, in the order of the dialog; an empty folder means the usual place.
+    """All preferences, in the order of the dialog; an empty folder means the default.
 
     `layouts` holds window geometry and splitter positions by name, as base64 text.
     """

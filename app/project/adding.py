@@ -43,13 +43,13 @@ class _PresentError(ProjectError):
 
 
 def _told_by(name: str, known: dict[str, Any]) -> tuple[object, ...]:
-    """Name, size and ends: enough to take a file for a copied image without reading all of it."""
+    """Name, size and first and last bytes: enough to identify a copied image without reading the whole file."""
     return name, known.get("size"), known.get("ends")
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What happened to files that were to be added.
+    """The result of adding files.
 
     Attributes
     ----------
@@ -58,13 +58,13 @@ class ImportReport:
     skipped
         Files that were not added, each with the reason.
     present
-        Of the skipped files those that are in the project already, each with the id of its image.
+        The skipped files that are in the project already, each with the id of its image.
     cells
-        By image id: how many cells came with its mask.
+        By image id: number of cells in its mask.
     masks
-        How many masks were looked at.
+        Number of masks that were read.
     sentences
-        What the user should know: masks that were not matched or do not fit, what was taken how.
+        Sentences for the user: masks without a match or of another size, and assumptions.
     """
 
     added: list[str] = field(default_factory=list)
@@ -76,12 +76,12 @@ class ImportReport:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether anything is worth a dialog."""
+        """Whether anything needs a dialog."""
         return bool(self.skipped or self.sentences)
 
 
 class ImageAdding:
-    """Makes entries of files, and cells of masks."""
+    """Makes entries from files, and cells from masks."""
 
     def __init__(self, store: ProjectStore, images: ProjectImages, drawings: ProjectDrawings) -> None:
         self._store = store
@@ -101,14 +101,14 @@ class ImageAdding:
         Parameters
         ----------
         paths
-            Files and folders.  When no masks are given, files that are called so (``a_mask.png`` beside ``a.png``, or
-            a folder ``masks`` beside ``images``) are taken as the masks of the others.
+            Files and folders.  Without `masks`, files named as masks (``a_mask.png`` beside ``a.png``, or a folder
+            ``masks`` beside ``images``) become the masks of the others.
         copy
-            Copy the files into the project; else they are used where they are, and none is decoded.
+            Copy the files into the project; otherwise they are linked without being decoded.
         masks
             Mask files and folders; they are matched by name and become cells.
         progress
-            Called with how many of how many are done, and a name.
+            Called with the numbers of finished and of all files, and a name.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class ImageAdding:
     def _add_files(
         self, files: Sequence[Path], report: ImportReport, progress: Callable[[int, str], object], *, copy: bool
     ) -> dict[Path, str]:
-        """Make entries of files; returns the ids of those that are new."""
+        """Make entries from files; return the ids of the new ones."""
         known = self._known()
         ids: dict[Path, str] = {}
         for number, path in enumerate(files):
@@ -163,10 +163,10 @@ class ImageAdding:
         return ids
 
     def _known(self) -> dict[tuple[object, ...], str]:
-        """Return what tells that a file is in the project already, with the image it is.
+        """Return the keys of files that are in the project already, with their images.
 
-        A linked image is known by its place; a copied one by its name with the hash of all of it, or with what a link
-        is told by, so that linking thousands of files does not read them.
+        A linked image is identified by its path; a copied one by its name with the hash of the file, or with size and
+        ends, so that linking thousands of files does not read them.
         """
         known: dict[tuple[object, ...], str] = {}
         for entry in self._store.content.images.values():
@@ -194,9 +194,9 @@ class ImageAdding:
                 entry.nearby = Path(os.path.relpath(path, self._store.folder)).as_posix()
             return entry
         known[same] = image_id
-        # The name that is shown may be one that another system cannot hold.
+        # The displayed name may be invalid on another system.
         target = free_file(within(self._store.folder, IMAGES, safe_name(path.name)))
-        # Written before: a copy that no entry knows would be there for ever, and be made again the next time.
+        # Recorded first: a copy without an entry would stay for ever, and be made again the next time.
         with (self._store.folder / ADDING).open("a", encoding="utf-8") as stream:
             stream.write(f"{target.name}\n")
         stored = copy_file(path, target)
@@ -234,12 +234,12 @@ class ImageAdding:
                 report.sentences.append(f"{error} The image {path.name} was added without it.")
 
     def _import_mask(self, image_id: str, image: Image, path: Path, report: ImportReport) -> int:
-        """Make the cells of a mask file those of an image; returns how many."""
+        """Import the cells of a mask file into an image; return their number."""
         total = 0
         masks = open_mask(path, image=image)
         planes = [(z, t) for t in range(image.n_t) for z in range(image.n_z)]
         here = [(z, t) for z, t in planes if masks.n_planes == 1 or (z < masks.n_z and t < masks.n_t)]
-        # One mask for the first plane of a stack is better than none.
+        # A mask for the first plane of a stack is better than none.
         here = here[:1] if masks.n_planes == 1 else here
         for z, t in here:
             mask = masks.plane(z, t)
@@ -259,7 +259,7 @@ class ImageAdding:
     def _import_plane_masks(
         self, image_id: str, masks: Sequence[PlaneMask], report: ImportReport, progress: Callable[[str], object]
     ) -> None:
-        """Make cells of mask files that belong to one plane each."""
+        """Import cells from mask files of single planes."""
         image = self._images.read(image_id)
         self._images.describe(image_id, image)
         first = {
@@ -296,7 +296,7 @@ def _require_shape(found: tuple[int, ...], image: Image, z: int, t: int, path: P
 
 
 def sweep_copies(store: ProjectStore) -> None:
-    """Remove copies that were made for entries which were never written."""
+    """Remove copies whose entries were never written."""
     record = store.folder / ADDING
     with contextlib.suppress(OSError, ValueError):
         names = read_regular(record).decode("utf-8").splitlines()

@@ -39,11 +39,11 @@ _LIST = "cs1zip.json"
 _SCHEMA = 1
 _CHUNK = 1 << 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-#: Bytes of the list for every file.
+#: Most bytes of the archive's list per file.
 _PER_FILE = 1200
-#: Bytes that are unpacked whatever the file's size; beyond that so many times its size.
+#: Bytes that may always be unpacked, and the largest ratio to the size of the archive beyond that.
 _ALWAYS_FINE, _HIGHEST_RATIO = 256 << 20, 200
-#: Files that file managers act on by themselves; like hidden ones they are neither packed nor unpacked.
+#: Files that file managers act on automatically; like hidden ones they are neither packed nor unpacked.
 _OF_SYSTEMS = frozenset(("desktop.ini", "autorun.inf"))
 _PACKED = frozenset((".json", ".bak", ".jsonl", ".txt", ".bmp", ".npy", ".nii", ".tif", ".tiff", ".journal"))
 
@@ -145,7 +145,7 @@ def _portable(
 
 
 def _fault_in_image(path: Path) -> str:
-    """Return why a linked file is not packed: it could be anything on this computer, and only images are wanted."""
+    """Return why a linked file is not packed: it could be any file of this computer, and only images are packed."""
     if not is_file(path):
         return "is missing"
     try:
@@ -156,7 +156,7 @@ def _fault_in_image(path: Path) -> str:
 
 
 class _Names:
-    """Gives the files of a project names that every system can hold, each only once."""
+    """Gives the files of a project unique names that are valid on every system."""
 
     def __init__(self) -> None:
         self._given: dict[str, str] = {}
@@ -169,7 +169,7 @@ class _Names:
         return self._given[relative]
 
     def new(self, relative: str) -> str:
-        """Return a name that was not given yet."""
+        """Return an unused name."""
         safe = relative if inside(relative) else "/".join(safe_name(part) for part in relative.split("/"))
         number, name = 1, safe
         while _same(name) in self._taken:
@@ -181,7 +181,7 @@ class _Names:
 
 
 def _same(name: str) -> str:
-    """Return what two names have in common that are one file on some system."""
+    """Return the key that two names share when some system treats them as the same file."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -208,7 +208,7 @@ def _without_places(path: Path, folder: Path, moved: dict[str, str]) -> bytes:
             schema, content = unseal(data, kind)
             return seal(kind, schema, dump(plain(content))[1:])
         return dump(plain(parse_json(data))).encode("utf-8", "surrogatepass")
-    except Exception:  # noqa: BLE001 - whatever is in it, what is not understood does not leave this computer
+    except Exception:  # noqa: BLE001 - an image that cannot be read is not packed
         return b""
 
 
@@ -231,7 +231,7 @@ def _add(
         try:
             write(hashing)  # type: ignore[arg-type]
         finally:
-            # Also of a file that went away at this moment there is an entry now.
+            # A file that disappeared just now has an entry too.
             files[name] = {"size": hashing.size, "sha256": hashing.hash.hexdigest()}
 
 
@@ -283,19 +283,19 @@ def import_file(path: Path, parent: Path, name: str | None = None) -> Path:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a ZIP file, and tell an error of the disk from one of the file."""
+    """Open a ZIP file, and distinguish an error of the disk from one of the file."""
     try:
         with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
             yield archive
     except OSError as error:
-        # What the zip module makes of places that are outside the file.
+        # Raised by the zip module for positions outside the file.
         if isinstance(error, CellSeg1Error) or error.errno in (None, errno.EINVAL, errno.EOVERFLOW):
             raise
         raise ProjectError(f"{path.name} cannot be unpacked: {describe_os_error(error)}.") from error
 
 
 def _without_links(folder: Path) -> None:
-    """Take from linked images where they were: only the user may say which files of this computer belong to them."""
+    """Remove the paths of linked images: only the user may choose the files of this computer that belong to them."""
     content = Content.read(folder, [], repair=False)
     linked = [image for image in content.images.values() if image.linked]
     for image in linked:
@@ -309,12 +309,12 @@ def _listing(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     entries = archive.infolist()
     try:
         info = archive.getinfo(_LIST)
-        # So long a list only belongs to so many files.
+        # A list of this size needs at least this many files.
         values = parse_json(_read_entry(archive, info, _PER_FILE * (len(entries) + 10)))
         schema, files = int(values["schema"]), dict(values["files"])
         for entry in files.values():
             if not (isinstance(entry["size"], int) and entry["size"] >= 0 and isinstance(entry["sha256"], str)):
-                raise ValueError("sizes and hashes")  # noqa: TRY301 - one place says it in words
+                raise ValueError("sizes and hashes")  # noqa: TRY301 - one place makes the message
         name = str(values["name"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ProjectError(f"{path.name} is not a project file of CellSeg1 Studio.") from error
@@ -337,7 +337,7 @@ def _listing(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _belongs(name: str) -> bool:
-    """Whether a file may be in a one-file project; what was removed from a project stays behind."""
+    """Tell whether a file belongs in a one-file project; removed images and models do not."""
     return inside(name) and name.casefold().split("/")[0] != "trash"
 
 

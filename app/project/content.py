@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "project.json"
-#: The folder of the images that were copied into a project.
+#: The folder of copied images in a project.
 IMAGES = "images"
-#: Names of copies that are being made, one a line, until the project is written with them.
+#: Names of copies in progress, one per line, until the project is written with them.
 ADDING = ".adding"
 KIND = "cellseg1 studio project"
 SCHEMA = 1
@@ -32,7 +32,7 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
 def usable_time(value: object) -> str:
-    """Return a stored time; empty when it is none."""
+    """Return a stored time; empty when it is invalid."""
     with contextlib.suppress(ValueError, TypeError):
         return value if isinstance(value, str) and datetime.fromisoformat(value) else ""
     return ""
@@ -94,12 +94,12 @@ class ProjectImage:
 
     @property
     def stored_name(self) -> str:
-        """Of a copy: the name of its file in the folder ``images``.
+        """The name of a copy in the folder ``images``.
 
         Raises
         ------
         ProjectError
-            When its entry points out of the project, which no project written by this program does.
+            When its entry points out of the project, which this program never writes.
         """
         folder, _, name = self.file.partition("/")
         if folder != IMAGES or not name or name in (".", "..") or "/" in name:
@@ -137,12 +137,12 @@ class ProjectImage:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ProjectImage:
-        """Reverse `to_dict`; what is unknown is left out.
+        """Reverse `to_dict`; unknown keys are ignored.
 
         Raises
         ------
         ValueError
-            When it is no entry of an image, or points to something it must not.
+            When it is no entry of an image, or its path is not allowed.
         """
         if not is_image_id(values["id"]):
             raise ValueError(f"{str(values['id'])[:60]!r} is no id of an image")
@@ -159,7 +159,7 @@ class ProjectImage:
             known["planes"] = _usable_planes(known["planes"])
         image = cls(**known)
         if not values["linked"]:
-            image.stored_name  # noqa: B018 - says when it points out of the project
+            image.stored_name  # noqa: B018 - raises when it points out of the project
         if image.shape and (len(image.shape) != len(image.axes) or not {"Y", "X"} <= set(image.axes)):
             # It is described again when it is opened.
             image.shape, image.axes, image.axes_by_hand = (), "", False
@@ -169,7 +169,7 @@ class ProjectImage:
 _WORD = re.compile(r"[A-Za-z]{2,8}")
 _PLANE = re.compile(r"(0|[1-9][0-9]{0,5}),(0|[1-9][0-9]{0,5})")
 _HEX = re.compile(r"[0-9a-f]{64}")
-#: Neither a side of a picture nor anything that is counted is larger.
+#: Largest side of a picture and largest count.
 _MOST = 1 << 31
 
 
@@ -209,7 +209,7 @@ def _is_fingerprint(value: object) -> bool:
     return whole and all(key not in value or _HEX.fullmatch(str(value[key])) for key in ("ends", "sha256"))
 
 
-#: For every field of an entry: whether a stored value can be used; one that cannot has its default.
+#: For every field of an entry: whether a stored value is valid; invalid ones get the default.
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("linked", "axes_guessed", "axes_by_hand", "pixel_size_by_hand"), _is_flag),
     **dict.fromkeys(("n_z", "n_t", "n_channels"), _is_count),
@@ -229,7 +229,7 @@ def _usable(name: str, value: Any) -> bool:
 
 
 def _usable_planes(planes: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what is known of planes, without what cannot be used."""
+    """Return the facts about planes, without invalid values."""
     kinds = {"cells": _is_count, "revision": _is_count, "bytes": _is_size}
     found = {}
     for place, values in planes.items():
@@ -247,7 +247,7 @@ _UID = re.compile(r"[0-9a-f]{32}")
 
 
 def _usable_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what is remembered with a project, without what the window could not use."""
+    """Return the stored settings of a project, without invalid values."""
     shown = settings.get("shown", {})
     bad = {"train"} if not isinstance(settings.get("train", {}), dict | None) else set()
     if not isinstance(shown, dict) or not all(_is_count(shown.get(key, 0)) for key in ("z", "t")):
@@ -265,7 +265,7 @@ class Content:
     images: dict[str, ProjectImage] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _lines: dict[str, str] = field(default_factory=dict)
-    #: Whether both copies of the file hold just this, in the present format.
+    #: Whether both copies of the file hold exactly this content, in the current format.
     as_stored: bool = False
 
     def touch(self, image_id: str) -> None:
@@ -291,7 +291,7 @@ class Content:
             head, entries = values["project"], list(values["images"])
             uid = str(head["uid"])
             content = cls(
-                # It names a folder of the cache.
+                # The id names a folder of the cache.
                 uid if _UID.fullmatch(uid) else uuid.uuid4().hex,
                 usable_time(head["created"]),
                 _usable_settings(dict(head["settings"])),
@@ -307,7 +307,7 @@ class Content:
         return content
 
     def _take(self, entries: list[Any]) -> list[str]:
-        """Take over what is stored of images; returns why some were left out."""
+        """Take over the stored images; return the reasons for those left out."""
         left_out = []
         files: set[str] = set()
         for one in entries:

@@ -28,7 +28,7 @@ _LEFT_OUT = frozenset((FILE, FILE + BACKUP, LOCK, ADDING))
 def files_of(root: Path, *, without: frozenset[str] = frozenset()) -> Iterator[tuple[str, Path]]:
     """Yield (path with ``/``, path) of the files of a project's folder.
 
-    Left out are ``project.json``, locks, what is half-written or made again, and the folders in `without`.
+    Left out are ``project.json``, locks, incomplete or reproducible files, and the folders in `without`.
     """
     for place, folders, names in os.walk(root):
         here = Path(place)
@@ -92,7 +92,7 @@ def _copy(drawings: ProjectDrawings, path: Path, target: Path, problems: list[st
                 raise ProjectError(sentence) from error
             problems.append(sentence)
             torn = True
-        # What fails here is the target's fault, too.
+        # Errors here also come from the target.
         stream.flush()
         os.fsync(stream.fileno())
     if torn:

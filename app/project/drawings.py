@@ -37,7 +37,7 @@ KEPT_DOCUMENTS = 8
 
 
 class ProjectDrawings:
-    """Documents of planes.  All but `labels_of`, `stored_drawing` and `copy` is for one thread."""
+    """Documents of planes.  All methods except `labels_of`, `stored_drawing` and `copy` are for one thread."""
 
     def __init__(self, store: ProjectStore, images: ProjectImages) -> None:
         self._store = store
@@ -80,7 +80,7 @@ class ProjectDrawings:
             try:
                 self._images.describe(entry.id, self._images.read(entry.id))
             except CellSeg1Error:
-                # The drawing says how large it is.
+                # The drawing stores its own size.
                 if not path.exists() and not snapshot_of(path).exists():
                     raise
         key = entry.id, z, t
@@ -190,26 +190,26 @@ class ProjectDrawings:
         values = plane.describe()
         entry = self._store.content.images.get(image_id)
         if values is not None and entry is not None and (plane.journal.last or f"{z},{t}" in entry.planes):
-            # The journal has it: of thousands of images not one line is written for a stroke.
+            # The journal has it, so the list of thousands of images is not written for every stroke.
             self._images.note_plane(image_id, z, t, values, write=False)
 
-    # ---- bringing it to disk
+    # ---- writing to disk
 
     def sync(self) -> bool:
-        """Bring the journals to disk; False when one could not be written.  For any thread."""
+        """Write the journals to disk; False when one could not be written.  For any thread."""
         with self._planes_lock:
             planes = list(self._planes.values())
-        # Every one is tried, also when another fails.
+        # All are tried, even when one fails.
         synced = [plane.journal.sync() for plane in planes]
         return all(synced)
 
     def written(self, image_id: str) -> bool:
-        """Bring the open drawings of an image to disk; whether nothing of them is only in memory."""
+        """Write the open drawings of an image to disk; return whether all edits are on disk."""
         planes = [plane for key, plane in list(self._planes.items()) if key[0] == image_id]
         return all(plane.journal.sync() and not plane.journal.unsaved for plane in planes)
 
     def unwritten(self) -> list[tuple[str, Path]]:
-        """Return the journals that could not be written yet and so are no files: path in the project, path."""
+        """Return the journals that could not be written yet and have no file: path in the project, path."""
         with self._planes_lock:
             journals = [plane.journal for plane in self._planes.values()]
         return [
@@ -219,7 +219,7 @@ class ProjectDrawings:
         ]
 
     def copy(self, path: Path, target: BinaryIO) -> None:
-        """Write the content of a file of the project; that of an open journal with all its edits.
+        """Copy a file of the project; an open journal is copied with all its edits.
 
         Raises
         ------
@@ -234,7 +234,7 @@ class ProjectDrawings:
             copy_plain(path, target)
 
     def go_on_in(self, folder: Path) -> None:
-        """Write to the journals of a copy of the project from now on.
+        """Continue in the journals of a copy of the project.
 
         Raises
         ------
@@ -248,12 +248,12 @@ class ProjectDrawings:
             except OSError as error:
                 raise ProjectError(f"{path} cannot be written: {describe_os_error(error)}.") from error
 
-    # ---- what was edited after the list was written
+    # ---- edits made after the list was written
 
     def recount(self, *, crashed: bool) -> None:
-        """Bring the list up to date with drawings that were edited after it was written.
+        """Update the list with drawings that were edited after it was written.
 
-        Sizes of journals tell which, not times: a clock may be set back.
+        Sizes of journals show which, not times, since a clock may be set back.
         """
         for image_id, z, t, path, size in self._journals():
             entry = self._store.content.images[image_id]
@@ -261,7 +261,7 @@ class ProjectDrawings:
             if known.get("bytes") == size:
                 continue
             if not crashed and "bytes" not in known and "revision" in known:
-                # Written by a version that did not note it, and closed properly.
+                # Written by a version that did not store it, and closed properly.
                 self._images.note_plane(image_id, z, t, {"bytes": size}, write=False)
                 continue
             with contextlib.suppress(CellSeg1Error, OSError, ValueError, MemoryError):

@@ -1,4 +1,4 @@
-"""The part of a project that knows its images: what is stored of them, and finding those that were moved."""
+"""The images of a project: their entries, and finding moved files."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class ProjectImages:
         self._store = store
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of images."""
         return len(self._store.content.images)
 
     def __iter__(self) -> Iterator[ProjectImage]:
-        """All entries, as they are at this moment; to be changed by `set` only."""
+        """Iterate over a snapshot of all entries; change them with `set` only."""
         return iter(list(self._store.content.images.values()))
 
     def __getitem__(self, place: int) -> ProjectImage:
-        """One by its place in the order."""
+        """Return an entry by position."""
         return list(self._store.content.images.values())[place]
 
     def get(self, image_id: str) -> ProjectImage:
@@ -69,7 +69,7 @@ class ProjectImages:
         return self.path_of(self.get(image_id))
 
     def path_of(self, entry: ProjectImage) -> Path:
-        """Return where the file of an entry is, or should be, which need not be in the list."""
+        """Return the path of an entry's file, present or not; the entry need not be in the list."""
         if not entry.linked:
             return within(self._store.folder, IMAGES, entry.stored_name)
         path = Path(entry.file)
@@ -79,10 +79,10 @@ class ProjectImages:
                 return beside
         return path
 
-    # ---- what is known of them
+    # ---- facts about images
 
     def read(self, image_id: str) -> Image:
-        """Read an image's file with the axes that hold for it; raises ImageError."""
+        """Read an image's file with its current axes; raises ImageError."""
         entry = self.get(image_id)
         image = read_image(self.path(image_id))
         if not entry.axes_by_hand or entry.axes in ("", image.info.axes):
@@ -91,7 +91,7 @@ class ProjectImages:
         return type(image)(array, dataclasses.replace(image.info, axes=axes, shape=array.shape, guessed=False))
 
     def describe(self, image_id: str, image: Image) -> None:
-        """Note what an image's file says; what was set by hand stays."""
+        """Store the metadata of an image's file; values set by hand stay."""
         entry, info = self.get(image_id), image.info
         values: dict[str, Any] = {
             "shape": tuple(int(side) for side in info.shape),
@@ -104,7 +104,7 @@ class ProjectImages:
             "notes": tuple(info.notes),
         }
         if not entry.axes_by_hand:
-            # Letters set by hand name the axes as the file has them; those of a read image are in our own order.
+            # Axes set by hand are in the order of the file; those of a read image are in canonical order.
             values["axes"] = info.axes
         if not entry.pixel_size_by_hand and info.pixel_size_um is not None:
             values["pixel_size_um"] = tuple(float(side) for side in info.pixel_size_um)
@@ -116,7 +116,7 @@ class ProjectImages:
         if not fields.keys() <= _SETTABLE:
             raise TypeError(f"not fields of an image: {sorted(fields.keys() - _SETTABLE)}")
         if fields.get("axes", entry.axes) != entry.axes and "shape" not in fields:
-            # By other axes the same file has another shape; it is noted when it is read again.
+            # With other axes the file has another shape, which is stored when it is read again.
             fields = {**fields, "shape": (), "n_z": 0, "n_t": 0, "n_channels": 0}
         if "display" in fields:
             fields["display"] = plain(fields["display"])
@@ -129,7 +129,7 @@ class ProjectImages:
             self._store.changed()
 
     def note_plane(self, image_id: str, z: int, t: int, values: dict[str, Any], *, write: bool = True) -> None:
-        """Note what is known of a plane; with `write` soon in ``project.json``, else with its next change."""
+        """Store facts about a plane; with `write` soon in ``project.json``, otherwise with its next change."""
         entry = self._store.content.images.get(image_id)
         if entry is None:
             return
@@ -265,5 +265,5 @@ _SETTABLE = frozenset(
 
 
 def cannot_be_read(path: Path, error: OSError) -> str:
-    """Return a sentence on a file that cannot be read."""
+    """Return the sentence about a file that cannot be read."""
     return f"{path.name} cannot be read: {error.strerror or error}."

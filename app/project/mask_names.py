@@ -48,13 +48,13 @@ def expand(paths: Iterable[Path], skipped: list[tuple[Path, str]]) -> list[Path]
 
 
 def _inside(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Return the files of a folder and below it that are images by name, and what looks so and cannot be used."""
+    """Return the files with names of images in a folder and its subfolders, and look-alikes that cannot be used."""
     inside: list[Path] = []
     left_out: list[tuple[Path, str]] = []
     for place, folders, names in os.walk(folder):
         entries = [Path(place, name) for name in [*folders, *names]]
         reasons = {path: reason for path in entries if (reason := why_left_out(path))}
-        # What is a folder and one image (Zarr) is not looked into.
+        # A folder that is one image (Zarr) is not searched.
         folders[:] = [
             name
             for name in folders

@@ -73,8 +73,8 @@ def _look_at(path: Path) -> ModelInfo:
         return ModelInfo(path, path.stem, load_card(path))
     except ModelFileError as error:
         return ModelInfo(path, path.stem, None, str(error))
-    except Exception:  # noqa: BLE001 - it is logged
-        # One file of a folder must not take the others with it.
+    except Exception:  # noqa: BLE001 - logged
+        # One bad file must not hide the others.
         _log.exception("%s not understood", path)
         return ModelInfo(path, path.stem, None, f"{path.name} is damaged or no model, so it cannot be used.")
 
@@ -102,7 +102,7 @@ def add_model(path: Path, folder: Path) -> Path:
 
 
 def folder_for_import(project: ProjectStore | None) -> Path:
-    """Return where imported models go: the open project, or the library."""
+    """Return the folder of imported models: of the open project, or the library."""
     if project is not None and not project.read_only:
         return project.models_folder
     return library_folder()
@@ -114,7 +114,7 @@ def import_cs1(path: Path, project: ProjectStore | None) -> Path:
 
 
 def add_to(path: Path, folder: Path) -> Path:
-    """Copy a model into a folder that is made if it is not there; raises CellSeg1Error."""
+    """Copy a model into a folder, which is made when missing; raises CellSeg1Error."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -149,7 +149,7 @@ class ProjectModels:
         self._store = store
 
     def all(self) -> list[ModelInfo]:
-        """Return the models that are in the project's folder now."""
+        """Return the models in the project's folder."""
         return models_in(self._store.models_folder)
 
     def add(self, path: Path) -> Path:
@@ -172,7 +172,7 @@ class ProjectModels:
         Returns
         -------
         Path | None
-            Where it is in the project's trash (see `restore`).
+            Its path in the project's trash (see `restore`).
         """
         if path.parent != self._store.models_folder:
             move_to_trash(path)

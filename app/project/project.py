@@ -1,7 +1,7 @@
 """A project: one experiment in one folder ``NAME.cs1project``.
 
-It is a `ProjectStore` (folder, lock, writing) with parts that stand on it; here is what concerns the project as a
-whole.
+It is a `ProjectStore` (folder, lock, writing) with parts on top of it; this module has the operations on the whole
+project.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Project(ProjectStore):
     Attributes
     ----------
     images, drawings, trash, runs, models
-        Its parts: the list of images, the documents of their planes, what was removed, trainings and predictions, and
-        model files.
+        Its parts: the list of images, the documents of their planes, removed images and models, trainings and
+        predictions, and model files.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Project(ProjectStore):
         held, why, crashed = _lock(folder)
         project = None
         try:
-            # Whoever had it until now may have changed it in between; and what was not whole is mended.
+            # The previous holder may have changed it; damaged files are repaired too.
             if damage or not content.as_stored or None in before or _stamp(folder) != before:
                 damage.clear()
                 content = Content.read(folder, damage, repair=held is not None)
@@ -120,7 +120,7 @@ class Project(ProjectStore):
             if project is None and held is not None:
                 held.release()
         if content.as_stored:
-            # What is the same as it was read is not written again.
+            # Unchanged content is not written again.
             with contextlib.suppress(OSError):
                 project._written = read_regular(folder / FILE)
         project.drawings.recount(crashed=crashed)
@@ -263,7 +263,7 @@ class Project(ProjectStore):
             self.damage.append(_left_over(self.folder, copy, error))
 
     def moved_to(self, folder: Path) -> None:
-        """Go on in the project's folder after something else renamed or moved it on its disk.
+        """Follow the project's folder after another program renamed or moved it on its disk.
 
         Raises
         ------
@@ -390,7 +390,7 @@ _PARTS = (
 
 
 def _sweep_half_written(folder: Path) -> None:
-    """Remove what a crash left half-written; runs are left to the engine that may still compute them."""
+    """Remove incomplete files of a crash; runs are left to engines that may still work on them."""
     for pattern in _PARTS:
         for path in folder.glob(pattern):
             with contextlib.suppress(OSError):
@@ -403,7 +403,7 @@ def trash_project(folder: Path) -> None:
     Raises
     ------
     ProjectError
-        When it is open somewhere, is no project, or the trash does not take it.
+        When it is open somewhere, is no project, or cannot be moved to the trash.
     """
     folder = project_folder_of(Path(folder))
     if not (folder / FILE).exists():
@@ -416,7 +416,7 @@ def trash_project(folder: Path) -> None:
 
 
 def _stamp(folder: Path) -> tuple[tuple[int, ...] | None, ...]:
-    """Return what is another one when a copy of the project's file was written anew; None for one that is missing."""
+    """Return a value that changes when a copy of the project's file is rewritten; None for a missing file."""
     found: list[tuple[int, ...] | None] = []
     for name in (FILE, FILE + BACKUP):
         try:

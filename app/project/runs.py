@@ -46,9 +46,9 @@ class RunInfo:
     kind
         ``train`` or ``predict``.
     state
-        ``running``, ``finished``, ``stopped``, ``failed`` or ``interrupted`` (its process is gone).
+        ``running``, ``finished``, ``stopped``, ``failed`` or ``interrupted`` (its process is dead).
     fields
-        All that was stored with it: settings, request, ``images`` (by image id), result, pid and pid_started.
+        All stored values: settings, request, ``images`` (by image id), result, pid and pid_started.
     """
 
     id: str
@@ -80,19 +80,19 @@ class ProjectRuns:
         self._read_all()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of runs."""
         return len(self._runs)
 
     def __iter__(self) -> Iterator[RunInfo]:
-        """All of them, as they are at this moment."""
+        """Iterate over a snapshot of all runs."""
         return iter(self._sorted())
 
     def __reversed__(self) -> Iterator[RunInfo]:
-        """The newest first."""
+        """Iterate with the newest run first."""
         return reversed(self._sorted())
 
     def __getitem__(self, place: int) -> RunInfo:
-        """One by its place; -1 is the newest."""
+        """Return a run by position; -1 is the newest."""
         return self._sorted()[place]
 
     def _sorted(self) -> list[RunInfo]:
@@ -185,12 +185,12 @@ class ProjectRuns:
     # ---- files
 
     def moved(self) -> None:
-        """Follow the project's folder to where it is now."""
+        """Follow the project's folder to its new place."""
         for info in self._runs.values():
             info.folder = self._store.runs_folder / info.id
 
     def write_all_again(self) -> None:
-        """Write every run the next time, whether it changed or not."""
+        """Write every run the next time, changed or not."""
         with self._store.content.lock:
             self._dirty |= self._runs.keys()
 
@@ -223,7 +223,7 @@ class ProjectRuns:
             return RunInfo(folder.name, kind, folder, "running", "", {"images": {}})
 
     def recount(self) -> None:
-        """Bring the list up to date with results that were noted after it was written."""
+        """Update the list with results stored after it was written."""
         for info in self:
             for image_id, planes in info.fields["images"].items() if info.kind == "predict" else ():
                 for place, result in planes.items():
@@ -234,7 +234,7 @@ class ProjectRuns:
                         )
 
     def sweep(self) -> None:
-        """Remove folders of runs that were never begun, and what dead engines left half-written."""
+        """Remove folders of runs that never started, and incomplete files of dead engines."""
         for name in self._run_names():
             with contextlib.suppress(ProjectError, OSError):
                 folder = within(self._store.folder, "runs", name)
@@ -242,7 +242,7 @@ class ProjectRuns:
                     folder.rmdir()  # an empty one
         left: list[Path] = [] if self.running() else list(self._store.models_folder.glob(".*.part"))
         for info in self:
-            # An engine that did not say anything yet may just be starting.
+            # An engine without any message may still be starting.
             status = read_status(info.folder)
             if status is not None and not status.alive():
                 left += [*info.folder.glob(".*.part"), *info.folder.glob("proposals/.*.part")]
@@ -275,7 +275,7 @@ class ProjectRuns:
             self._store.writer.wake()
 
     def save(self) -> bool:
-        """Write what changed; False when that is not possible."""
+        """Write changed runs; False when that is not possible."""
         with self._save_lock:
             with self._store.content.lock:
                 due = {run_id: _sealed(self._runs[run_id]) for run_id in self._dirty}
@@ -296,7 +296,7 @@ class ProjectRuns:
 
 
 def _usable_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what is stored with a run, without results of what cannot be an image."""
+    """Return the stored values of a run, without results of invalid image ids."""
     images = fields.get("images")
     found = images.items() if isinstance(images, dict) else ()
     return {**fields, "images": {key: one for key, one in found if is_image_id(key) and isinstance(one, dict)}}

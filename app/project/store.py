@@ -1,4 +1,4 @@
-"""The ground of a project: its folder, its lock, what ``project.json`` holds, and bringing all of it to disk."""
+"""The base of a project: folder, lock, content of ``project.json``, and writing to disk."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 FOLDERS = ("images", "annotations", "models", "runs", "trash", "thumbnails")
 
 
-#: So many times as long as writing ``project.json`` took, it rests before it is written again by itself.
+#: Pause before the next automatic write of ``project.json``, as a multiple of the time of the last write.
 _REST = 20
 
 
 def identity_of(folder: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from another one of its name; None when it is not there."""
+    """Return an identifier of a folder that another one of the same name does not have; None when it is missing."""
     try:
         state = folder.stat()
     except OSError:
@@ -39,23 +39,23 @@ def identity_of(folder: Path) -> tuple[int, int] | None:
 
 
 def gone(folder: Path) -> FileNotFoundError:
-    """Return the error that says that a project is not where it was: nothing is written that would make it again."""
+    """Return the error about a project that has disappeared; nothing is written that would make it again."""
     return FileNotFoundError(errno.ENOENT, "its folder was moved or deleted", str(folder))
 
 
 class ProjectStore:
-    """A project folder that is open; the parts of a project stand on it.
+    """An open project folder; the base of the project's parts.
 
     Attributes
     ----------
     folder
         Where it is.
     read_only, why_read_only
-        Whether nothing may be changed, and a sentence for the user.
+        Whether changes are forbidden, and the reason for the user.
     damage
-        Sentences about what was not whole, also of drawings that were opened later.
+        Sentences about damage, also of drawings opened later.
     storage_problem
-        Why changes cannot be written at the moment; None when all is well.
+        Why changes cannot be written at the moment; None otherwise.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ProjectStore:
         self._saved_at, self._save_seconds = 0.0, 0.0
         self._root = identity_of(folder)
         self._parts: list[Callable[[], bool]] = []
-        #: The thread that brings to disk what is due.
+        #: The thread that writes to disk.
         self.writer = BackgroundWriter(self._write_due)
 
     # ---- places
@@ -98,7 +98,7 @@ class ProjectStore:
         return self.folder / "runs"
 
     def is_there(self) -> bool:
-        """Whether the project's folder is still where it was opened, and not another one of that name."""
+        """Tell whether the project's folder is still the one that was opened."""
         return self._root is not None and identity_of(self.folder) == self._root
 
     # ---- settings
@@ -121,16 +121,16 @@ class ProjectStore:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is written any more, because the project was closed."""
+        """Whether the project was closed, so that nothing more is written."""
         return self._closed
 
     @property
     def written(self) -> bool:
-        """Whether ``project.json`` holds all that belongs in it."""
+        """Whether ``project.json`` is up to date."""
         return not self._save_wanted
 
     def writes(self, part: Callable[[], bool]) -> None:
-        """Call `part` whenever the project is brought to disk; it says whether it could write all it has.
+        """Call `part` whenever the project is written to disk; it returns whether it could write everything.
 
         It may be called from the background thread.
         """
@@ -156,7 +156,7 @@ class ProjectStore:
             self.writer.wake()
 
     def save(self) -> bool:
-        """Write ``project.json`` now; False, and `storage_problem` says why, when that is not possible."""
+        """Write ``project.json`` now; on failure return False and set `storage_problem`."""
         start = time.monotonic()
         with self._save_lock:
             self._save_wanted = False
@@ -169,7 +169,7 @@ class ProjectStore:
                 write_sealed(self.folder / FILE, data)
             except OSError as error:
                 self._save_wanted = True
-                self._written = b""  # one of the two copies may be written
+                self._written = b""  # one of the two copies may have been written
                 self.report(FILE, error)
                 return False
             self._written = data
@@ -178,11 +178,11 @@ class ProjectStore:
         return True
 
     def _save_if_wanted(self) -> bool:
-        """Write ``project.json`` when something changed that is written nowhere else."""
+        """Write ``project.json`` when it has changes that are stored nowhere else."""
         if not self._save_wanted:
             return True
         if time.monotonic() - self._saved_at < _REST * self._save_seconds:
-            # That of thousands of images is megabytes: it is not written all the time.
+            # With thousands of images it has megabytes, so it is not written all the time.
             self.writer.wake()
             return True
         return self.save()
@@ -223,7 +223,7 @@ class ProjectStore:
         return stop
 
     def report(self, what: str, error: OSError | None) -> None:
-        """Note that something cannot be written, or with None that it can again; from any thread."""
+        """Report that writing fails, or with None that it works again; from any thread."""
         with self._problem_lock:
             before = self.storage_problem
             if error is None:

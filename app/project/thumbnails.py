@@ -48,7 +48,7 @@ def thumbnail(project: Project, image_id: str, size: int = 96) -> Path:
     name = f"{entry.id}-{size}-{key}.png"
     folders = [cache_folder() / "thumbnails" / project.content.uid]
     with contextlib.suppress(ProjectError):
-        # The folder of a project that is gone is not made anew for a picture.
+        # The folder of a deleted project is not made again for a thumbnail.
         if project.is_there():
             folders.insert(0, within(project.folder, "thumbnails", name).parent)
     for folder in folders:

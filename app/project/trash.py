@@ -92,7 +92,7 @@ class ProjectTrash:
         return RemovedImage(folder, entry.name, entry.cells, stamp.isoformat(timespec="seconds"))
 
     def _require_written(self, entry: ProjectImage) -> None:
-        """Refuse to close drawings whose last edits are only in memory."""
+        """Refuse to close drawings with edits that are only in memory."""
         if not self._drawings.written(entry.id):
             raise ProjectError(
                 f"{entry.name} cannot be removed now, because its last edits could not be written yet. They are "
@@ -100,7 +100,7 @@ class ProjectTrash:
             )
 
     def _write_without(self, image_id: str) -> None:
-        """Write the project without an image; when that fails, it is as it was."""
+        """Write the project without an image; when that fails, nothing changes."""
         with self._store.content.lock:
             before = dict(self._store.content.images)
             del self._store.content.images[image_id]
@@ -125,7 +125,7 @@ class ProjectTrash:
         return sorted(found, key=lambda one: one.removed, reverse=True)
 
     def sweep(self) -> None:
-        """Finish what was interrupted: an image is in the project or in its trash, never in both."""
+        """Complete interrupted removals: an image is in the project or in its trash, never in both."""
         for folder in (
             sorted((self._store.folder / "trash").iterdir()) if (self._store.folder / "trash").is_dir() else ()
         ):
@@ -135,7 +135,7 @@ class ProjectTrash:
                 if (folder / _FILE).exists() or backup_of(folder / _FILE).exists():
                     entry, _ = self._read_removed(folder)
                     if entry.id in self._store.content.images:
-                        # Not removed yet, or back already: nothing else of it is here.
+                        # Not removed yet, or restored already: nothing else of it is here.
                         (folder / _FILE).unlink(missing_ok=True)
                         backup_of(folder / _FILE).unlink(missing_ok=True)
                     else:
@@ -182,12 +182,12 @@ class ProjectTrash:
         """Move what is in the project's trash to the computer's trash."""
         self._store.require_writable()
         trash = self._store.folder / "trash"
-        # Programs that pack or synchronise folders leave out empty ones.
+        # Programs that pack or synchronise folders skip empty ones.
         for path in sorted(trash.iterdir()) if trash.is_dir() else ():
             move_to_trash(path)
 
     def _read_removed(self, folder: Path) -> tuple[ProjectImage, str]:
-        """Return an image's entry, and when it was removed."""
+        """Return a removed image's entry, and the time of removal."""
         folder = within(self._store.folder, "trash", folder.name)
         values = read_sealed(folder / _FILE, _KIND, _SCHEMA, {}, self._store.damage, repair=not self._store.read_only)
         with boundary(lambda why: ProjectError(f"What is stored of a removed image cannot be used ({why})."), folder):

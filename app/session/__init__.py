@@ -1,1 +1,1 @@
-"""What is open and what runs for it; has no widgets."""
+"""The open project and its running work, without widgets."""

@@ -1,4 +1,4 @@
-"""Edits of all cells of a large drawing: worked out on a copy in a thread, taken over at once."""
+"""Edits of all cells of a large drawing, computed on a copy in a thread and applied in one step."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Operations on all cells of larger drawings are worked out in a thread.
+#: Operations on all cells of larger drawings run in a thread.
 _QUICK_PIXELS, _QUICK_CELLS = 2_000_000, 250
 
 
 class EditsAside(QObject):
-    """Does one such edit at a time.
+    """Runs one such edit at a time.
 
     Attributes
     ----------
     waiting
-        What takes a while now, and lets no edit in between; empty: nothing.
+        Description of the running edit, during which no other is possible; empty without one.
     shown
         The document that is shown.
     foresee
-        What is worked out in the thread so that showing a long edit is quick; set by who shows it.
+        Prepares the display of a long edit in the thread; set by the object that shows it.
     """
 
     waiting_changed = Signal(str)
@@ -54,15 +54,15 @@ class EditsAside(QObject):
     def run(
         self, document: Document, what: str, operation: Callable[[Document], T], done: Callable[[T], object]
     ) -> None:
-        """Do an operation that makes at most one step, and then `done` with what it returned.
+        """Run an operation that makes at most one step, then call `done` with its result.
 
-        In a large drawing it is worked out on a copy in a thread and then taken over at once: the window goes on, says
-        `what` is going on, and lets no other edit in between.
+        In a large drawing it runs on a copy in a thread, and its result is applied in one step: the window stays
+        responsive, shows `what` is running, and allows no other edit.
 
         Raises
         ------
         CellSeg1Error
-            While another edit of that kind goes on, or one is being drawn.
+            While another such edit runs, or one is being drawn.
         """
         height, width = document.shape
         if height * width <= _QUICK_PIXELS and len(document.cells) <= _QUICK_CELLS:
@@ -98,10 +98,10 @@ class EditsAside(QObject):
             foreseen()
         try:
             if not aside.take_over(document):
-                # A flag was set meanwhile: once more, from what is there now.
+                # A flag was set in the meantime: repeat with the current state.
                 again()
         except (OSError, CellSeg1Error) as error:
-            # It is done, but could not be written down; the project says so too, and tries again.
+            # The edit is done but could not be written; the project reports this and tries again.
             self.problem.emit(str(error), "")
 
     def _wait_for(self, what: str) -> None:
@@ -109,5 +109,5 @@ class EditsAside(QObject):
         self.waiting_changed.emit(what)
 
     def drop(self) -> None:
-        """Take over nothing that is still worked out, because its project is closed."""
+        """Drop a running edit, because its project is closed."""
         self._open.drop()

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ..annotation import Document
     from ..project.project import Project
 
-#: What edits of the flags of a plane are called, on and off.
+#: Names of the edits that set or clear a flag of a plane.
 _EDITS = {
     "training": ("Use for training", "Do not use for training"),
     "checked": ("Mark as checked", "Mark as not checked"),
@@ -16,16 +16,15 @@ _EDITS = {
 
 
 def set_flag(document: Document, flag: str, value: bool) -> None:
-    """Set a flag of one plane; an edit that can be undone."""
+    """Set a flag of one plane, as an undoable edit."""
     document.set_attribute(_EDITS[flag][0 if value else 1], flag, value)
 
 
 def set_flag_of_image(project: Project, image_id: str, flag: str, value: bool, *, shown: tuple[int, int]) -> int:
-    """Use an image for training or mark it as checked, or not, as its list does; returns on how many planes.
+    """Set a flag (training, checked) of a whole image; return the number of changed planes.
 
-    Of a stack that means the planes on which there is something: used for training are those with cells, checked
-    those with cells or a prediction, and taken back it is wherever it was set.  Where there is nothing yet, it is the
-    plane `shown` (z, t).
+    In a stack, ``training`` is set on planes with cells, ``checked`` on planes with cells or a prediction, and both are
+    cleared wherever they were set.  Without such planes, it is the plane `shown` (z, t).
 
     Raises
     ------
@@ -35,7 +34,7 @@ def set_flag_of_image(project: Project, image_id: str, flag: str, value: bool, *
     project.require_writable()
     entry = project.images.get(image_id)
     if not entry.n_z:
-        # Its planes are not known before it was read.
+        # Its planes are unknown until it was read.
         project.drawings.document(image_id, *shown)
     noted = {(int(z), int(t)): note for key, note in entry.planes.items() for z, t in [key.split(",")]}
     telling = (flag,) if not value else ("cells",) if flag == "training" else ("cells", "predicted", "checked")

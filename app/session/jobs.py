@@ -1,4 +1,4 @@
-"""Training and prediction as the window starts them: inputs from the project, results back into it."""
+"""Trainings and predictions of the window: inputs from the project, results back into it."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Note(TypedDict, total=False):
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """A training or prediction and the project it belongs to, from its start to its end.
+    """A training or prediction with its project, from start to end.
 
     Attributes
     ----------
     handle
-        How it goes; its `state` is the one that counts, the run in the project is the record of it.
+        The running job; its `state` is authoritative, the run in the project is its record.
     title
-        As it is called in its own project.
+        Its title in its own project.
     """
 
     handle: JobHandle
@@ -79,11 +79,11 @@ class Jobs(QObject):
     Signals
     -------
     planned(Job)
-        It is recorded in its project and an engine is launched for it.
+        The job is recorded in its project and an engine is launched.
     item(Job, ItemDone)
-        A plane of a prediction is done, and noted in its project.
+        A plane of a prediction is done and recorded in its project.
     ended(Job)
-        It has ended, is recorded, and is not among `running` any more.
+        The job has ended, is recorded, and is no longer in `running`.
     """
 
     planned = Signal(object)
@@ -117,7 +117,7 @@ class Jobs(QObject):
             )
 
     def require_free(self, kind: str, project: Project) -> None:
-        """Raise CellSeg1Error while a job of a kind runs: two would share the memory of this computer."""
+        """Raise CellSeg1Error while a job of a kind runs, since two would share the memory of this computer."""
         other = next((job for job in self._jobs if job.kind == kind), None)
         if other is None:
             return
@@ -135,7 +135,7 @@ class Jobs(QObject):
         )
 
     def name_for(self, project: Project | None) -> None:
-        """Name the jobs for who sees a project: those that go on elsewhere say which one they belong to."""
+        """Return the titles of jobs as seen from a project: jobs of other projects also name theirs."""
         for job in self._jobs:
             here = job.project is project
             job.handle.title = job.title if here else f"{job.title} ({job.project.name})"
@@ -152,7 +152,7 @@ class Jobs(QObject):
         return job
 
     def _over(self, job: Job) -> None:
-        """Record the end of a job, and let go of it."""
+        """Record the end of a job, and forget it."""
         handle = job.handle
         if handle.error is not None:
             job.note({"state": handle.state, "result": {"sentence": handle.error[0]}})
@@ -192,7 +192,7 @@ class Jobs(QObject):
             planes=[list(plane) for plane in planes],
         )
         job = self._launch_training(project, request, wish.name, folder.name, held=self.tr("Writing the masks"))
-        # What is open may be edited while the masks are written, so a thread gets copies; the rest it reads itself.
+        # Open drawings may be edited while masks are written, so the thread gets copies; it reads the others itself.
         drawings = {plane: project.drawings.drawing_of(*plane) for plane in planes}
         self._lane.run(
             lambda: prepare_training(project, request, planes, drawings),
@@ -210,7 +210,7 @@ class Jobs(QObject):
         job.handle.release(request)
 
     def resume_training(self, project: Project, run_id: str, device: str) -> JobHandle:
-        """Go on with an interrupted or stopped training."""
+        """Continue an interrupted or stopped training."""
         self.require_free("train", project)
         run = project.runs.get(run_id)
         request = request_from_plain(run.fields["request"], project.folder, project.runs_folder / run_id)
@@ -248,7 +248,7 @@ class Jobs(QObject):
             model=None if wish.model is None else wish.model.name,
             backbone=wish.backbone,
             images={},
-            # The engine reports the same at the end; images that are done before are shown with these already.
+            # The engine reports the same at the end; finished images already use these.
             select=dataclasses.asdict(select_settings(settings)),
         )
         return self._follow(self._engines.start(request, title, folder.name), project).handle
@@ -262,10 +262,10 @@ class Jobs(QObject):
             log.warning("%s in %s: %s", job.handle.run_id, job.project.folder, error)
         self.item.emit(job, item)
 
-    # ---- runs that no program follows
+    # ---- runs of earlier program starts
 
     def interrupted(self, project: Project) -> list[RunInfo]:
-        """Return the trainings of a project that ended with the program and can go on."""
+        """Return the resumable trainings of a project that ended with the program."""
         if project.read_only:
             return []
         mine = {job.handle.run_id for job in self.of(project)}
@@ -273,7 +273,7 @@ class Jobs(QObject):
         project.runs.interrupted()
         found = []
         for run in project.runs:
-            # An engine that is left alone still says that it stopped: what was running then was interrupted.
+            # An engine that loses its window still records a stop; the training was interrupted.
             if run.id in running and run.state == "stopped":
                 project.runs.update(run.id, resume_later=True)
             later = run.state == "interrupted" or (run.state == "stopped" and run.fields.get("resume_later"))

@@ -1,4 +1,4 @@
-"""Lanes: threads for work that takes longer than a frame, whose answers come back into the window's thread."""
+"""Lanes: threads for long work, whose results are delivered in the window's thread."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-#: What takes longer may hang (a file server that is away): it does not keep what waits behind it any more.
+#: Longer tasks may hang (an unreachable file server); another thread then takes the waiting tasks.
 PATIENCE = 5.0
-#: Threads at most, with those that hang.
+#: Most threads, including hanging ones.
 _MOST = 32
 _LOOK_MS = 1000
 
 
 class Newest:
-    """Of several questions only the answer to the newest is wanted, and none after `drop`.
+    """Keeps only the answer to the newest question, and none after `drop`.
 
-    It goes with the question (`Lane.run`); who asks needs no number of its own.
+    It is passed with the question (`Lane.run`), so the caller needs no counter.
     """
 
     def __init__(self) -> None:
         self._number = 0
 
     def drop(self) -> None:
-        """Want no answer to what was asked so far."""
+        """Drop the answers to all earlier questions."""
         self._number += 1
 
     def asked(self) -> Callable[[], bool]:
-        """Note a new question; what is returned tells whether its answer is still wanted."""
+        """Register a new question; return a function that tells whether its answer is still wanted."""
         self.drop()
         return self.current()
 
     def current(self) -> Callable[[], bool]:
-        """Return what tells whether the newest question still is the newest."""
+        """Return a function that tells whether the newest question is still the newest."""
         mine = self._number
         return lambda: mine == self._number
 
 
 class Errand:
-    """Something to do in a thread, and what to do with the answer.
+    """A task for a thread, with the handler of its answer.
 
-    Its functions hold widgets, and its answer or error may hold them too.  All of it is let go in the window's thread
-    by `deliver`, whoever still has the errand itself.
+    Its functions, answer and error may reference widgets.  `deliver` releases all of them in the window's thread, even
+    if something still references the errand.
     """
 
     __slots__ = ("_answered", "_done", "_error", "_failed", "_result", "_wanted", "_work")
@@ -78,17 +78,17 @@ class Errand:
         self._error: BaseException | None = None
 
     def __call__(self) -> None:
-        """Do it; in the thread."""
+        """Run the task; in the thread."""
         assert self._work is not None
         assert self._answered is not None
         try:
             self._result = self._work()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the window hears of it
+        except BaseException as error:  # noqa: BLE001 - every error is delivered to the window
             self._error = error
         self._answered(self)
 
     def deliver(self) -> None:
-        """Hand the answer over; in the window's thread."""
+        """Deliver the answer; in the window's thread."""
         done, failed, result, error, wanted = self._done, self._failed, self._result, self._error, self._wanted
         self._work = self._done = self._failed = self._answered = self._result = self._error = self._wanted = None
         if _is_gone(done):
@@ -100,21 +100,21 @@ class Errand:
 
 
 def _is_gone(done: Any) -> bool:
-    """Whether the answer is for a widget that is not there any more, such as a dialog that was closed meanwhile."""
+    """Tell whether the receiving widget is gone, such as a closed dialog."""
     owner = getattr(done, "__self__", None)
     return isinstance(owner, QObject) and not shiboken6.isValid(owner)
 
 
 class Crew:
-    """Threads that do one thing after the other.
+    """Threads that take tasks from a queue.
 
-    Nothing can make a read from a file server return that is away.  So a thread that has been busy for `PATIENCE`
-    does not count any more: another takes its place; and at the end of the program it is left behind.
+    A read from an unreachable file server cannot be cancelled.  So a thread that has been busy for `PATIENCE` is replaced
+    by another, and abandoned at the end of the program.
 
     Parameters
     ----------
     size
-        How many at a time, beside those that hang.
+        Number of threads, without hanging ones.
     """
 
     def __init__(self, size: int, name: str) -> None:
@@ -122,18 +122,18 @@ class Crew:
         self._name = name
         self._changed = threading.Condition()
         self._waiting: deque[Callable[[], None]] = deque()
-        #: Since when each thread has been busy; None while it has nothing to do.
+        #: Start of each thread's current task; None while idle.
         self._threads: dict[threading.Thread, float | None] = {}
         self._closed = False
 
     @property
     def waiting(self) -> int:
-        """How many tasks nobody has begun."""
+        """Number of tasks that have not started."""
         with self._changed:
             return len(self._waiting)
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Have something done, which must not raise."""
+        """Queue a task, which must not raise."""
         with self._changed:
             if self._closed:
                 return
@@ -142,7 +142,7 @@ class Crew:
             self._changed.notify()
 
     def look(self) -> None:
-        """See whether another thread is needed because some hang."""
+        """Start another thread if one is needed because some hang."""
         with self._changed:
             self._hire()
 
@@ -160,7 +160,7 @@ class Crew:
         while True:
             with self._changed:
                 self._threads[me] = None
-                # Who was replaced meanwhile is not needed twice.
+                # A replaced thread ends after its task.
                 if self._closed or (not self._waiting and len(self._threads) > self._size):
                     del self._threads[me]
                     self._changed.notify_all()
@@ -174,7 +174,7 @@ class Crew:
             del task
 
     def close(self, seconds: float) -> bool:
-        """Forget what was not begun, and wait so long for what was; False when some of it goes on."""
+        """Drop waiting tasks and wait for running ones up to a time; False when some still run."""
         with self._changed:
             self._closed = True
             self._waiting.clear()
@@ -187,19 +187,19 @@ class Crew:
 
 
 class Lane(QObject):
-    """Threads of one kind of work: what hangs in one lane holds up nobody in another.
+    """Threads for one kind of work; a hanging task blocks no other lane.
 
     Signals
     -------
     problem(str, str)
-        A sentence and details: what was done failed.
+        A task failed: sentence and details.
 
     Parameters
     ----------
     threads
-        How many things at a time.
+        Number of parallel tasks.
     seconds
-        How long what has begun is waited for at the end.
+        Longest wait for running tasks at the end.
     """
 
     problem = Signal(str, str)
@@ -212,7 +212,7 @@ class Lane(QObject):
         self._seconds = seconds
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self._look_after)
-        #: Those that are not delivered: in this thread, so that nothing of them ends in another.
+        #: Undelivered errands, kept in this thread so that their objects are not freed in another.
         self._open: set[Errand] = set()
         self._answered.connect(self._deliver)
 
@@ -230,11 +230,11 @@ class Lane(QObject):
         Parameters
         ----------
         name
-            What it is called in the sentence about an error that nobody expects.
+            Name of the task in the sentence about an unexpected error.
         failed
             Called before an error becomes `problem`.
         newest
-            The answer is dropped when another question was asked with the same one meanwhile.
+            The answer is dropped when a later question used the same `Newest`.
         """
 
         def tell(error: BaseException) -> None:
@@ -257,7 +257,7 @@ class Lane(QObject):
         self.problem.emit(self.tr("{what} failed: {why}").format(what=what, why=error), details)
 
     def _tell(self, errand: Errand) -> None:
-        """Send an errand back; in the thread.  One that took longer than the program has nobody to go to."""
+        """Send an errand back; in the thread.  After the end of the program there is no receiver."""
         with contextlib.suppress(RuntimeError):
             self._answered.emit(errand)
 
@@ -272,14 +272,14 @@ class Lane(QObject):
             errand.deliver()
 
     def close(self) -> None:
-        """Wait for what runs, but not for ever, and forget the rest."""
+        """Wait a limited time for running tasks, and drop the others."""
         self._look.stop()
         if not self._crew.close(self._seconds):
             log.warning("left behind what does not end: %s", self.objectName())
-            # The threads still use theirs.
+            # Hanging threads still use theirs.
             _left_behind.extend(self._open)
         self._open.clear()
 
 
-#: Errands of threads that hang: they must not be freed in those.
+#: Errands of hanging threads, kept so that they are not freed there.
 _left_behind: list[Errand] = []

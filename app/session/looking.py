@@ -1,4 +1,4 @@
-"""Looking at images that were never opened, to know their planes."""
+"""Reading images that were never opened, to know their planes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def look_at_images(
     progress: Callable[[int], None],
     name: str,
 ) -> None:
-    """Read them one after the other in a lane; nothing more happens when the project is left meanwhile.
+    """Read the images one after the other in a lane; stops when the project is closed.
 
-    One that cannot be read stays unknown; whoever uses it says why.
+    An unreadable image stays unknown; its later use reports the error.
     """
     project, left = projects.require(), list(image_ids)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ModelChoice(QObject):
-    """A model, or a backbone that is used as it is."""
+    """A model, or a backbone without an adapter."""
 
     changed = Signal()
 
@@ -30,16 +30,16 @@ class ModelChoice(QObject):
 
     @property
     def path(self) -> Path | None:
-        """The model; None: `backbone` as it is."""
+        """The model; None: `backbone` alone."""
         return self._path if self._path is not None and self._path.exists() else None
 
     @property
     def backbone(self) -> str:
-        """The backbone that is used as it is where there is no model."""
+        """The backbone to use without a model."""
         return self._backbone if locate(self._backbone) is not None else DEFAULT_BACKBONE
 
     def load(self, project: Project) -> None:
-        """Take over what was chosen in a project that is opened; nobody is told."""
+        """Load the choice of an opened project, without a signal."""
         name = project.settings.get("model")
         known = [*project.models.all(), *library_models()]
         self._path = next((one.path for one in known if name in (one.path.name, str(one.path))), None)
@@ -47,10 +47,10 @@ class ModelChoice(QObject):
         self._backbone = plain if plain in backbone_names() else DEFAULT_BACKBONE
 
     def choose(self, project: Project | None, path: Path | None, backbone: str = DEFAULT_BACKBONE) -> None:
-        """Choose, and remember it with the project."""
+        """Choose, and store the choice in the project."""
         self._path, self._backbone = path, backbone
         if project is not None and not project.read_only:
-            # A project may be moved, so its own models are known by name; those of the library by their place.
+            # A project may be moved, so its own models are stored by name, those of the library by path.
             own = path is not None and path.parent == project.models_folder
             project.set_setting("model", None if path is None else path.name if own else str(path))
             project.set_setting("plain_backbone", backbone)

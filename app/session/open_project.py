@@ -1,4 +1,4 @@
-"""Which project is open: making, opening and leaving one, and those that stay open unseen while their jobs run."""
+"""The open project: creating, opening and leaving it, and hidden projects that stay open while their jobs run."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 
 class OpenProject(QObject):
-    """The project that is shown, or none.
+    """The shown project, or none.
 
     Attributes
     ----------
     project
         It.
     ask_to_leave
-        Asks whether it may be left; set by the window.
+        Asks whether the project may be left; set by the window.
 
     Signals
     -------
     closing(), closed()
-        Before it is let go, and when there is none any more.
+        Before the project is released, and after.
     opened(Project), moved()
-        Another one is there; it was found again at another place.
+        Another project is open; the project was found at another place.
     storage_problem(str)
-        It cannot be written, or can be again (empty); from any thread.
+        The project cannot be written, or can be again (empty); from any thread.
     """
 
     closing = Signal()
@@ -53,15 +53,15 @@ class OpenProject(QObject):
         self._jobs = jobs
         self.project: Project | None = None
         self.ask_to_leave: Callable[[], bool] = lambda: True
-        #: Projects that were left while jobs run in them: they stay open (and locked) until these have ended.
+        #: Projects left while their jobs run; they stay open (and locked) until the jobs have ended.
         self._left: list[Project] = []
-        #: How many sentences about the project's files were said.
+        #: Number of reported sentences about the project's files.
         self._told = 0
 
     def may_leave(self) -> bool:
-        """Whether the open project may be left; asks what becomes of its jobs and of edits that are not saved.
+        """Tell whether the open project may be left; asks about its jobs and unsaved edits.
 
-        Every way to another project, to none, and out of the program goes through here.
+        Every change to another project, to none, and the end of the program call this first.
         """
         return self.project is None or self.ask_to_leave()
 
@@ -73,12 +73,12 @@ class OpenProject(QObject):
         return True
 
     def open(self, path: Path) -> bool:
-        """Open a project folder or its JSON file; False when the user wants to stay in the present one.
+        """Open a project folder or its JSON file; False when the user wants to stay in the current one.
 
         Raises
         ------
         CellSeg1Error
-            When it cannot be opened; the open project then is left as it is.
+            When it cannot be opened; the open project then stays open.
         """
         if self.project is not None and (is_project_at(self.project, path) or self._follow(self.project, path)):
             return True
@@ -89,13 +89,13 @@ class OpenProject(QObject):
                 project.close()
             return False
         if left is not None and left not in self._left:
-            # Its last job ended while the question was open.
+            # Its last job ended while the dialog was open.
             project = Project.open(path)
         self._use(project)
         return True
 
     def _follow(self, project: Project, path: Path) -> bool:
-        """Go on at a path if that is where something else has moved the open project."""
+        """Follow the open project to a path if another program has moved it there."""
         if project.is_there():
             return False
         try:
@@ -106,7 +106,7 @@ class OpenProject(QObject):
         return True
 
     def _left_at(self, path: Path) -> Project | None:
-        """Return the project at a path if it was left while its jobs go on."""
+        """Return the project at a path if it was left with running jobs."""
         return next((project for project in self._left if is_project_at(project, path)), None)
 
     def _use(self, project: Project) -> None:
@@ -121,9 +121,9 @@ class OpenProject(QObject):
         self.opened.emit(project)
 
     def close(self) -> None:
-        """Write everything and let go of the project; it stays open unseen until its jobs have ended.
+        """Write everything and release the project; it stays open, hidden, until its jobs have ended.
 
-        It asks nobody (see `may_leave`).  Nothing happens when none is open.
+        It does not ask (see `may_leave`).  Nothing happens without an open project.
         """
         if self.project is None:
             return
@@ -137,13 +137,13 @@ class OpenProject(QObject):
         self.closed.emit()
 
     def job_over(self, job: Job) -> None:
-        """Close a project that was left and whose last job has ended."""
+        """Close a left project whose last job has ended."""
         if job.project in self._left and not self._jobs.of(job.project):
             self._left.remove(job.project)
             job.project.close()
 
     def close_left(self) -> None:
-        """Close what was left, because no job goes on any more."""
+        """Close all left projects after the end of their jobs."""
         for project in self._left:
             project.close()
         self._left.clear()
@@ -155,7 +155,7 @@ class OpenProject(QObject):
         return self.project
 
     def tell_damage(self) -> None:
-        """Say what was not whole in the project's files, or happened to them, and was not said yet."""
+        """Report new damage of the project's files."""
         if self.project is not None:
             new = self.project.damage[self._told :]
             self._told += len(new)
@@ -163,7 +163,7 @@ class OpenProject(QObject):
                 self.note.emit(sentence)
 
     def _storage_problem_of(self, project: Project, sentence: str) -> None:
-        """Pass on that a project cannot be written, or can be again; from any thread."""
+        """Forward that a project cannot be written, or can be again; from any thread."""
         if project is self.project:
             self.storage_problem.emit(sentence)
         elif sentence and project in self._left:
@@ -171,7 +171,7 @@ class OpenProject(QObject):
 
 
 def is_project_at(project: Project, path: Path) -> bool:
-    """Whether a path, however it is written and through whatever links, means this open project."""
+    """Tell whether a path, in any spelling and through any links, is this open project."""
     meant = project_folder_of(path)
     if Path(os.path.abspath(meant)) == project.folder:  # noqa: PTH100 - links keep their own name
         return True

@@ -38,17 +38,17 @@ _MANY = 256
 class Proposals(QObject):
     """Proposals of the plane that is shown (`show`).
 
-    Choosing runs in the background, and so does counting what of each proposal is drawn already; while one choice is
-    made, only the newest wish waits.  An edit is counted where it changed pixels.
+    The selection and the overlap of proposals with drawn cells are computed in the background; during one selection only
+    the newest request waits.  After an edit, overlaps are updated where pixels changed.
 
     Signals
     -------
     run_changed
-        Another prediction is shown, or none, with the thresholds that belong to it.
+        Another prediction is shown, or none, with its thresholds.
     changed
-        There is a new choice, or an edit after which other proposals are offered.
+        There is a new selection, or an edit that changes the offered proposals.
     layer_changed(ProposalLayer or None)
-        What the canvas draws is another one, while it is to be drawn (`set_drawn`).
+        The layer for the canvas changed, while it is drawn (`set_drawn`).
     """
 
     run_changed = Signal()
@@ -74,7 +74,7 @@ class Proposals(QObject):
         self._open = np.zeros(1, bool)
         self._offered: NDArray[np.int64] = np.zeros(0, np.int64)
         self._layer: ProposalLayer | None = None
-        #: What was read for a plane or run that is not shown any more is for nobody.
+        #: Drops data read for a plane or run that is no longer shown.
         self._wish = Newest()
         self._choosing = False
         self._again = False
@@ -103,7 +103,7 @@ class Proposals(QObject):
             )
 
     def _find(self, run_id: str | None) -> Path | None:
-        """Take over the run and its thresholds; returns where its proposals of the shown plane are, None for none."""
+        """Take over the run and its thresholds; return the file of its proposals of the shown plane, or None."""
         if self._shown is None:
             return None
         project, plane = self._shown.project, (self._shown.image_id, self._shown.z, self._shown.t)
@@ -128,7 +128,7 @@ class Proposals(QObject):
             self.layer_changed.emit(self.layer())
 
     def set_drawn(self, on: bool) -> None:
-        """Say whether the canvas is to draw them; `layer_changed` follows."""
+        """Set whether the canvas draws them; `layer_changed` follows."""
         if on or self._drawn_on:
             self.layer_changed.emit(self.layer() if on else None)
         self._drawn_on = on
@@ -188,7 +188,7 @@ class Proposals(QObject):
     # ---- what is offered
 
     def edited(self, change: Change) -> None:
-        """Take notice of an edit of the shown document that is finished, undone, redone or cancelled."""
+        """Update after an edit of the shown document was finished, undone, redone or cancelled."""
         document, drawn = self._document, self._drawn
         if document is None or drawn is None:
             return

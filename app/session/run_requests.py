@@ -1,4 +1,4 @@
-"""How a run of a project becomes the request to an engine, and how both are written down and read again."""
+"""Conversion of a run of a project to a request to an engine, and storing and reading both."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     #: (image id, z, t)
     Plane = tuple[str, int, int]
 
-#: Models are used on images whose scale differs by at most this share without a remark.
+#: Largest relative difference in scale between model and image without a remark.
 SCALE_TOLERANCE = 0.2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingWish:
-    """What the user wants of a training, besides the images.
+    """The user's choices for a training, besides the images.
 
     Attributes
     ----------
     name
-        Of the new model.
+        Name of the new model.
     channels
-        Names or numbers (from 0) of those that the network sees; empty: chosen by the library.
+        Names or numbers (from 0) of the input channels; empty: chosen by the library.
     start_model
-        What the training goes on from, None: the backbone as it comes.
+        The model that the training continues from; None: the plain backbone.
     """
 
     name: str
@@ -59,17 +59,17 @@ class TrainingWish:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionWish:
-    """What the user wants of a prediction.
+    """The user's choices for a prediction.
 
     Attributes
     ----------
     planes
         (image id, z, t) of each.
     model
-        None: `backbone` as it is.
+        None: `backbone` alone.
     rescale
-        By image id the network's pixels per image pixel, where the user wants another scale than the one that the
-        model or the image's own cells suggest.
+        By image id the network's pixels per image pixel, where the user chose another scale than that of the model
+        or of the image's own cells.
     """
 
     planes: Sequence[Plane]
@@ -94,7 +94,7 @@ def training_request(
     """Make the request of a training, still without images: `prepare_training` finds them."""
     entries = [project.images.get(image_id) for image_id, _z, _t in planes]
     return TrainRequest(
-        # Where they are is found out with the masks: a file server may be away.
+        # Their paths are resolved with the masks, in a thread: a file server may be unreachable.
         images=(),
         masks=tuple(run_folder / f"mask_{number:03d}.tif" for number in range(len(planes))),
         planes=tuple((z, t) for _image_id, z, t in planes),
@@ -187,7 +187,7 @@ def scale_difference(model_diameter: float | None, image_diameter: float | None)
 
 
 def settings_of_model(model: Path | None, backbone: str, overrides: Mapping[str, Any]) -> Settings:
-    """Return the settings with which a model (None: the backbone as it is) predicts."""
+    """Return the prediction settings of a model (None: of the plain backbone)."""
     if model is None:
         return untrained_settings(backbone, overrides)
     if model.suffix.lower() != ".cs1":
@@ -196,7 +196,7 @@ def settings_of_model(model: Path | None, backbone: str, overrides: Mapping[str,
 
 
 def select_of(values: Mapping[str, Any]) -> SelectSettings:
-    """Build the choice's settings from a run's stored values; unknown keys are ignored."""
+    """Build the selection settings from a run's stored values; unknown keys are ignored."""
     known = {field.name for field in dataclasses.fields(SelectSettings)}
     return SelectSettings(**{key: value for key, value in values.items() if key in known})
 
@@ -220,7 +220,7 @@ def plain_request(request: TrainRequest, root: Path) -> dict[str, Any]:
 
 
 def request_from_plain(values: Mapping[str, Any], root: Path, folder: Path) -> TrainRequest:
-    """Read what `plain_request` wrote; the training then goes on from its checkpoint."""
+    """Read the output of `plain_request`; the training then continues from its checkpoint."""
     read = dict(values)
     for name in _PATHS:
         value = read.get(name)

@@ -1,4 +1,4 @@
-"""The one place where project, shown image, document and engines meet; pages and canvas talk only to it."""
+"""The session connects project, shown image, document and engines; pages and canvas talk only to it."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What is being read at the end is waited for so long.
+#: Longest wait for running reads at the end, in seconds.
 _LAST_READ_SECONDS = 1.0
 
 
 class Session(QObject):
-    """What is open and shown.
+    """The open project and the shown image.
 
-    Signals carry no state: who hears one asks the session.  Everything that takes longer than a frame runs in
-    `background` or in an engine; late answers are dropped.
+    Signals carry no state: receivers ask the session.  Long work runs in `background` or in an engine; late answers are
+    dropped.
     """
 
     project_changed = Signal()
@@ -55,9 +55,9 @@ class Session(QObject):
     image_state_changed = Signal(str)
     image_loading = Signal(str)
     image_changed = Signal()
-    #: An image whose file cannot be read.
+    #: The file of an image cannot be read.
     unreadable = Signal(str)
-    #: An edit of the shown document is finished, undone or redone.  Who draws an edit in progress subscribes to the
+    #: An edit of the shown document is finished, undone or redone.  To draw an edit in progress, subscribe to the
     #: document.
     document_edited = Signal()
     display_changed = Signal()
@@ -71,20 +71,20 @@ class Session(QObject):
     problem = Signal(str, str)
     note = Signal(str)
     storage_problem = Signal(str)
-    #: What is going on with the drawing that takes a while; empty when it is done.
+    #: Description of a long operation on the drawing; empty when it is done.
     waiting_changed = Signal(str)
 
     def __init__(self, preferences: PreferencesStore, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.preferences = preferences
         self.background = Lane(2, "session", self)
-        #: What is read for the eye: it is lost at the end without harm, and its file may be on a server that is away.
+        #: Reads for display only: they may be dropped at the end, and their files may be on an unreachable server.
         self.reading = Lane(2, "reading", self, seconds=_LAST_READ_SECONDS)
         self.looking = Lane(1, "looking", self, seconds=_LAST_READ_SECONDS)
         self.engines = Engines(self)
-        #: Whether images are being added; the project stays open meanwhile.
+        #: Whether images are being added; the project stays open until the end.
         self.adding = False
-        #: Whether the project's list does not know yet what is shown.
+        #: Whether the project's list lacks changes of the shown document.
         self._unsettled = False
         self._remember = QTimer(self, interval=400, singleShot=True)
         self._remember.timeout.connect(self.settle)
@@ -125,11 +125,11 @@ class Session(QObject):
         """Run `work` in a thread, then `done(result)` in the window's thread (see `Lane.run`)."""
         self.background.run(work, done, name, newest=newest)
 
-    # ---- what is shown
+    # ---- shown image
 
     @property
     def image_id(self) -> str | None:
-        """The chosen image, also one that cannot be shown."""
+        """The chosen image, also an unreadable one."""
         return self.shown.image_id
 
     @property
@@ -139,12 +139,12 @@ class Session(QObject):
 
     @property
     def z(self) -> int:
-        """Where the shown plane is in its stack."""
+        """Position of the shown plane in its stack."""
         return self.shown.z
 
     @property
     def t(self) -> int:
-        """At which time the shown plane was taken."""
+        """Time point of the shown plane."""
         return self.shown.t
 
     @property
@@ -169,7 +169,7 @@ class Session(QObject):
 
     @property
     def waiting(self) -> str:
-        """What takes a while now, and lets no edit in between; empty: nothing."""
+        """Description of a long edit, during which no other is possible; empty without one."""
         return self.edits.waiting
 
     # ---- project
@@ -206,7 +206,7 @@ class Session(QObject):
         self._image_dropped()
 
     def _project_replaced(self) -> None:
-        """Tell of it: it was closed, or is found at another place."""
+        """Emit signals after the project was closed or found at another place."""
         self.project_changed.emit()
         self.images_changed.emit()
 
@@ -246,7 +246,7 @@ class Session(QObject):
     ) -> ImportReport:
         """Add image files and folders (with masks) to the project and show the first new one.
 
-        `progress` hears how many of how many files are done, and the name of the next.
+        `progress` gets the numbers of finished and of all files, and the name of the next.
         """
         project = self.require_project()
         before = {image.id for image in project.images}
@@ -320,7 +320,7 @@ class Session(QObject):
             plane.project.set_setting("shown", {"image": plane.image_id, "z": plane.z, "t": plane.t})
 
     def _image_dropped(self) -> None:
-        """Let nobody go on with a plane that is not shown any more; another one, or none, is told of later."""
+        """Announce that the plane is no longer shown; the next one, or none, is announced later."""
         if self.shown.plane is None:
             self.edits.shown = None
             self.proposals.show(None)
@@ -331,7 +331,7 @@ class Session(QObject):
             self.show_image(self.image_id, self.z if z is None else z, self.t if t is None else t)
 
     def set_axes(self, image_id: str, axes: str | None) -> None:
-        """Read the image's axes as `axes` (None: as the file says or as guessed) from now on."""
+        """Set the image's axes (None: from the file, or guessed)."""
         self.require_project().images.set(image_id, axes=axes or "", axes_by_hand=axes is not None)
         self.shown.read_anew(image_id)
         if image_id == self.image_id:
@@ -378,9 +378,9 @@ class Session(QObject):
         self._remember.start()
 
     def settle(self) -> None:
-        """Bring the project's list up to date with the shown document (cells, flags) and the display.
+        """Update the project's list with the shown document (cells, flags) and the display.
 
-        It happens by itself some time after an edit; whoever reads the list for a job wants it now.
+        This happens automatically some time after an edit; call it before reading the list for a job.
         """
         self._remember.stop()
         self.projects.tell_damage()
@@ -400,11 +400,11 @@ class Session(QObject):
         operation: Callable[[Document], T],
         done: Callable[[T], object],
     ) -> None:
-        """Do an operation that may take long as one edit (see `EditsAside.run`)."""
+        """Run a long operation as one edit (see `EditsAside.run`)."""
         self.edits.run(document, what, operation, done)
 
     def save_now(self) -> None:
-        """Bring everything to disk at once (it is written continuously anyway)."""
+        """Write everything to disk now (it is also written continuously)."""
         if self.project is not None:
             self.settle()
             self.project.flush()
@@ -464,11 +464,11 @@ class Session(QObject):
         return self.jobs.start_training(project, wish, self.preferences.values.device)
 
     def resume_training(self, run_id: str) -> JobHandle:
-        """Go on with an interrupted or stopped training; raises CellSeg1Error."""
+        """Continue an interrupted or stopped training; raises CellSeg1Error."""
         return self.jobs.resume_training(self.require_project(), run_id, self.preferences.values.device)
 
     def start_prediction(self, wish: PredictionWish) -> JobHandle:
-        """Predict planes with a model; raises CellSeg1Error when that cannot begin."""
+        """Predict planes with a model; raises CellSeg1Error when it cannot start."""
         project = self.require_project()
         self.settle()
         return self.jobs.start_prediction(project, wish, self.preferences.values.device)
@@ -477,14 +477,14 @@ class Session(QObject):
 
     @property
     def model(self) -> Path | None:
-        """The model that predictions and clicks use; None: `backbone` as it is."""
+        """The model for predictions and clicks; None: `backbone` alone."""
         return self.models.path
 
     @property
     def backbone(self) -> str:
-        """The backbone that is used as it is where there is no model."""
+        """The backbone to use without a model."""
         return self.models.backbone
 
     def set_model(self, path: Path | None, backbone: str = DEFAULT_BACKBONE) -> None:
-        """Choose the model for predictions and clicks; without one the backbone that is used as it is."""
+        """Choose the model for predictions and clicks, or a backbone alone."""
         self.models.choose(self.project, path, backbone)

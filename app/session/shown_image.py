@@ -1,4 +1,4 @@
-"""The image that is shown: read in the background, kept for a while, with its document and its display."""
+"""The shown image: read in the background, cached, with its document and display."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 #: Decoded images kept, so that going back and forth between neighbours is immediate.
 _KEPT_IMAGES = 3
 _KEPT_BYTES = 1 << 30
-#: An image whose file has not been read after this time is said to be late.
+#: Seconds until reading an image is reported as late.
 _READ_MS = 20_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownPlane:
-    """A plane that is shown.
+    """A shown plane.
 
     Attributes
     ----------
     project, image_id, z, t
-        Whose it is, and where.
+        The image and the position of the plane.
     image
         The image as it was read.
     pixels
         The plane itself: (H, W) or (H, W, C).
     document
-        Its drawing; None when that cannot be read.
+        Its drawing; None when it cannot be read.
     """
 
     project: Project
@@ -56,23 +56,23 @@ class ShownPlane:
 
 
 class ShownImage(QObject):
-    """Reads and shows one plane at a time; of several that were asked for only the last is shown.
+    """Reads and shows one plane at a time; of several requests only the last is shown.
 
     Attributes
     ----------
     plane
-        What is shown, None when there is nothing or it cannot be read.
+        The shown plane; None without one or when it cannot be read.
     image_id, why_not
-        The chosen image, also one that cannot be shown, and why it cannot; empty when it can.
+        The chosen image, also an unreadable one, and the reason; empty when it can be shown.
     z, t
         The last plane that was shown.
     display
-        Contrast and colours of what is shown.
+        Contrast and colours of the shown image.
 
     Signals
     -------
     loading(str), changed()
-        An image begins to be read; it, or why it cannot be shown, is there.
+        Reading an image starts; it is shown, or the reason why not.
     edited(Change)
         An edit of the shown document is finished, undone, redone or cancelled.
     """
@@ -96,7 +96,7 @@ class ShownImage(QObject):
         self._wish = Newest()
         self._loading: str | None = None
         self._kept: OrderedDict[str, Image] = OrderedDict()
-        #: Images that are shown because something had to be: an unreadable one gives way to the next.
+        #: Images shown automatically; an unreadable one is replaced by the next.
         self._not_asked_for: set[str] = set()
         self._unsubscribe: Callable[[], None] | None = None
 
@@ -106,7 +106,7 @@ class ShownImage(QObject):
         return self.image_id is None and self._loading is None
 
     def show_any(self, project: Project, image_id: str) -> None:
-        """Show an image that nobody asked for; when it cannot be read, the next one."""
+        """Show an image automatically; when it cannot be read, the next one."""
         self._not_asked_for = {image_id}
         self.show(project, image_id)
 
@@ -138,7 +138,7 @@ class ShownImage(QObject):
         QTimer.singleShot(_READ_MS, self, lambda: self._no_answer(entry) if late() else None)
 
     def _no_answer(self, entry: ProjectImage) -> None:
-        """Say that a file has not been read yet; when it is, it is shown unless another image was chosen."""
+        """Report that a file is slow; it is still shown later unless another image was chosen."""
         if self._loading != entry.id:
             return
         self.drop()
@@ -180,7 +180,7 @@ class ShownImage(QObject):
         self.changed.emit()
         self.unreadable.emit(entry.id)
         other = _after(project, entry.id) if entry.id in self._not_asked_for else None
-        # Who comes back to it wants to know.
+        # Reported again when the user returns to it.
         self._not_asked_for.discard(entry.id)
         if other is not None:
             self._not_asked_for.add(other)
@@ -208,9 +208,9 @@ class ShownImage(QObject):
         self.why_not = ""
 
     def forget(self, image_id: str) -> None:
-        """Let go of an image that is not there any more, shown, being read or kept."""
+        """Forget a removed image, whether shown, being read or cached."""
         if image_id == self._loading:
-            # What is still being read is for nobody.
+            # Drop a read in progress.
             self._wish.drop()
             self._loading = None
         if image_id == self.image_id:
@@ -222,7 +222,7 @@ class ShownImage(QObject):
         self._kept.pop(image_id, None)
 
     def clear(self) -> None:
-        """Let go of everything, because its project is closed."""
+        """Forget everything, because the project is closed."""
         self._wish.drop()
         self._loading = None
         self.drop()
@@ -230,7 +230,7 @@ class ShownImage(QObject):
 
 
 def _after(project: Project, image_id: str) -> str | None:
-    """Return the next image after one that cannot be read and that nobody asked for; None when there is none."""
+    """Return the image after an unreadable automatic one; None at the end."""
     ids = [image.id for image in project.images]
     later = ids[ids.index(image_id) + 1 :] if image_id in ids else []
     return next(iter(later), None)

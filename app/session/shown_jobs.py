@@ -1,4 +1,4 @@
-"""The jobs of the project that is shown: how they are started, and what their news change."""
+"""The jobs of the shown project: starting them, and handling their signals."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class ShownJobs(QObject):
-    """Hears of all jobs, and passes on those of the shown project.
+    """Receives the signals of all jobs, and forwards those of the shown project.
 
     Signals
     -------
     started(JobHandle), ended(JobHandle)
-        One of the shown project.
+        A job of the shown project started or ended.
     predicted(str)
-        A plane of an image of it.
+        A plane of an image of the shown project is done.
     model_made()
-        A training of it ended; its model is chosen if it lies in the project.
+        A training of the shown project ended; its model is chosen if it is in the project.
     problem(str, str)
         A job of any project failed.
     """
@@ -62,7 +62,7 @@ class ShownJobs(QObject):
 
     def _item_done(self, job: Job, item: ItemDone) -> None:
         if job.project is not self._projects.project or all(one.id != item.image_id for one in job.project.images):
-            # Another project is shown, or the image was removed meanwhile; the result waits for it on the disk.
+            # Another project is shown, or the image was removed; the result stays on the disk.
             return
         self.predicted.emit(item.image_id)
         shown = self._shown
@@ -83,7 +83,7 @@ class ShownJobs(QObject):
         self._projects.job_over(job)
 
     def _trained(self, project: Project, made: str | None, *, here: bool) -> None:
-        """Use the model from now on; where another project is shown, when its own is opened again."""
+        """Choose the new model; if another project is shown, when its own is opened again."""
         path = Path(made) if made else None
         own = path is not None and path.is_relative_to(project.models_folder)
         if here:

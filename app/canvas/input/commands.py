@@ -1,4 +1,4 @@
-"""The keys of the canvas that are no shortcuts of the window."""
+"""The keys of the canvas that are not shortcuts of the window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class KeyCommands:
-    """Hold keys, commands of the tool, of the view and of the canvas, in this order."""
+    """Handles hold keys, and commands of the tool, the view and the canvas, in this order."""
 
     def __init__(self, view: ImageView, host: InputHost, pointer: Pointer, keys: KeyboardPointer) -> None:
         self._view = view
@@ -27,7 +27,7 @@ class KeyCommands:
         self._keys = keys
 
     def handlers(self) -> Handlers:
-        """Return what it takes."""
+        """Return the handler of each event type."""
         return {QEvent.Type.KeyPress: self._press, QEvent.Type.KeyRelease: self._release}
 
     def _press(self, event: QKeyEvent) -> bool:
@@ -47,7 +47,7 @@ class KeyCommands:
         return True
 
     def _release(self, event: QKeyEvent) -> bool:
-        """Let go of the hold keys."""
+        """Release the hold keys."""
         if event.isAutoRepeat() or event.key() not in (Qt.Key.Key_Space, Qt.Key.Key_H):
             return False
         if event.key() == Qt.Key.Key_Space:
@@ -58,7 +58,7 @@ class KeyCommands:
         return True
 
     def _tab(self, event: QKeyEvent) -> bool:
-        """Tab: the next cell or proposal; with Ctrl, or without any, it leaves the canvas as everywhere."""
+        """Go to the next cell or proposal; with Ctrl, or without any, Tab moves the focus as usual."""
         if event.key() not in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
             return False
         back = event.key() == Qt.Key.Key_Backtab

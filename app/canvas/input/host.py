@@ -1,4 +1,4 @@
-"""What pointer and keys command."""
+"""The interface of the canvas for pointer and keyboard."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ Handlers = dict[QEvent.Type, Callable[[Any], bool]]
 
 
 class InputHost(Protocol):
-    """The canvas, as far as it is commanded by pointer and keys; where things are is asked of its view.
+    """The canvas as pointer and keyboard see it; positions come from its view.
 
     Attributes
     ----------
     tool, tools
-        The tool in hand, and all tools by name.
+        The current tool, and all tools by name.
     """
 
     tool: Tool
     tools: dict[str, Tool]
 
     def guarded(self, action: Callable[..., object], *arguments: object) -> None:
-        """Run what a tool does; whatever goes wrong, no half edit stays."""
+        """Run an action of a tool; on an error its edit is cancelled."""
 
     def show_pointed(self, spot: tuple[float, float] | None) -> None:
-        """Say what is at an image position; None: the pointer is elsewhere."""
+        """Report the value at an image position; None: the pointer is elsewhere."""
 
     def step_planes(self, steps: int) -> None:
-        """Go on by planes."""
+        """Show another plane, relative to the shown one."""
 
     def step_brush(self, steps: int) -> None:
-        """Make the brush larger or smaller."""
+        """Change the size of the brush by steps."""
 
     def step_through(self, step: int) -> bool:
         """Go to the next cell or proposal; return whether there was one."""
@@ -54,13 +54,13 @@ class InputHost(Protocol):
         """Delete the selected cells; return whether there were any."""
 
     def undo(self) -> None:
-        """Take the last edit back."""
+        """Undo the last edit."""
 
     def redo(self) -> None:
-        """Make the last edit again that was taken back."""
+        """Redo the last undone edit."""
 
     def cycle_overlay(self) -> None:
-        """Outline, filled, off, and again."""
+        """Cycle through outline, filled and off."""
 
     def set_tool(self, name: str) -> None:
-        """Take another tool in hand."""
+        """Choose another tool."""

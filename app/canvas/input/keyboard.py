@@ -31,7 +31,7 @@ _NO_COMMANDS = Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifie
 
 
 class KeyboardPointer:
-    """The tool in hand, led by keys."""
+    """The current tool, moved by keys."""
 
     def __init__(self, view: ImageView, host: InputHost, pointer: Pointer) -> None:
         self._view = view
@@ -68,7 +68,7 @@ class KeyboardPointer:
             self._send(self._host.tool.release)
 
     def mouse_press(self, event: QMouseEvent) -> bool:
-        """Let the mouse lead again; what keys hold is let go first."""
+        """Return control to the mouse; a press held by keys is released first."""
         self.lift()
         return self._pointer.press(event)
 

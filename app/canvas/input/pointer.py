@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pointed:
-    """What is under the pointer.
+    """The pixel and cell under the pointer.
 
     Attributes
     ----------
     x, y
         The pixel.
     value
-        Of the image: a number, or one for each channel; None without an image.
+        Value of the image: a number, or one per channel; None without an image.
     cell, area
         Id and pixels of the cell there, 0 on the background.
     """
@@ -43,7 +43,7 @@ class Pointed:
 
 
 def pointed_at(plane: NDArray[Any] | None, document: Document | None, x: float, y: float) -> Pointed:
-    """Look at what is at a position of the image."""
+    """Return the pixel and cell at a position of the image."""
     column, row = int(x), int(y)
     value = None
     if plane is not None:
@@ -55,20 +55,20 @@ def pointed_at(plane: NDArray[Any] | None, document: Document | None, x: float, 
 
 
 class Pointer:
-    """Turns what the mouse does into calls of the tool in hand.
+    """Turns mouse events into calls of the current tool.
 
     Attributes
     ----------
     position
-        Where the tool is, in the widget; None when it is not over it.
+        Position of the tool in the widget; None outside.
     led_by_keys
-        Whether keys moved the tool last; the mouse takes over by moving.
+        Whether keys moved the tool last; a mouse move takes over.
     held_by_keys
-        Whether keys have set the tool down: like a mouse button that is held.
+        Whether keys hold the tool down, like a held mouse button.
     hand
         Whether the pointer moves the image, whatever the tool.
     focus_shown
-        Whether the focus came by keyboard, so that it is to be seen.
+        Whether the focus came by keyboard and is drawn.
     """
 
     def __init__(self, view: ImageView, host: InputHost) -> None:
@@ -83,7 +83,7 @@ class Pointer:
         self.focus_shown = False
 
     def handlers(self) -> Handlers:
-        """Return what it takes; the press of a button goes through `press`."""
+        """Return the handler of each event type; button presses go through `press`."""
         kinds = QEvent.Type
         return {
             kinds.MouseMove: self._move,
@@ -104,13 +104,13 @@ class Pointer:
         return self.hand or self._pan_from is not None
 
     def set_hand(self, on: bool) -> None:
-        """Let the pointer move the image, or the tool work again."""
+        """Let the pointer move the image, or use the tool again."""
         self.hand = on
         self.redraw_brush()
         self.refresh_cursor()
 
     def refresh_cursor(self) -> None:
-        """Show the shape of pointer that belongs to what a click would do."""
+        """Show the pointer shape for the action of a click."""
         if self._pan_from is not None:
             shape = Qt.CursorShape.ClosedHandCursor
         elif self.hand:
@@ -121,7 +121,7 @@ class Pointer:
             self._view.setCursor(shape)
 
     def redraw_brush(self) -> None:
-        """Draw again where the brush is."""
+        """Redraw the area of the brush."""
         self._redraw_brush_at(self.position)
 
     def _redraw_brush_at(self, *places: QPointF | None) -> None:
@@ -135,7 +135,7 @@ class Pointer:
                 self._view.refresh(area.toAlignedRect())
 
     def point_at(self, at: QPointF | None, spot: tuple[float, float] | None = None) -> None:
-        """Follow to a place of the widget, at the image position `spot` if that is known: brush, and who shows it."""
+        """Move to a position of the widget (image position `spot` if known): update the brush and the status."""
         before, self.position = self.position, at
         self._redraw_brush_at(before, at)
         if at is not None and spot is None:
@@ -143,7 +143,7 @@ class Pointer:
         self._host.show_pointed(spot)
 
     def send(self, handler: Callable[[PointerEvent], object], event: PointerEvent) -> tuple[float, float] | None:
-        """Let the tool act; returns the image position, None when the tool has moved the image."""
+        """Pass an event to the tool; return the image position, None when the tool has moved the image."""
         moves = self._view.moves
         self._host.guarded(handler, event)
         return (event.x, event.y) if self._view.moves == moves else None
@@ -173,7 +173,7 @@ class Pointer:
         """Move the image, or hand the move to the tool."""
         event.accept()
         if self.held_by_keys:
-            # A hand that brushes the table must not draw.
+            # A small accidental move must not draw.
             return True
         self.led_by_keys = False
         spot = None
@@ -201,22 +201,22 @@ class Pointer:
         return True
 
     def _double_click(self, event: QMouseEvent) -> bool:
-        """Hand it to the tool."""
+        """Pass it to the tool."""
         if not self.hand:
             self.send(self._host.tool.double_click, self._event(event))
         event.accept()
         return True
 
     def _turn(self, event: QWheelEvent) -> bool:
-        """Zoom at the pointer; with Shift the brush, with Ctrl the plane."""
+        """Zoom at the pointer; with Shift change the brush, with Ctrl the plane."""
         turned = event.angleDelta()
-        # With Shift or Alt some systems turn the wheel sideways.
+        # With Shift or Alt some systems report horizontal wheel movement.
         delta = turned.y() or turned.x()
         if not delta:
             return True
         control = event.modifiers() & Qt.KeyboardModifier.ControlModifier
         if control or event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
-            # Fine wheels send many small turns; a step is a notch.
+            # Fine wheels send many small deltas; a step is one notch.
             self._wheel += delta / 120
             steps = math.trunc(self._wheel)
             self._wheel -= steps
@@ -247,13 +247,13 @@ class Pointer:
     # Focus
 
     def _focus_in(self, event: QFocusEvent) -> bool:
-        """Show the focus to those who came by keyboard."""
+        """Show the focus when it came by keyboard."""
         self.focus_shown = by_keyboard(event)
         self._view.update()
         return False
 
     def _focus_out(self, event: QFocusEvent) -> bool:
-        """Forget what is held: its release goes elsewhere."""
+        """Release what is held, since the release event goes elsewhere."""
         self.hand = False
         self._pan_from = None
         self._view.set_hidden(False)
@@ -265,6 +265,6 @@ class Pointer:
         return False
 
     def _ungrabbed(self, _event: QEvent) -> bool:
-        """End what is held when the window loses the pointer."""
+        """Release what is held when the window loses the pointer."""
         self._host.guarded(self._host.tool.interrupt)
         return False

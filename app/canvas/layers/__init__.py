@@ -1,1 +1,1 @@
-"""What the canvas draws, from the image up."""
+"""The layers that the canvas draws, from the image upwards."""

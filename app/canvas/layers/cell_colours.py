@@ -37,8 +37,8 @@ _ALIKE = 20.0
 #: (dy, dx) of half of the surroundings: each pair is met from one side or the other.
 _STEPS = ((0, 1), (0, 2), (1, 0), (2, 0), (1, 1), (1, -1))
 
-#: How far the palette's colours are apart: CIELAB distances, of normal sight or of red- or green-blind sight (Machado,
-#: Oliveira and Fernandes, 2009), whichever is smallest.
+#: Distances between the palette's colours in CIELAB: the smallest of normal, red-blind and green-blind sight (Machado,
+#: Oliveira and Fernandes, 2009).
 DISTANCES = np.array(
     [
         [0.00, 101.42, 51.56, 17.04, 109.52, 18.35, 80.87, 90.04, 26.64, 60.94, 80.06, 124.95],

@@ -1,4 +1,4 @@
-"""Everything that is seen of an image, drawn in order; knows no mouse and no keys.
+"""All layers of an image, drawn in order; knows no mouse and no keys.
 
 The canvas draws it to the screen, `app.canvas.picture` into a file.
 """

@@ -43,7 +43,7 @@ _TOOLS: tuple[type[Tool], ...] = (
     CleanUpTool,
     RegionTool,
 )
-#: The key that takes each tool in hand, by its name.
+#: The key that chooses each tool, by the tool's name.
 TOOL_KEYS = {tool.name: tool.key for tool in _TOOLS}
 
 

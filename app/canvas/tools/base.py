@@ -60,11 +60,11 @@ class Tool(QObject):
     Attributes
     ----------
     name, key
-        In the table of tools; the key that chooses it.
+        Name in the table of tools, and the key that chooses it.
     edits
-        Whether it needs a document that may be changed.
+        Whether it needs an editable document.
     acts_at_once
-        Whether pressing is all: nothing is drawn while the button is held.
+        Whether a press completes the action: nothing is drawn while the button is held.
     """
 
     name = ""

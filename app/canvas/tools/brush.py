@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..viewport import Box
     from .host import ToolHost
 
-#: Least and greatest diameter in image pixels.
+#: Smallest and largest diameter in image pixels.
 BRUSH_RANGE = (1, 500)
 _CROSS_BELOW = 7.0
 """A circle of fewer pixels on the screen needs a cross around it to be found."""
@@ -188,7 +188,7 @@ class EraserTool(BrushTool):
 
 
 def stepped(size: int, steps: int) -> int:
-    """Make a diameter larger or smaller, by an eighth or at least a pixel a step."""
+    """Change a diameter by steps of an eighth, at least one pixel."""
     for _ in range(abs(steps)):
         by = max(1, size // 8)
         size += by if steps > 0 else -by

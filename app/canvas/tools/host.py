@@ -1,4 +1,4 @@
-"""What a tool sees of the canvas, and what it may ask of it."""
+"""The interface of the canvas for tools."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ EditAside = Callable[["Document", str, Callable[["Document"], Any], Callable[[An
 
 
 class Assistant(Protocol):
-    """Who answers prompts; the answer comes later through `ClickTool.offer`."""
+    """Answers prompts; the answer comes later through `ClickTool.offer`."""
 
     def request(self, points: tuple[Prompt, ...], box: Box | None) -> None:
-        """Look for the cell with these points inside and outside, and this box around it."""
+        """Request the cell with these points inside and outside, and this box around it."""
 
 
 class ToolHost(Protocol):
-    """Where a tool works.
+    """The canvas as tools see it.
 
     Attributes
     ----------
     protect
         Whether painting leaves other cells as they are.
     assistant
-        Who answers clicks; None without a model.
+        Answers clicks; None without a model.
     edit_aside
-        Does an operation that may take long.
+        Runs an operation that may take long.
     """
 
     protect: bool
@@ -50,7 +50,7 @@ class ToolHost(Protocol):
     # The drawing
 
     def editable_document(self) -> Document | None:
-        """Return the document if it may be changed now; says why not."""
+        """Return the document if it is editable now; otherwise show the reason and return None."""
 
     def cell_at(self, x: float, y: float) -> int:
         """Id of the cell at an image position, 0 for none."""
@@ -66,7 +66,7 @@ class ToolHost(Protocol):
         """The annotated part."""
 
     def preview_region(self, span: Span | None) -> None:
-        """Show a region that is being dragged; None: the document's again."""
+        """Show a region during dragging; None: that of the document."""
 
     # Selection
 
@@ -78,7 +78,7 @@ class ToolHost(Protocol):
         """Select these cells and no others."""
 
     def click_at(self, x: float, y: float, *, add: bool) -> None:
-        """Select what is at an image position."""
+        """Select the cell at an image position."""
 
     # The view
 
@@ -106,7 +106,7 @@ class ToolHost(Protocol):
     def show_box(self, box: Box, *, closely: bool = False) -> None:
         """Bring a box of image pixels into view."""
 
-    # What is seen of the tool
+    # Display of the tool
 
     def say(self, text: str) -> None:
         """Show a passing hint."""
@@ -115,10 +115,10 @@ class ToolHost(Protocol):
         """Explain why a drawn outline made no cell."""
 
     def refresh(self, area: QRect) -> None:
-        """Draw an area again."""
+        """Redraw an area."""
 
     def refresh_cursor(self) -> None:
-        """Show the pointer that belongs to the tool now."""
+        """Show the current pointer shape of the tool."""
 
 
 def edit_at_once(
@@ -127,5 +127,5 @@ def edit_at_once(
     operation: Callable[[Document], Any],
     done: Callable[[Any], None],
 ) -> None:
-    """Do an operation at once: an `EditAside` that is not aside."""
+    """Run an operation synchronously, as an `EditAside`."""
     done(operation(document))

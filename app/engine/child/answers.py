@@ -1,4 +1,4 @@
-"""What any engine can be asked beside its work.  Never imports Qt."""
+"""Requests that any engine answers besides its work.  Never imports Qt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def answer(request: Request) -> dict[str, Any]:
 
 
 def import_model(request: ImportModelRequest) -> dict[str, Any]:
-    """Prove that a model fits its backbone, and write it in the format of the new name.
+    """Check that a model fits its backbone, and write it in the format of the new name.
 
     Raises
     ------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..messages import Answer, Request
 
-#: Time for the last checkpoint after the window has gone.
+#: Time in seconds for the last checkpoint after the window has gone.
 _LAST_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 1.0
 
@@ -28,7 +28,7 @@ class Channel:
     Attributes
     ----------
     stop
-        Set when the job shall end.
+        Set when the job should end.
     lost
         Set when the window has gone.
     at_loss
@@ -49,19 +49,19 @@ class Channel:
             threading.Thread(target=task, name=task.__name__.strip("_"), daemon=True).start()
 
     def send(self, number: int, answer: Answer) -> None:
-        """Send an answer; when nobody listens any more it is dropped."""
+        """Send an answer; it is dropped when the connection is closed."""
         with self._sending, contextlib.suppress(OSError, ValueError):
             self._connection.send((number, answer))
 
     def next(self) -> tuple[int, Request] | None:
-        """Wait for the next request; None when there will be none."""
+        """Wait for the next request; None at the end of the connection."""
         with self._arrived:
             while not self._inbox and not self._over:
                 self._arrived.wait()
             return None if self._over else self._inbox.popleft()
 
     def waiting(self) -> list[Request]:
-        """Return the requests that have come and were not taken yet."""
+        """Return the received requests that were not taken yet."""
         with self._arrived:
             return [request for _, request in self._inbox]
 

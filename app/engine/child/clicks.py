@@ -215,7 +215,7 @@ class Clicks:
 
 
 def _as_image(plane: NDArray[Any], request: Encode) -> Image:
-    """Return a plane as an image of its own, with what the window said about it."""
+    """Return a plane as an image, with the window's metadata."""
     import numpy as np
 
     from cellseg1.images import Image, ImageInfo

@@ -1,4 +1,4 @@
-"""What becomes of an error inside an engine: a sentence for the user, with the details for a report."""
+"""Errors inside an engine: a sentence for the user, and details for a report."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def explain(error: BaseException, doing: str = "") -> Failed:
 
 
 def is_memory_error(error: BaseException) -> bool:
-    """Tell whether memory was full."""
+    """Tell whether an error means full memory."""
     from cellseg1.memory import is_out_of_memory
 
     return is_out_of_memory(error)
@@ -55,7 +55,7 @@ def _torch_version() -> str:
 
 @contextlib.contextmanager
 def crash_report(folder: Path | None) -> Iterator[None]:
-    """Let a crash inside a compiled library write where it happened into the run's folder; nothing stays otherwise."""
+    """Write the traceback of a crash inside a compiled library into the run's folder; without a crash no file stays."""
     import faulthandler
 
     path = None if folder is None else folder / CRASH

@@ -1,7 +1,7 @@
 """The engine: the main function of a child process.
 
-The window's own start imports this module first, so it imports neither Qt nor torch; the work does, inside its
-functions.  An engine ends when its connection closes, whatever became of the window.
+The window imports this module at its start, so it imports neither Qt nor torch at the top; the work imports torch
+inside functions.  An engine ends when its connection closes, for whatever reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def main(connection: Connection, options: EngineOptions) -> None:
-    """Be an engine: what the child process runs, and its end."""
+    """Run an engine: the entry point of the child process."""
     code = 1
     try:
         _prepare(options)
@@ -38,7 +38,7 @@ def main(connection: Connection, options: EngineOptions) -> None:
         traceback.print_exc()
         raise
     finally:
-        # An interpreter with torch in it takes seconds to leave in good order, and holds its memory meanwhile.
+        # A regular exit of an interpreter with torch takes seconds, while its memory stays in use.
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
@@ -66,13 +66,13 @@ def run_job(channel: Channel, number: int, request: Request, options: EngineOpti
     try:
         with crash_report(folder):
             return _run(channel, number, request, options)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the window must hear of it
+    except Exception as error:  # noqa: BLE001 - every error must reach the window
         return explain(error)
 
 
 def _run(channel: Channel, number: int, request: Request, options: EngineOptions) -> Done | Failed:
     if isinstance(request, (TrainRequest, PredictRequest)):
-        # torch takes seconds, and from a slow disk a minute, before the job has a word of its own.
+        # Importing torch takes seconds, from a slow disk a minute, before the job reports anything.
         channel.send(number, Progress(0.0, "Loading libraries"))
     match request:
         case TrainRequest():
@@ -87,12 +87,12 @@ def _run(channel: Channel, number: int, request: Request, options: EngineOptions
 
 
 def _prepare(options: EngineOptions) -> None:
-    """Lower the priority, and leave it to the window to end this process."""
+    """Lower the priority, and ignore Ctrl+C, since the window ends this process."""
     import warnings
 
     from ...base.places import cache_folder
 
-    # Otherwise torch makes a folder for compiled code among everybody's temporary files.
+    # Otherwise torch makes a folder for compiled code in the shared temporary folder.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
     # Libraries warn about their own internals; nobody reads the output of an engine.
     warnings.simplefilter("ignore")
@@ -103,7 +103,7 @@ def _prepare(options: EngineOptions) -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    # An exception lets half-written files be removed.
+    # An exception removes incomplete files.
     raise SystemExit(143)
 
 

@@ -24,7 +24,7 @@ _PROGRESS_SECONDS = 0.1
 
 
 def predict_job(channel: Channel, number: int, request: PredictRequest, options: EngineOptions) -> Done | Failed:
-    """Segment as asked; what is done when the job is stopped stays, and a plane that fails does not end the rest."""
+    """Carry out a request; finished planes stay after a stop, and a failed plane does not end the job."""
     record = RunRecord(request.run_folder, "predict")
     channel.at_loss.append(
         lambda: record.end("stopped", "The program ended during the prediction; the planes that are done are kept.")
@@ -35,7 +35,7 @@ def predict_job(channel: Channel, number: int, request: PredictRequest, options:
 
         quiet_cpu(options.threads)
         values = job.run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the record and the window must hear of it
+    except Exception as error:  # noqa: BLE001 - every error must reach the record and the window
         failed = explain(error, "segmenting")
         record.end("failed", failed.sentence, failed.details)
         return failed
@@ -57,7 +57,7 @@ def make_model(path: Path | None, backbone: str, device: str, overrides: dict[st
 
 
 class _Prediction:
-    """One prediction: turns what the library says into messages and records."""
+    """One prediction: turns the library's callbacks into messages and records."""
 
     def __init__(self, channel: Channel, number: int, request: PredictRequest, record: RunRecord) -> None:
         self.channel = channel
@@ -69,14 +69,14 @@ class _Prediction:
         self.cells = self.done = self.failed = 0
 
     def run(self) -> dict[str, Any]:
-        """Load the model and go through the planes."""
+        """Load the model and segment the planes."""
         from cellseg1.prediction.loop import segment_images
         from cellseg1.prediction.pipeline import Pipeline
         from cellseg1.prediction.select import select_settings
 
         request = self.request
         self.channel.send(self.number, Progress(0.0, "Loading the model"))
-        # The window works at the size of the image, whatever the recipe of a published model says.
+        # The window needs labels of the size of the image, whatever the recipe of a published model says.
         overrides = {"output_size": "repaired", **request.overrides}
         model = make_model(request.model, request.backbone, request.device, overrides)
         model = model.with_channels(request.channels or None)
@@ -102,11 +102,11 @@ class _Prediction:
         }
 
     def _segmented(self, _task: ImageTask, _found: PlaneResult) -> None:
-        """Before the files of a plane are written."""
+        """Handle a plane before its files are written."""
         self.record.require_folder()
 
     def _done(self, plane: PlaneRecord) -> None:
-        """Count a plane, or an image that failed, and tell the window."""
+        """Count a plane or a failed image, and report it to the window."""
         if plane.error:
             self.failed += 1
             self.record.log(plane.details)
@@ -136,7 +136,7 @@ class _Prediction:
 
 
 def _task(item: PredictItem) -> ImageTask:
-    """Say it in the library's words."""
+    """Convert a request to a task of the library."""
     from cellseg1.images import PlaneChoice
     from cellseg1.prediction.tasks import FixedFiles, ImageTask, PlaneFiles
 

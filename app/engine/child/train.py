@@ -151,7 +151,7 @@ class _Training:
 
     def progress(self, now: TrainProgress) -> None:
         """Between two steps."""
-        # Before the next checkpoint: it would make the folder of a project that is gone.
+        # Checked before the next checkpoint, which would make the folder of a deleted project again.
         self.record.require_folder()
         self.first = self.first or now
         self.record.curve(now.step, now.loss, now.learning_rate, now.seconds)

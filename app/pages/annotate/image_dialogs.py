@@ -186,7 +186,7 @@ class PixelSizeDialog(Dialog):
         self.across.selectAll()
 
     def _field(self, name: str) -> NumberField:
-        # Electron microscopes have pixels of less than a thousandth of a micrometre.
+        # Pixels of electron microscopes can be below a nanometre.
         field = NumberField(trim=True)
         field.setDecimals(9)
         field.setRange(0.0, _LARGEST_PIXEL)

@@ -149,9 +149,9 @@ class AnnotatePanel(Page):
         )
 
     def _doubtful(self, image: Image, entry: ProjectImage) -> bool:
-        """Whether the axes are guessed, and nobody has said whether rightly."""
+        """Tell whether the axes are guessed and not confirmed."""
         guessed = image.info.guessed and not entry.axes_by_hand and entry.id not in self._accepted
-        # A grey or colour picture of one plane is hardly ever guessed wrongly.
+        # The guess is reliable for a grey or colour picture of one plane.
         return guessed and len(image.info.axes.replace("S", "")) > 2
 
     def _show_primary(self, *, usable: bool) -> None:

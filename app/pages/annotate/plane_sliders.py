@@ -38,7 +38,7 @@ class PlaneSliders(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show which plane is shown."""
+        """Show the current plane."""
         image = self._session.image
         sizes = (1, 1) if image is None else (image.n_z, image.n_t)
         for field, size, at in ((self.z, sizes[0], self._session.z), (self.t, sizes[1], self._session.t)):
@@ -46,7 +46,7 @@ class PlaneSliders(QWidget):
             if size > 1:
                 field.set_range(1, size)
                 field.spin.setSuffix(f" / {size}")
-                # A wish that is on its way is not overtaken by the plane before it.
+                # The plane of an earlier request must not replace a pending one.
                 if not self._go.isActive():
                     field.set_value(at + 1)
         self.setVisible(max(sizes) > 1)

@@ -232,7 +232,7 @@ class ExportMasksDialog(Dialog):
         batch.start()
 
     def _labels_of(self, project: Project) -> Callable[[Plane], Callable[[], NDArray[np.int32]]]:
-        """Return what takes a plane in the window's thread, so that its labels can be had in another."""
+        """Return a function for the window's thread that makes the labels of a plane available to another thread."""
         if self.drawn.isChecked():
 
             def drawn(plane: Plane) -> Callable[[], NDArray[np.int32]]:

@@ -35,7 +35,7 @@ class MaskWriter(Protocol):
     """Where label images go, one after the other."""
 
     def add(self, name: str, labels: NDArray[Any], pixel_size_um: tuple[float, float] | None = None) -> str:
-        """Write one and return the name of its file; a TIFF keeps the height and width of a pixel."""
+        """Write one label image and return its file name; a TIFF stores the pixel size."""
 
     def finish(self) -> Path:
         """Everything is written; returns where it is."""
@@ -58,7 +58,7 @@ class FolderWriter:
         Raises
         ------
         MaskError
-            When it does not fit into the format.
+            When the labels do not fit into the format.
         OutputError
             When it cannot be written.
         """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...canvas import Canvas
     from ...session.session import Session
 
-    #: A document as it was when it was measured: itself, its revision, its pixel size.
+    #: The measured state of a document: itself, its revision, its pixel size.
     Seen = tuple[weakref.ref[Document], int, tuple[float, float] | None]
 
 #: Cells are measured this long after the last edit, not after each.

@@ -1,4 +1,4 @@
-"""One view of a comparison: what it can show, and how."""
+"""One view of a comparison."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SOLID = Overlay("fill", 1.0, 1)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Everything that the views show of one result."""
+    """The data of one result for all views."""
 
     plane: NDArray[Any] | None
     display: Display | None
@@ -52,7 +52,7 @@ class Lines:
 
 
 class Pane(QWidget):
-    """One view, and the choice of what it shows."""
+    """One view with a choice of its content."""
 
     def __init__(self, content: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -82,15 +82,15 @@ class Pane(QWidget):
 
     @property
     def content(self) -> str:
-        """What is shown."""
+        """The shown content."""
         return str(self.box.currentData())
 
     def set_content(self, content: str) -> None:
-        """Show something else."""
+        """Show other content."""
         self.box.setCurrentIndex(self.box.findData(content))
 
     def set_loaded(self, loaded: Loaded | None, lines: Lines) -> None:
-        """Show another result, or the same in other colours."""
+        """Show another result, or the same one in other colours."""
         self._loaded, self._lines = loaded, lines
         self._show()
 

@@ -1,4 +1,4 @@
-"""What the card of a model says, for people."""
+"""The card of a model as text for users."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMED_IMAGES = 3
 
 
 def card_rows(model: ModelInfo) -> list[tuple[str, str]]:
-    """Return (name, value) of all that is worth reading on a card."""
+    """Return (name, value) of the informative entries of a card."""
     card = model.card
     rows: list[tuple[str, str]] = []
     if card is not None:
@@ -54,7 +54,7 @@ def _diameter(pixels: float | None, pixel_size: float | None) -> str:
 
 
 def created_text(created: str) -> str:
-    """Write the time at which a model was made, in the time of this computer."""
+    """Format the creation time of a model in local time."""
     try:
         moment = datetime.fromisoformat(created)
     except ValueError:
@@ -63,7 +63,7 @@ def created_text(created: str) -> str:
 
 
 def size_text(path: Path) -> str:
-    """Return the size of a file for people; empty when it is gone."""
+    """Format the size of a file; empty when it is gone."""
     try:
         size = path.stat().st_size
     except OSError:

@@ -22,7 +22,7 @@ _translate = QCoreApplication.translate
 
 
 class Conversion(QObject):
-    """Brings a model from one format to the other in an engine; lives as long as that takes, also without a panel."""
+    """Converts a model to another format in an engine; lives until the end of the conversion, also without a panel."""
 
     #: The new file, or None.
     ended = Signal(object)

@@ -1,4 +1,4 @@
-"""Model files: where they lie, and copying, renaming and removing them, whether or not a project is open."""
+"""Model files: locations, copying, renaming and removing, with or without an open project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _translate = QCoreApplication.translate
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A place of models with its title for people."""
+    """A folder of models with its displayed title."""
 
     key: str
     title: str

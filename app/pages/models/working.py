@@ -1,4 +1,4 @@
-"""What is shown while an engine converts a model."""
+"""The display during the conversion of a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Working(QWidget):
-    """Name of the conversion in progress, with a way to cancel it; hidden while there is none."""
+    """Name of the conversion in progress, with a button to cancel it; hidden without one."""
 
     #: The new file, or None.
     ended = Signal(object)

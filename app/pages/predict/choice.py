@@ -1,4 +1,4 @@
-"""What predicts, and what is predicted: the choice of a model and that of the images."""
+"""The choices of the model and of the images of a prediction."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from ...project.content import ProjectImage
     from ...session.session import Session
 
-#: Before the name of a backbone that is used as it is.
+#: Prefix of the name of a backbone without an adapter.
 _PLAIN = "plain:"
 
 
 class _Choice(QWidget):
-    """A box to choose from under its title; what belongs to it is added below."""
+    """A titled combo box; related widgets are added below."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,9 +66,9 @@ class ModelChoice(_Choice):
     Signals
     -------
     train_wanted, models_wanted
-        A model is to be trained; the list of models is asked for.
+        The user wants to train a model; or to see the list of models.
     facts_changed
-        `facts` are those of another model, or of another file of the same name.
+        `facts` belong to another model, or to another file of the same name.
     """
 
     train_wanted = Signal()
@@ -96,7 +96,7 @@ class ModelChoice(_Choice):
         self._layout.addLayout(row)
 
     def refresh(self) -> None:
-        """List the models anew and describe the one in use."""
+        """List the models again and describe the chosen one."""
         session, project = self._session, self._session.project
         self.box.blockSignals(True)
         self.box.clear()
@@ -160,7 +160,7 @@ class ModelChoice(_Choice):
 class ImageChoice(_Choice):
     """Which images are predicted: the shown one, all of a kind, chosen ones, or those of a folder."""
 
-    #: The images are others.
+    #: The chosen images changed.
     changed = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -170,11 +170,11 @@ class ImageChoice(_Choice):
         self.box.activated.connect(self._choose)
 
     def forget(self) -> None:
-        """Let go of the images that were chosen one by one."""
+        """Forget the images that were chosen one by one."""
         self._chosen = []
 
     def refresh(self) -> None:
-        """Count the images of each kind anew; the choice stays."""
+        """Count the images of each kind again; the choice stays."""
         project = self._session.project
         kept = self.box.currentData()
         entries = list(project.images) if project is not None else []
@@ -253,7 +253,7 @@ class ImageChoice(_Choice):
         self.box.setCurrentIndex(max(0, self.box.findData("chosen" if self._chosen else "this")))
 
     def _take_folder(self) -> None:
-        """Ask for a folder, and choose its images; those that are not in the project yet are linked to it."""
+        """Ask for a folder and choose its images; those not in the project yet are linked."""
         preferences = self._session.preferences
         name = QFileDialog.getExistingDirectory(
             self.window(), self.tr("Predict all images of a folder"), preferences.values.last_folder

@@ -1,4 +1,4 @@
-"""Step 3: let a model find the cells in other images, and choose how sure it has to be."""
+"""Step 3: predict cells in other images, and choose the thresholds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ...engine.jobs import JobHandle
     from ...session.session import Session
 
-#: What the sliders below the result change is not asked for before the prediction.
+#: Settings of the sliders below the result, which the form before the prediction leaves out.
 _SLIDERS = (
     "pred_iou_thresh",
     "stability_score_thresh",
@@ -117,11 +117,11 @@ class PredictPanel(Page):
     # ---- showing
 
     def shown(self) -> None:
-        """Bring everything up to date; called when one comes to this step."""
+        """Update everything; called when the step is shown."""
         self.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Show what changed meanwhile."""
+        """Show changes made while hidden."""
         super().showEvent(event)
         self.refresh()
 
@@ -130,7 +130,7 @@ class PredictPanel(Page):
             self.refresh()
 
     def refresh(self) -> None:
-        """Show models, images and result anew."""
+        """Update models, images and result."""
         self.model.refresh()
         self.images.refresh()
         self._show_misfits()
@@ -155,7 +155,7 @@ class PredictPanel(Page):
     # ---- scale
 
     def _diameters(self) -> dict[str, float]:
-        """Return the median diameter of the cells of the shown image; others would have to be opened first."""
+        """Return the median diameter of the cells of the shown image; other images would have to be opened first."""
         session = self._session
         document = session.document
         if document is None or session.image_id is None or not enough_cells(len(document.cells)):
@@ -186,7 +186,7 @@ class PredictPanel(Page):
         self.misfit.show_message(text, "warning", dismissable=False)
 
     def _finds_scale(self) -> bool:
-        """Whether the model looks at each image at the scale of its own cells (setting `image_scale`)."""
+        """Tell whether the model fits the scale to the cells of each image (setting `image_scale`)."""
         return self.form.value("image_scale") == "own" and self.form.value("target_diameter") is not None
 
     # ---- running
@@ -222,7 +222,7 @@ class PredictPanel(Page):
         button.setEnabled(not tip)
 
     def press(self) -> None:
-        """Start, or cancel what is running."""
+        """Start a prediction, or cancel the running one."""
         if self.progress.job is not None:
             self.progress.job.stop()
             self._show_primary()
@@ -240,7 +240,7 @@ class PredictPanel(Page):
         self.start()
 
     def _look_at(self, image_ids: list[str]) -> None:
-        """Find out first how many planes images have that were never opened; all of them are predicted."""
+        """Find the number of planes of images that were never opened, since all planes are predicted."""
         self._looking = True
         self.progress.show_looking(0, len(image_ids))
 
@@ -302,7 +302,7 @@ class PredictPanel(Page):
         self._session.proposals.reload(run_id)
 
     def _keep_run(self) -> None:
-        """Go on showing the prediction that was chosen, on images that have it."""
+        """Keep showing the chosen prediction on images that have it."""
         session, wanted = self._session, self._wanted_run
         project = session.project
         if wanted is None or project is None or session.image_id is None or session.proposals.run_id == wanted:

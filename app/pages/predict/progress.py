@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from ...session.session import Session
 
 _PLANE = Qt.ItemDataRole.UserRole
-#: Failures that are seen without scrolling.
+#: Failures visible without scrolling.
 _MOST_FAILURES = 4
 
 
 class PredictionProgress(QWidget):
-    """How far the prediction of the shown project is; hidden while there is none.
+    """Progress of the prediction of the shown project; hidden without one.
 
     Signals
     -------
@@ -77,14 +77,14 @@ class PredictionProgress(QWidget):
             self._progressed(job.last_progress)
 
     def let_go(self) -> None:
-        """Hear no more of the job that was followed."""
+        """Stop following the job."""
         for connection in self._heard:
             QObject.disconnect(connection)
         self._heard, self.job = [], None
         self.hide()
 
     def show_looking(self, number: int, count: int) -> None:
-        """Show that image `number` (from 0) of `count` is looked at before the job can start."""
+        """Show that image `number` (from 0) of `count` is read before the job can start."""
         self.bar.setValue(round(1000 * number / count))
         text = self.tr("Looking at image {n} of {all}")
         self.line.setText(text.format(n=min(number + 1, count), all=count))
@@ -97,7 +97,7 @@ class PredictionProgress(QWidget):
 
 
 class Failures(QWidget):
-    """The planes that were not predicted, each with the reason; hidden while there are none."""
+    """The planes that were not predicted, each with the reason; hidden when empty."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -124,7 +124,7 @@ class Failures(QWidget):
         self.hide()
 
     def add(self, item: ItemDone) -> None:
-        """List an item that failed; of an image that was removed meanwhile nobody wants to know."""
+        """List a failed item; images removed in the meantime are ignored."""
         project = self._session.project
         if not item.error or project is None or all(one.id != item.image_id for one in project.images):
             return
@@ -136,7 +136,7 @@ class Failures(QWidget):
         self._fit()
 
     def _sentence(self, plane: Plane, error: str) -> str:
-        """Say which image failed and why; where its file lies is not of interest here."""
+        """Return the sentence about a failed image, without the path of its file."""
         project = self._session.require_project()
         name = plane_title(project, plane)
         told = shown(error).replace(str(project.images.path(plane[0])), name)
@@ -148,7 +148,7 @@ class Failures(QWidget):
         self.title.setText(self.tr("Not predicted: {images}").format(images=counted.images(number)))
         self.list.doItemsLayout()
         last = self.list.item(min(number, _MOST_FAILURES) - 1)
-        # Where the rows lie, not what they ask for: a theme puts something around them.
+        # Positions of the rows instead of size hints, since a theme adds margins around them.
         top = self.list.visualItemRect(self.list.item(0)).top()
         rows = self.list.visualItemRect(last).bottom() + 1 - top
         around = self.list.height() - self.list.viewport().height()

@@ -26,7 +26,7 @@ _FEW = 5
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known of a model without loading it.
+    """Facts about a model from its card.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class ModelFacts:
     settings
         Its stored settings.
     channels
-        What the network sees of an image of several channels: names, or numbers from 0; empty when nothing was chosen.
+        Input channels: names, or numbers from 0; empty when none were chosen.
     problem
-        Why nothing is known; empty when the file is sound.
+        The error in the file; empty when it is valid.
     """
 
     name: str

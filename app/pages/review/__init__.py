@@ -1,1 +1,1 @@
-"""Step 4: accept or correct what was found."""
+"""Step 4: accept or correct proposals."""

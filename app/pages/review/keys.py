@@ -1,4 +1,4 @@
-"""The keys of the review: Enter, Delete, R and Tab mean a proposal, over the image too."""
+"""The keys of the review: Enter, Delete, R and Tab act on a proposal, also over the image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TAB = (Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
 
 
 class ProposalKeys(QObject):
-    """Takes these keys from the canvas while they mean a proposal.
+    """Takes these keys from the canvas while they act on a proposal.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class ProposalKeys(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Take a key of the canvas."""
         if isinstance(event, QKeyEvent) and self._meant(event):
-            # A letter may be a shortcut of the window too; whoever claims it first gets the key press.
+            # A letter may also be a shortcut of the window; the first to accept the override gets the key press.
             if event.type() == QEvent.Type.ShortcutOverride:
                 event.accept()
                 return True
@@ -66,7 +66,7 @@ class ProposalKeys(QObject):
         return super().eventFilter(watched, event)
 
     def press_on_panel(self, event: QKeyEvent) -> bool:
-        """Take a key that was pressed while a button of the panel had the focus; False: it means something else."""
+        """Handle a key pressed while a button of the panel has the focus; False when it has another meaning."""
         typing = isinstance(QApplication.focusWidget(), (QLineEdit, QAbstractSpinBox))
         if typing or event.key() in _TAB or not self._meant(event):
             return False
@@ -74,7 +74,7 @@ class ProposalKeys(QObject):
         return True
 
     def _meant(self, event: QKeyEvent) -> bool:
-        """Whether a key is for the proposals now: not while a tool is at work or cells are chosen."""
+        """Tell whether a key is for the proposals now: not while a tool is active or cells are selected."""
         plain = event.modifiers() & ~(Qt.KeyboardModifier.KeypadModifier | Qt.KeyboardModifier.ShiftModifier)
         if plain != Qt.KeyboardModifier.NoModifier or self._canvas.tool.busy:
             return False

@@ -1,4 +1,4 @@
-"""What backbones are called, and what is said of them."""
+"""Displayed names and descriptions of backbones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
 
 from cellseg1.sam.registry import BACKBONES
 
-#: What backbones are called and what is said of them, for the translators; a backbone of another package is shown as
-#: that package calls it.
+#: Displayed names and descriptions for translation; a backbone of another package is shown with its own texts.
 WORDS = (
     QT_TRANSLATE_NOOP("Backbones", "tiny (comes with the program)"),
     QT_TRANSLATE_NOOP("Backbones", "SAM ViT-B"),
@@ -21,12 +20,12 @@ WORDS = (
 
 
 def backbone_title(name: str) -> str:
-    """Return what a backbone is called in lists."""
+    """Return the displayed name of a backbone."""
     kind = BACKBONES.get(name)
     return name if kind is None else QCoreApplication.translate("Backbones", kind.title)
 
 
 def about(name: str) -> str:
-    """Return a sentence about a backbone."""
+    """Return the description of a backbone."""
     kind = BACKBONES.get(name)
     return "" if kind is None or not kind.about else QCoreApplication.translate("Backbones", kind.about)

@@ -1,4 +1,4 @@
-"""Names of files that are made from an image."""
+"""Names of files made from an image."""
 
 from __future__ import annotations
 

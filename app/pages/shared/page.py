@@ -1,4 +1,4 @@
-"""What every step's page has in common."""
+"""The base class of the pages of all steps."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 class Page(Panel):
     """The panel of a step.
 
-    A page hears of what is open from the session and shows things over the image through the canvas.  It knows no
-    other page and nothing of the window: where the user wants to go, it says by signals.
+    A page gets the open project and image from the session and draws over the image with the canvas.  It knows neither
+    other pages nor the window: signals ask for another step.
 
     Signals
     -------
     step_wanted
         The step to go to: annotate, train, predict, review or measure.
     models_wanted
-        The list of models is asked for.
+        The user wants to see the list of models.
     """
 
     step_wanted = Signal(str)
@@ -38,4 +38,4 @@ class Page(Panel):
         self._canvas = canvas
 
     def shown(self) -> None:
-        """Bring everything up to date; called when one comes to this step."""
+        """Update everything; called when the step is shown."""

@@ -1,4 +1,4 @@
-"""Sentences about what is probably a mistake, with a sign each."""
+"""A list of sentences about probable mistakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_WARNINGS = 3
 
 
 class Warnings(QWidget):
-    """Sentences with a warning sign each; takes no room when there are none."""
+    """Sentences with a warning sign each; hidden when empty."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""Which channels of the training images the network sees."""
+"""The choice of input channels for a training."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from ...project.project import ProjectImage
     from ...session.session import Session
 
-#: As many become red, green and blue.
+#: Largest number of channels: red, green and blue.
 MOST = 3
-#: Rows that are seen without scrolling.
+#: Rows visible without scrolling.
 _ROWS = 5
 _INDEX = Qt.ItemDataRole.UserRole
 
 
 class ChannelChoice(QWidget):
-    """A list of channels to tick; hidden where images are grey or colour pictures.  Nothing ticked: by itself."""
+    """A list of channels to tick; hidden for grey and colour pictures.  Nothing ticked: automatic."""
 
     changed = Signal()
 
@@ -52,16 +52,16 @@ class ChannelChoice(QWidget):
 
     @property
     def wish(self) -> tuple[str | int, ...]:
-        """The channels that are ticked: names, and numbers (from 0) where there is no name of their own."""
+        """The ticked channels: names, or numbers (from 0) without a unique name."""
         return () if self.isHidden() else self._wish
 
     @property
     def kept(self) -> tuple[str | int, ...]:
-        """What is kept with the project, also while no image has several channels."""
+        """The choice stored with the project, also while no image has several channels."""
         return self._wish
 
     def set_wish(self, wish: object) -> None:
-        """Take what was kept with the project."""
+        """Restore the choice stored with the project."""
         known = wish if isinstance(wish, (list, tuple)) else ()
         self._wish = tuple(one for one in known if isinstance(one, (str, int)) and not isinstance(one, bool))[:MOST]
         self._fill()

@@ -1,4 +1,4 @@
-"""Getting the file of a backbone: copied from a disk, or downloaded."""
+"""Copying or downloading the file of a backbone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fetch(QObject):
     """Copies or downloads one backbone file in the background; can be cancelled, also by the end of the program."""
 
     progressed = Signal(float)
-    #: The backbone's name, or "" with the sentence that says why not (empty when it was cancelled).
+    #: The backbone's name, or "" with the sentence about the error (empty when cancelled).
     ended = Signal(str, str)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
@@ -34,11 +34,11 @@ class Fetch(QObject):
             app.aboutToQuit.connect(self.cancel)
 
     def import_file(self, path: Path, name: str | None) -> None:
-        """Copy a file that the user has; it is recognised by size and content."""
+        """Copy a local file, recognised by size and content."""
         self._start(lambda: store.import_file(path, name, self._tell))
 
     def download(self, name: str) -> None:
-        """Load the official file from the internet; an earlier unfinished download goes on."""
+        """Download the official file; an unfinished download is continued."""
 
         def work() -> str:
             from cellseg1.sam.fetch import download
@@ -49,7 +49,7 @@ class Fetch(QObject):
         self._start(work)
 
     def cancel(self) -> None:
-        """Stop at the next piece of the file."""
+        """Stop at the next chunk of the file."""
         self._stop.set()
 
     def _tell(self, done: int, whole: int) -> None:

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 class TrainPanel(Page):
-    """Training images and settings; while it trains, curve and preview; at the end, what came of it."""
+    """Training images and settings; during a training, curve and preview; at the end, the result."""
 
-    #: `unfinished` may be another.
+    #: `unfinished` changed.
     unfinished_changed = Signal()
 
     def __init__(self, session: Session, canvas: Canvas, parent: QWidget | None = None) -> None:
@@ -48,7 +48,7 @@ class TrainPanel(Page):
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.refresh)
 
-        #: The training of the open project that can go on, if its end is not shown here already.
+        #: The resumable training of the open project, unless its end is already shown here.
         self.unfinished: RunInfo | None = None
         self.outcome = TrainingResult()
         self.outcome.predict_wanted.connect(lambda: self.step_wanted.emit("predict"))
@@ -212,7 +212,7 @@ class TrainPanel(Page):
         self._try(lambda: self._session.resume_training(run_id))
 
     def discard(self, run_id: str) -> None:
-        """Do not offer a training again; what it kept stays."""
+        """Stop offering a training; its files stay."""
         project = self._session.project
         if project is not None:
             run = next((one for one in project.runs if one.id == run_id), None)

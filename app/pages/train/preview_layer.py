@@ -1,4 +1,4 @@
-"""What a model in training makes of the training image, shown over it."""
+"""The preview of a model in training over the training image."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class PreviewLayer(QObject):
-    """Shows over the training image what the model in training makes of it, as long as that image is shown.
+    """Shows the prediction of the model in training over the training image while that image is shown.
 
-    It is a layer of proposals of its own; it goes when the panel is left, and returns with it.
+    It is a separate layer of proposals, hidden while another panel is shown.
     """
 
     changed = Signal()
@@ -34,14 +34,14 @@ class PreviewLayer(QObject):
         self.active = False
         self._layer: ProposalLayer | None = None
         self._made: tuple[TrainingPreview, ProposalLayer] | None = None
-        # After the window: it takes away all proposals when the image or the step changes.
+        # Connected after the window, which removes all proposals when the image or the step changes.
         self._soon = QTimer(self, interval=0, singleShot=True)
         self._soon.timeout.connect(self.show_now)
         session.image_changed.connect(self._soon.start)
         session.proposals.changed.connect(self._soon.start)
 
     def set_planes(self, planes: list[Plane]) -> None:
-        """Say which planes are trained on, in the order of the job; an earlier preview is dropped."""
+        """Set the training planes in the order of the job; an earlier preview is dropped."""
         self.planes = planes
         self.set_preview(None)
 
@@ -57,7 +57,7 @@ class PreviewLayer(QObject):
         self.show_now()
 
     def set_active(self, active: bool) -> None:
-        """Say whether the panel is shown."""
+        """Tell the layer whether the panel is shown."""
         self.active = active
         if active:
             self._soon.start()
@@ -73,12 +73,12 @@ class PreviewLayer(QObject):
 
     @property
     def here(self) -> bool:
-        """Whether that plane is the shown one."""
+        """Whether the plane of the preview is shown."""
         session = self._session
         return self.plane is not None and self.plane == (session.image_id, session.z, session.t)
 
     def show_now(self) -> None:
-        """Bring the canvas up to date."""
+        """Update the canvas."""
         session = self._session
         preview, plane = self.preview, session.plane
         if self.active and self.wanted and self.here and preview is not None and plane is not None:

@@ -1,4 +1,4 @@
-"""A training while it runs."""
+"""The display of a running training."""
 
 from __future__ import annotations
 
@@ -104,13 +104,13 @@ class TrainingProgress(QWidget):
         self.show_preview_state()
 
     def let_go(self) -> None:
-        """Hear no more of the job that was followed."""
+        """Stop following the job."""
         for connection in self._heard:
             QObject.disconnect(connection)
         self._heard, self._job = [], None
 
     def _show_waiting(self, job: JobHandle) -> None:
-        """Say what goes on before the engine has a word of its own."""
+        """Show the preparation before the engine reports anything."""
         if job is self._job and job.waiting_for and job.last_progress is None:
             self.line.setText(f"{job.waiting_for}...")
 
@@ -138,17 +138,17 @@ class TrainingProgress(QWidget):
             self._preview.set_preview(preview)
 
     def _said(self, job: JobHandle, text: str) -> None:
-        # How many weights learn is for the log.
+        # The number of trained weights is only for the log.
         if job is self._job and not text.startswith("Trainable:"):
             self.last_said.setText(text)
             self.last_said.show()
 
     def show_stopping(self) -> None:
-        """Say that the job was asked to stop."""
+        """Show that the job is stopping."""
         self.line.setText(self.tr("Stopping after this step; what was learned is kept..."))
 
     def show_preview_state(self) -> None:
-        """Say how many cells the preview holds, or when there will be one."""
+        """Show the number of cells of the preview, or when it comes."""
         preview = self._preview.preview
         if preview is None:
             self.preview_line.setText(self.tr("The first look comes after about 15 seconds of training."))

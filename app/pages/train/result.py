@@ -1,4 +1,4 @@
-"""What came of a training."""
+"""The result of a training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TrainingResult(QFrame):
-    """What came of the last training, and what to do with it."""
+    """The result of the last training, and actions with it."""
 
     predict_wanted = Signal()
     resume_wanted = Signal(str)

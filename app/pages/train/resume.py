@@ -32,7 +32,7 @@ def unfinished_training(project: Project | None) -> RunInfo | None:
 
 
 def ended_with_program(run: RunInfo) -> bool:
-    """Whether a training ended because the program did; else somebody stopped it, or it failed."""
+    """Tell whether a training ended with the program; otherwise it was stopped or failed."""
     return run.state == "interrupted" or bool(run.fields.get("resume_later"))
 
 

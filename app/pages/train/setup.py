@@ -56,7 +56,7 @@ class TrainingSetup(QWidget):
         self._asked = False
         self._filling = False
         self._own_name = False
-        #: Models of the project and of the library, as they were when they last changed.
+        #: Cached models of the project and of the library.
         self._own: list[ModelInfo] = []
         self._library: list[ModelInfo] = []
         self.fault = ""
@@ -180,7 +180,7 @@ class TrainingSetup(QWidget):
             self._start_chosen()
 
     def wish(self) -> TrainingWish:
-        """Return what is to be trained."""
+        """Return the requested training."""
         return TrainingWish(
             name=self.model_name,
             backbone=self.backbones.chosen,
@@ -254,7 +254,7 @@ class TrainingSetup(QWidget):
         self._basis_changed()
 
     def _show_channels(self) -> None:
-        # Without a training image the shown one becomes it.
+        # Without a training image, the shown one is used.
         shown = [] if self._session.image_id is None else [self._session.image_id]
         self.channels.refresh([one.plane[0] for one in self._images.facts] or shown)
 

@@ -1,4 +1,4 @@
-"""Looking into folders that may not be there or cannot be read."""
+"""Listing folders that may be missing or unreadable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, nothing when it cannot be read."""
+    """Return the entries of a folder; empty when it cannot be read."""
     try:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda one: one.name)

@@ -1,7 +1,7 @@
-"""What a killed program left outside of its projects: half an export, half a copy, half an import.
+"""Leftovers of a killed program outside its projects: incomplete exports, copies and imports.
 
-Before such a thing is begun, a small record of it is written; it is removed at the end.  Whoever opens a project next
-removes what the records of dead processes name, and nothing else.
+A small record is written before such work starts and removed at its end.  The next opening of a project removes what
+the records of dead processes name, and nothing else.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 1 << 16
-#: Seconds after which half a file of the program's own is nobody's.
+#: Age in seconds at which an incomplete file of the program is abandoned.
 _OLD = 3600.0
 
 
 def part_of(target: Path) -> Path:
-    """Return a name beside `target` for what is not complete yet."""
+    """Return a temporary name beside `target` for incomplete data."""
     return target.with_name(f".{target.name}.{uuid.uuid4().hex[:6]}.part")
 
 
 @contextlib.contextmanager
 def noted(path: Path) -> Iterator[None]:
-    """Note that something is being made: a file or folder of a name from `part_of`, or a file by `atomic_write`.
+    """Record a file or folder in progress, under a name from `part_of` or made by `atomic_write`.
 
-    What is still there under a name from `part_of` at the end is removed.
+    What remains under a name from `part_of` at the end is removed.
     """
     record = _folder() / f"{uuid.uuid4().hex}.json"
-    # Without a record the work is done all the same.
+    # The work does not depend on the record.
     with contextlib.suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)
         values = {"holder": asdict(Holder.me()), "path": os.fsencode(path.absolute()).hex()}
@@ -71,7 +71,7 @@ def _forget(record: Path, path: Path | None) -> None:
 
 
 def sweep() -> None:
-    """Remove what dead processes did not finish."""
+    """Remove unfinished files of dead processes."""
     with contextlib.suppress(OSError):
         for record in sorted(_folder().glob("*.json")):
             with contextlib.suppress(OSError, ProjectError):
@@ -84,7 +84,7 @@ def sweep() -> None:
 
 def _settle(record: Path) -> None:
     path = None
-    # One that is not whole was written before its work began.
+    # An incomplete record was written before its work started.
     with contextlib.suppress(ProjectError), boundary(ProjectError, record):
         values = parse_json(read_regular(record, _LONGEST), _LONGEST)
         if Holder(**values["holder"]).alive():

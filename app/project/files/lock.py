@@ -1,4 +1,4 @@
-"""The mark in a project folder that says who has it open."""
+"""The lock file in a project folder, which names its holder."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ...base.foreign import parse_json, read_regular
 from ...base.processes import started
 
 NAME = ".lock"
-#: A lock whose writer was interrupted before it wrote a word is respected this long.
+#: An empty lock file is respected this long, in seconds.
 _YOUNG_SECONDS = 1.0
-#: How often it is tried to get it, and how long somebody who has it needs at most to write who he is.
+#: Number of attempts, and the longest time in seconds until a holder has written its content.
 _ATTEMPTS, _WORD_SECONDS = 20, 0.05
-#: Without locks of the system: how long it takes until a file that was put in its place is seen.
+#: Without locks of the system: time in seconds until a replaced file is visible.
 _SETTLE_SECONDS = 0.1
-#: Bytes of a lock, and a place behind all of them.
+#: Most bytes of a lock file, and an offset behind all of them.
 _LONGEST, _FAR = 1 << 16, 1 << 30
-#: A link is not followed, a pipe not waited for, and no child process inherits the lock.
+#: Flags: follow no link, do not block on a pipe, do not let child processes inherit the lock.
 _FLAGS = (
     getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)
@@ -39,20 +39,20 @@ _FLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a project open.
+    """The holder of a project's lock.
 
     Attributes
     ----------
     host, user
         Computer and person.
     pid, started
-        The process, and what tells it from a later one of the same number.
+        The process, and an identifier that later processes of its number do not have.
     space
-        The space its number is counted in (containers have their own).
+        The namespace of its process number (containers have their own).
     since
         When, for people.
     token
-        Of this lock alone.
+        Unique to this lock.
     """
 
     host: str
@@ -75,7 +75,7 @@ class Holder:
 
     @classmethod
     def somebody(cls) -> Holder:
-        """Describe a holder of whom nothing is known but that there is one."""
+        """Describe an unknown holder."""
         now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
         return cls(socket.gethostname(), "", 0, "", "", now, "")
 
@@ -86,7 +86,7 @@ class Holder:
         return started(self.pid) == self.started != ""
 
     def sentence(self) -> str:
-        """Say who it is and what that means."""
+        """The sentence for the user about the holder."""
         if self.host != socket.gethostname():
             return (
                 f"The project is open on the computer {self.host} (since {self.since}), so it can only be looked at "
@@ -108,8 +108,8 @@ def _space() -> str:
 class Lock:
     """A lock that is held until `release`.
 
-    Two things say so: the operating system's own lock on the open file, which ends with the process whatever happens
-    to it, and the file's content, which says who it is, also where the system has no such locks.
+    It has two parts: the operating system's lock on the open file, which always ends with the process, and the file's
+    content, which names the holder, also where the system has no such locks.
     """
 
     def __init__(self, path: Path, holder: Holder, handle: int | None) -> None:
@@ -118,17 +118,17 @@ class Lock:
         self._handle = handle
 
     def release(self) -> None:
-        """Let go; the lock of somebody else who took the place is left alone."""
+        """Release the lock; a lock file of another holder is left alone."""
         ours = _is_at(self._handle, self.path) if self._handle is not None else True
         if os.name == "nt":
-            self.pause()  # a file that is open cannot be removed there
+            self.pause()  # an open file cannot be removed there
         if ours and _holder(_bytes(self.path)) == self.holder:
             with contextlib.suppress(OSError):
                 self.path.unlink()
         self.pause()
 
     def pause(self) -> None:
-        """Give up the system's lock, so that the folder can be renamed everywhere; the content still speaks for us."""
+        """Give up the system's lock, so that the folder can be renamed on every system; the content still names us."""
         handle, self._handle = self._handle, None
         if handle is not None:
             with contextlib.suppress(OSError):
@@ -151,7 +151,7 @@ def acquire(folder: Path) -> tuple[Lock | None, Holder | None, bool]:
     Returns
     -------
     tuple
-        The lock, or who has it; and whether a lock of a process that is gone was found.
+        The lock, or its holder; and whether a lock of a dead process was found.
 
     Raises
     ------
@@ -166,14 +166,14 @@ def acquire(folder: Path) -> tuple[Lock | None, Holder | None, bool]:
             continue
         got = _locked(handle)
         if got and not _is_at(handle, path):
-            # Its holder took it away between our opening and locking it.
+            # Its holder removed it between our opening and locking.
             os.close(handle)
             continue
-        # Read once: what is decided by is what is replaced.
+        # Read once, so that the decision is about the content that is replaced.
         data = _content(handle)
         if got is not False and not new:
             while not data and _young(path):
-                time.sleep(_WORD_SECONDS)  # a program without locks of the system is just writing it
+                time.sleep(_WORD_SECONDS)  # another program without system locks is writing it
                 data = _content(handle)
         found = _holder(data)
         alive = found is not None and found.alive()
@@ -181,7 +181,7 @@ def acquire(folder: Path) -> tuple[Lock | None, Holder | None, bool]:
             os.close(handle)
             if alive:
                 return None, found, stale
-            time.sleep(_WORD_SECONDS)  # who has it is just writing who he is
+            time.sleep(_WORD_SECONDS)  # its holder is writing the content
             continue
         stale = stale or not new
         held = _take(path, handle, data, locked=bool(got))
@@ -191,32 +191,32 @@ def acquire(folder: Path) -> tuple[Lock | None, Holder | None, bool]:
 
 
 def _opened(path: Path) -> tuple[int | None, bool]:
-    """Open the file, or make it; None when it came or went at this moment.  Tells whether it is new."""
+    """Open or make the file; None when it appeared or vanished at this moment.  Also return whether it is new."""
     with contextlib.suppress(FileExistsError):
         return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _FLAGS, 0o666), True
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
-            path.unlink()  # a link or a pipe is no lock of ours
+            path.unlink()  # a link or a pipe is no lock file
             return None, False
         return os.open(path, os.O_RDWR | _FLAGS), False
     except FileNotFoundError:
         return None, False
     except PermissionError:
-        # That of another user: it can be looked at, and replaced in a folder that is ours too.
+        # A file of another user: it can be read, and replaced in a shared folder.
         with contextlib.suppress(FileNotFoundError):
             return os.open(path, os.O_RDONLY | _FLAGS), False
         return None, False
 
 
 def _take(path: Path, handle: int, data: bytes, *, locked: bool) -> Lock | None:
-    """Make a lock ours that nobody holds; None when somebody else was quicker."""
+    """Take a lock that nobody holds; None when another process was faster."""
     me = Holder.me()
     if locked:
         try:
             os.ftruncate(handle, 0)
             _write(handle, me)
         except OSError as error:
-            # Opened for looking only (another user's): a new one takes its place.
+            # Opened for reading only (another user's): a new file replaces it.
             try:
                 if error.errno not in (errno.EBADF, errno.EINVAL, errno.EACCES, errno.EPERM):
                     raise
@@ -225,7 +225,7 @@ def _take(path: Path, handle: int, data: bytes, *, locked: bool) -> Lock | None:
                 os.close(handle)
             return None
         return Lock(path, me, handle)
-    # Without locks of the system: a new file, which only one can make, and a look whether it stayed.
+    # Without locks of the system: a new file, which only one process can make, and a check that it stayed.
     os.close(handle)
     _take_away(path, data)
     try:
@@ -248,12 +248,12 @@ def _write(handle: int, holder: Holder) -> None:
 
 
 def _locked(handle: int) -> bool | None:
-    """Take the system's lock of an open file; False: another process has it, None: there are none here."""
+    """Take the system's lock of an open file; False: another process has it; None: not supported here."""
     try:
         if os.name == "nt":
             import msvcrt
 
-            # Far behind the content, which others must be able to read.
+            # Far behind the content, which must stay readable for others.
             os.lseek(handle, _FAR, os.SEEK_SET)
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         else:
@@ -268,7 +268,7 @@ def _locked(handle: int) -> bool | None:
 
 
 def _is_at(handle: int | None, path: Path) -> bool:
-    """Whether an open file is still the one at a path."""
+    """Tell whether an open file is still the one at a path."""
     try:
         return handle is not None and os.path.samestat(os.fstat(handle), path.lstat())
     except OSError:
@@ -276,13 +276,13 @@ def _is_at(handle: int | None, path: Path) -> bool:
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """Return who has a project open now, None when nobody has."""
+    """Return the current holder of a project, None without one."""
     found = _holder(_bytes(folder / NAME))
     return found if found is not None and found.alive() else None
 
 
 def _young(path: Path) -> bool:
-    """Whether a lock without content may be just being written."""
+    """Tell whether an empty lock file may still be in writing."""
     try:
         state = path.stat()
     except OSError:
@@ -291,7 +291,7 @@ def _young(path: Path) -> bool:
 
 
 def _take_away(path: Path, expected: bytes) -> None:
-    """Remove a stale lock, but not one that another process put there in the meantime."""
+    """Remove a stale lock file, but not a newer one of another process."""
     aside = path.with_name(f"{NAME}-{uuid.uuid4().hex[:8]}")
     with contextlib.suppress(OSError):
         path.rename(aside)
@@ -317,7 +317,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _holder(data: bytes) -> Holder | None:
-    """Return whom a lock's content names; a damaged one could name anybody and names nobody."""
+    """Return the holder named by a lock's content; None for damaged content."""
     try:
         values = parse_json(data, _LONGEST)
         values.pop("crc32", None)

@@ -102,7 +102,7 @@ def read_sealed(
     for file in (path, backup_of(path)):
         try:
             data = read_regular(file)
-            # The two copies are the same but for a moment; thousands of images are not understood twice.
+            # Both copies are usually equal, so thousands of images are not parsed twice.
             same = next((one for one in whole.values() if one[0] == data), None)
             whole[file] = same or (data, *unseal(data, kind))
         except FileNotFoundError:
@@ -145,7 +145,7 @@ def _kept(file: Path, *, repair: bool) -> str:
 
 
 def both_are(path: Path, schema: int) -> bool:
-    """Whether both copies of a file say that they hold the same, in the format `schema`."""
+    """Tell whether both copies of a file have the same checksum, in the format `schema`."""
     found = []
     for file in (path, backup_of(path)):
         with contextlib.suppress(OSError), open_regular(file) as stream:

@@ -1,1 +1,1 @@
-"""Every stroke on disk before the next: the journal of a plane and what makes a drawing of it."""
+"""The journal of a plane, which has every stroke on disk before the next, and the reconstruction of a drawing."""

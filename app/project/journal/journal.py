@@ -43,16 +43,16 @@ def write_all(stream: IO[bytes], data: bytes) -> None:
 
 
 class Journal:
-    """What an `app.annotation.Document` writes its history to.
+    """The file to which an `app.annotation.Document` writes its history.
 
     Parameters
     ----------
     path
-        The file; it is made with the first operation.
+        The file; made with the first operation.
     shape
         Height and width of the plane.
     found
-        What `recover` found there.
+        The result of `recover` for it.
     on_problem
         Called with an error when writing fails, and with None when it works again; from any thread.
     wake
@@ -60,14 +60,14 @@ class Journal:
     read_only
         Keep everything in memory.
     there
-        Whether the project's folder is still there; the file is never made anew when it is not.
+        Tells whether the project's folder still exists; the file is not made again otherwise.
     on_replaced
-        Called with the path after another program replaced or deleted the file and it was written again, and with
-        where the other file is kept.
+        Called after another program replaced or deleted the file and it was written again, with the path and the
+        location of the other file.
 
     Notes
     -----
-    Tokens are the numbers of operations, so they stay valid when the file is written anew or moved.
+    Tokens are the numbers of operations, so they stay valid when the file is rewritten or moved.
     """
 
     def __init__(
@@ -212,9 +212,9 @@ class Journal:
             raise FileNotFoundError(2, "the project's folder was moved or deleted", str(self.path))
 
     def _ours(self, stream: BinaryIO) -> BinaryIO:
-        """Return the file to write to: another program (one that synchronises folders) may have replaced it.
+        """Return the file to write to; another program, such as a synchronisation service, may have replaced it.
 
-        What is written to a file that has no name any more is gone with this process.
+        Data written to a file without a name is lost with this process.
         """
         if os.name != "posix" or not self._end or not self._there():
             return stream
@@ -257,7 +257,7 @@ class Journal:
                 number, (kind, payload) = next(iter(self._pending.items()))
                 stream = self._ours(self._open(create=True))
                 if self._cut_short:
-                    # Nothing of an unfinished record may stand behind the next one.
+                    # No part of an unfinished record may follow the next one.
                     stream.truncate(self._end)
                     self._cut_short = False
                 data = pack(kind, number, payload)
@@ -339,7 +339,7 @@ class Journal:
         try:
             if path != self.path:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            # What a crash left there, or a link that somebody put there, is not written to.
+            # Do not write to a leftover of a crash, or to a link.
             temporary.unlink(missing_ok=True)
             with temporary.open("xb") as stream:
                 for data in (self._head(), pack(STATE, state.number, state.pack())):

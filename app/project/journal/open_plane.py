@@ -58,9 +58,9 @@ def read_drawing(path: Path, shape: tuple[int, int] | None) -> Document | None:
 
 
 def counted(path: Path, shape: tuple[int, int] | None, size: int) -> dict[str, Any] | None:
-    """Return what the list of images shows of a drawing that is not open; None when nothing is stored or it is damaged.
+    """Return the facts of the image list about a closed drawing; None when nothing is stored or it is damaged.
 
-    What is damaged is told and mended when it is opened.
+    Damage is reported and repaired when it is opened.
     """
     found = recover(path, shape)
     document = None if found.damaged else read_drawing(path, shape)
@@ -68,7 +68,7 @@ def counted(path: Path, shape: tuple[int, int] | None, size: int) -> dict[str, A
 
 
 def missing_sentence(what: str) -> str:
-    """Say that a journal ends before the last edit that is known of."""
+    """Return the sentence about a journal that ends before the last known edit."""
     return (
         f"The last edits of {what} are missing: its journal is older than the project or was cut short. "
         "Every edit before them is there."
@@ -82,27 +82,27 @@ def state_of(document: Document, number: int) -> State:
 
 
 class OpenPlane:
-    """A plane's document while somebody has it.
+    """The document of a plane while it is in use.
 
     Parameters
     ----------
     path
         Its journal.
     shape
-        Height and width of the image's plane; None: as the journal says.
+        Height and width of the image's plane; None: from the journal.
     what
-        Name of the image for people.
+        Displayed name of the image.
     in_background
         Runs a function in the project's thread.
     damage
-        Gets a sentence about everything that was not whole.
+        Called with a sentence about each damaged file.
     there
-        Whether the project's folder is still there.
+        Tells whether the project's folder still exists.
 
     Raises
     ------
     ProjectError
-        When the drawing belongs to an image of another size, or to a newer program, or nothing says its size.
+        When the drawing belongs to an image of another size or to a newer program, or its size is unknown.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ def _say_replaced(damage: list[str], what: str, path: Path, kept: Path | None) -
 
 
 def description(document: Document, number: int, size: int) -> dict[str, Any]:
-    """Return what the list of images shows of a drawing; `size` of its journal tells whether that is still so."""
+    """Return the facts of the image list about a drawing; the journal's `size` shows whether they are current."""
     return {
         "cells": len(document.cells),
         "training": bool(document.attributes.get("training")),

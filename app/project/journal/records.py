@@ -34,7 +34,7 @@ OVERHEAD = _START.size + _CRC.size
 HEAD, STATE, OLD, STEP, UNDO, REDO = b"HBhsur"
 _KINDS = frozenset(b"HBhsur")
 OPERATIONS = {STEP: "step", UNDO: "undo", REDO: "redo"}
-#: Pixels of a drawing that is opened without its image.
+#: Most pixels of a drawing opened without its image.
 MOST_PIXELS = 1 << 27
 _WASTED, _WASTED_ALWAYS = 16, 64 << 20
 KINDS = {name: kind for kind, name in OPERATIONS.items()}
@@ -70,7 +70,7 @@ class Record:
 
 
 class OtherSizeError(DamagedError):
-    """A stored drawing is one of another size."""
+    """A stored drawing has another size."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         super().__init__("it is a drawing of another size")
@@ -83,7 +83,7 @@ def usable_shape(values: Any, expected: tuple[int, int] | None) -> tuple[int, in
     Raises
     ------
     ValueError
-        When they are none; or too many pixels while no image says how many there are.
+        When they are invalid, or too large without an image to confirm them.
     """
     height, width = values
     if not (type(height) is type(width) is int and min(height, width) > 0 and max(height, width) < 1 << 31):
@@ -115,7 +115,7 @@ def scan(data: mmap.mmap | bytes) -> tuple[list[Record], bool]:
     """Find all whole records; the second value tells whether there is anything else between or behind them."""
     records: list[Record] = []
     at, whole = 0, True
-    # Every wrong beginning costs a checksum over what it claims to be; made on purpose, that would take hours.
+    # Every false start of a record costs a checksum over its declared length; a malicious file could take hours.
     left = _WASTED * len(data) + _WASTED_ALWAYS
     while at < len(data):
         record = record_at(data, at)
@@ -132,7 +132,7 @@ def scan(data: mmap.mmap | bytes) -> tuple[list[Record], bool]:
 
 
 def claimed(data: mmap.mmap | bytes, start: int) -> int:
-    """Return how many bytes a record that begins at a place says it has, 0 when they are not there."""
+    """Return the declared length in bytes of a record at a position, 0 when the file is shorter."""
     if start + OVERHEAD > len(data):
         return 0
     magic, kind, _number, size = _START.unpack_from(data, start)
@@ -140,7 +140,7 @@ def claimed(data: mmap.mmap | bytes, start: int) -> int:
 
 
 def is_torn(data: mmap.mmap | bytes, end: int) -> bool:
-    """Whether what stands behind the last whole record is the beginning of one whose writing was interrupted."""
+    """Tell whether the data behind the last complete record are an interrupted write."""
     rest = data[end : end + _START.size]
     if len(rest) < _START.size:
         return MAGIC.startswith(rest[: len(MAGIC)]) and bool(rest)
@@ -192,9 +192,9 @@ class State:
         Raises
         ------
         OtherSizeError
-            When it is a drawing of another size than `shape`.
+            When the drawing has another size than `shape`.
         DamagedError
-            When it is none.
+            When it is no drawing.
         """
         with boundary(lambda _why: DamagedError("the drawing stored in it cannot be read")):
             unpacking = zlib.decompressobj()
@@ -211,7 +211,7 @@ class State:
             data = unpacking.decompress(unpacking.unconsumed_tail, 8 * runs) if runs else b""
             lengths = np.frombuffer(data, "<u4", runs).astype(np.int64)
             values = np.frombuffer(data, "<i4", runs, 4 * runs).astype(np.int32)
-            # Before the pixels are made of them.
+            # Checked before the pixels are allocated.
             if int(lengths.sum()) != found[0] * found[1] or (runs and int(values.min()) < 0):
                 raise ValueError("its runs do not fill the drawing")
             attributes = {str(key): usable_attribute(key, value) for key, value in head["attributes"].items()}

@@ -35,34 +35,34 @@ _LONGEST_HEAD = 1 << 16
 
 @dataclass(slots=True)
 class Recovered:
-    """What is stored of a plane.
+    """The stored state of a plane.
 
     Attributes
     ----------
     shape
         Height and width; None when nothing is stored.
     start
-        The newest state that is whole; None: an empty drawing before the first operation.
+        The newest complete state; None: an empty drawing before the first operation.
     operations
-        What happened after `start`, without gaps.
+        The operations after `start`, without gaps.
     steps
-        Where the payload of every readable step is, by its number.
+        Position of the payload of every readable step, by its number.
     last
-        The highest number that was ever given, also to something that is lost.
+        The highest number ever assigned, also to a lost operation.
     end
         Where the journal's next record goes.
     snapshot
-        Number of the snapshot's state, None when it has none that is whole.
+        Number of the snapshot's state, None without a complete one.
     damaged
-        Files that are not whole.
+        Damaged files.
     torn
-        Whether there is something behind the journal's last whole record.
+        Whether there are data behind the journal's last complete record.
     lost
-        Whether operations are missing at the end, or may be.
+        Whether operations are, or may be, missing at the end.
     cut_short
-        Whether the journal ends with a record whose writing was interrupted; that is no damage.
+        Whether the journal ends with an interrupted write, which is no damage.
     other_size
-        Whether a drawing of another size than was asked for is stored.
+        Whether the stored drawing has another size than requested.
     """
 
     shape: tuple[int, int] | None = None
@@ -90,12 +90,12 @@ def snapshot_of(journal: Path) -> Path:
 
 
 def recover(journal: Path, shape: tuple[int, int] | None = None) -> Recovered:
-    """Look through journal and snapshot; nothing is changed.
+    """Read journal and snapshot without changing them.
 
     Parameters
     ----------
     shape
-        Height and width of the image's plane, if they are known: what is stored of another size is not unpacked.
+        Height and width of the image's plane, if known; a drawing of another size is not unpacked.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def _read_journal(
                 f"{SCHEMA}). Nothing was changed; install the newer version to open it."
             )
         found.shape = stored
-    # All but the newest that is whole are of no use, and each can be as large as the image.
+    # Only the newest complete one is used; each can be as large as the image.
     for record in sorted((one for one in records if one.kind == STATE), key=lambda one: one.number, reverse=True):
         if _take_state(record, data, states, found, path, shape):
             break
@@ -158,7 +158,7 @@ def _read_journal(
     found.end = records[-1].end if records else 0
     found.torn = len(data) > found.end
     if found.torn and len(heads) > 1 and is_torn(data, found.end) and _is_one_piece(records):
-        # The last edit was not finished when everything ended, and nobody was told that it was.
+        # The last edit was incomplete when the process ended, and was never confirmed.
         found.cut_short = True
     elif (not whole or not heads) and len(data):
         found.damaged.append(path)
