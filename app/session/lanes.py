@@ -108,8 +108,8 @@ def _is_gone(done: Any) -> bool:
 class Crew:
     """Threads that take tasks from a queue.
 
-    A read from an unreachable file server cannot be cancelled.  So a thread that has been busy for `PATIENCE` is replaced
-    by another, and abandoned at the end of the program.
+    A read from an unreachable file server cannot be cancelled.  So a thread that has been busy for `PATIENCE` is
+    replaced by another, and abandoned at the end of the program.
 
     Parameters
     ----------

@@ -38,8 +38,8 @@ _MANY = 256
 class Proposals(QObject):
     """Proposals of the plane that is shown (`show`).
 
-    The selection and the overlap of proposals with drawn cells are computed in the background; during one selection only
-    the newest request waits.  After an edit, overlaps are updated where pixels changed.
+    The selection and the overlap of proposals with drawn cells are computed in the background; during one selection
+    only the newest request waits.  After an edit, overlaps are updated where pixels changed.
 
     Signals
     -------
