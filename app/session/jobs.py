@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Note(TypedDict, total=False):
-    """What the record of a run says about its job, see `ProjectRuns.update`."""
+    """The fields of a job in the record of its run, see `ProjectRuns.update`."""
 
     state: str
     pid: int
@@ -66,7 +66,7 @@ class Job:
         return self.handle.kind
 
     def note(self, what: Note) -> None:
-        """Write down in its own project what became of it; a run that is not there any more is let be."""
+        """Record the outcome in its own project, unless the run was removed."""
         try:
             self.project.runs.update(self.handle.run_id, **what)
         except CellSeg1Error as error:
@@ -158,7 +158,7 @@ class Jobs(QObject):
             job.note({"state": handle.state, "result": {"sentence": handle.error[0]}})
         else:
             result = dict(handle.result or {})
-            # The engine knows best with what it chose.
+            # The engine reports the settings it chose.
             more: Note = {"select": result["select"]} if job.kind == "predict" and "select" in result else {}
             job.note({**more, "state": handle.state, "result": result})
         if job in self._jobs:

@@ -136,7 +136,7 @@ class Proposals(QObject):
     # ---- choosing
 
     def set_thresholds(self, settings: SelectSettings) -> None:
-        """Choose again with these; `changed` follows."""
+        """Select again with these settings; `changed` follows."""
         self.settings = settings
         self._choose()
 
