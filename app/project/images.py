@@ -72,12 +72,17 @@ class ProjectImages:
         """Return the path of an entry's file, present or not; the entry need not be in the list."""
         if not entry.linked:
             return within(self._store.folder, IMAGES, entry.stored_name)
-        path = Path(entry.file)
-        if entry.nearby and not is_file(path):
-            beside = Path(os.path.normpath(self._store.folder / entry.nearby))
-            if same_content(beside, entry.fingerprint):
-                return beside
+        path, *beside = self.places_of(entry)
+        if beside and not is_file(path) and same_content(beside[0], entry.fingerprint):
+            return beside[0]
         return path
+
+    def places_of(self, entry: ProjectImage) -> list[Path]:
+        """Return where the file of an entry may be, the likeliest place first; without a look at the disk."""
+        if not entry.linked:
+            return [self._store.folder / IMAGES / entry.stored_name]
+        beside = [Path(os.path.normpath(self._store.folder / entry.nearby))] if entry.nearby else []
+        return [Path(entry.file), *beside]
 
     # ---- facts about images
 

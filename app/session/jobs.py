@@ -11,11 +11,13 @@ from PySide6.QtCore import QObject, Signal
 from cellseg1.errors import CellSeg1Error
 from cellseg1.prediction.select import select_settings
 
+from ..engine.messages import PredictRequest, TrainRequest
 from .run_requests import (
     PredictionWish,
     TrainingWish,
     plain_request,
     prediction_request,
+    prepare_prediction,
     prepare_training,
     request_from_plain,
     settings_of_model,
@@ -25,7 +27,7 @@ from .run_requests import (
 
 if TYPE_CHECKING:
     from ..engine.jobs import Engines, JobHandle
-    from ..engine.messages import ItemDone, TrainRequest
+    from ..engine.messages import ItemDone
     from ..project.project import Project, RunInfo
     from .lanes import Lane
 
@@ -202,11 +204,12 @@ class Jobs(QObject):
         )
         return job.handle
 
-    def _prepared(self, job: Job, request: TrainRequest | CellSeg1Error) -> None:
+    def _prepared(self, job: Job, request: TrainRequest | PredictRequest | CellSeg1Error) -> None:
         if isinstance(request, CellSeg1Error):
             job.handle.give_up(str(request))
             return
-        job.note({"request": plain_request(request, job.project.folder)})
+        if isinstance(request, TrainRequest):
+            job.note({"request": plain_request(request, job.project.folder)})
         job.handle.release(request)
 
     def resume_training(self, project: Project, run_id: str, device: str) -> JobHandle:
@@ -251,7 +254,15 @@ class Jobs(QObject):
             # The engine reports the same at the end; finished images already use these.
             select=dataclasses.asdict(select_settings(settings)),
         )
-        return self._follow(self._engines.start(request, title, folder.name), project).handle
+        looking = self.tr("Looking for the images")
+        job = self._follow(self._engines.start(request, title, folder.name, held=looking), project)
+        self._lane.run(
+            lambda: prepare_prediction(project, request),
+            lambda prepared: self._prepared(job, prepared),
+            looking,
+            failed=lambda: job.handle.give_up(self.tr("The images of the prediction could not be looked for.")),
+        )
+        return job.handle
 
     def _item_done(self, job: Job, item: ItemDone) -> None:
         try:

@@ -113,7 +113,7 @@ def training_request(
 
 
 def prediction_request(project: Project, run_folder: Path, wish: PredictionWish, device: str) -> PredictRequest:
-    """Make the request of a prediction."""
+    """Make the request of a prediction, with the images where they were last: `prepare_prediction` looks for them."""
     items = []
     for image_id, z, t in wish.planes:
         entry = project.images.get(image_id)
@@ -121,7 +121,7 @@ def prediction_request(project: Project, run_folder: Path, wish: PredictionWish,
         items.append(
             PredictItem(
                 image_id=image_id,
-                path=project.images.path(image_id),
+                path=project.images.places_of(entry)[0],
                 z=z,
                 t=t,
                 axes=entry.axes if entry.axes_by_hand else None,
@@ -138,6 +138,15 @@ def prediction_request(project: Project, run_folder: Path, wish: PredictionWish,
         device=device,
         backbone=wish.backbone,
     )
+
+
+def prepare_prediction(project: Project, request: PredictRequest) -> PredictRequest | CellSeg1Error:
+    """Find the images of a prediction; for a thread, because a file server may be away."""
+    try:
+        items = [dataclasses.replace(item, path=project.images.path(item.image_id)) for item in request.items]
+    except CellSeg1Error as error:
+        return error
+    return dataclasses.replace(request, items=tuple(items))
 
 
 def prepare_training(

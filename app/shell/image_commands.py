@@ -161,8 +161,12 @@ class ImageCommands(QObject):
 
     def reveal_image(self, image_id: str) -> None:
         """Show the folder of an image in the file manager."""
-        path = self._session.require_project().images.path(image_id)
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
+        project = self._session.require_project()
+        self._session.run(
+            lambda: project.images.path(image_id),
+            lambda path: QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent))),
+            self.tr("Looking for the image"),
+        )
 
     # ---- saving
 

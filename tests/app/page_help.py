@@ -77,6 +77,9 @@ class FakeImages(list):
     def path(self, image_id):
         return self.folder / self.get(image_id).name
 
+    def places_of(self, entry):
+        return [self.folder / entry.name]
+
     def next_unchecked(self, after):
         ids = [one.id for one in self]
         start = ids.index(after) + 1 if after in ids else 0

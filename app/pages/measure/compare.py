@@ -306,13 +306,13 @@ def _picture_of(session: Session, plane: Plane | None) -> tuple[Callable[[], Pic
     if plane == (session.image_id, session.z, session.t) and session.plane is not None:
         shown = session.plane, session.display
         return (lambda: shown), size
-    path, axes = project.images.path(plane[0]), entry.axes if entry.axes_by_hand else None
+    axes = entry.axes if entry.axes_by_hand else None
     stored = Display.from_dict(entry.display) if entry.display else None
 
     def read() -> Picture:
         from cellseg1.images.axes import with_axes
 
-        image = with_axes(read_image(path), axes)
+        image = with_axes(read_image(project.images.path(plane[0])), axes)
         pixels = image.plane(plane[1], plane[2])
         return pixels, stored or auto_display(pixels, image.is_colour)
 

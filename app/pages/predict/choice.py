@@ -276,9 +276,12 @@ class ImageChoice(_Choice):
         except CellSeg1Error as error:
             show_error(self, str(error))
             return
-        places = {one.id: project.images.path(one.id) for one in project.images}
         present = set(report.present.values())
-        self._chosen = [one for one, path in places.items() if folder in path.parents or one in present]
+        self._chosen = [
+            one.id
+            for one in project.images
+            if one.id in present or any(folder in place.parents for place in project.images.places_of(one))
+        ]
         self._show_chosen()
         self.changed.emit()
         left_out = [path.name for path, _ in report.skipped if not path.is_dir() and path not in report.present]

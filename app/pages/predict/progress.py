@@ -138,8 +138,9 @@ class Failures(QWidget):
     def _sentence(self, plane: Plane, error: str) -> str:
         """Return the sentence about a failed image, without the path of its file."""
         project = self._session.require_project()
-        name = plane_title(project, plane)
-        told = shown(error).replace(str(project.images.path(plane[0])), name)
+        name, told = plane_title(project, plane), shown(error)
+        for path in project.images.places_of(project.images.get(plane[0])):
+            told = told.replace(str(path), name)
         return told if told.startswith(name) else f"{name}: {told}"
 
     def _fit(self) -> None:
