@@ -58,6 +58,9 @@ class MainWindow(QWidget):
         self.setWindowIcon(app_icon())
         self.stack = QStackedWidget()
         self.start_page = StartPage()
+        self.start_page.note.dismissed.connect(preferences.notes.clear)
+        if preferences.notes:
+            self.start_page.note.show_message(" ".join(preferences.notes))
         self.stack.addWidget(self.start_page)
         self._outer = outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -216,8 +219,14 @@ class MainWindow(QWidget):
         return self
 
     def say(self, sentence: str, action: str = "", do: Callable[[], None] | None = None) -> None:
-        """Show a remark above the canvas for some seconds; longer when there is something to do about it."""
-        self.area.notes.say(sentence, action, do)
+        """Show a remark above the canvas for some seconds; longer when there is something to do about it.
+
+        Without a project a sentence stays on the start page.
+        """
+        if self.session.project is None and not action:
+            self.start_page.note.show_message(sentence)
+        else:
+            self.area.notes.say(sentence, action, do)
 
     def when_free(self, call: Callable[[], object]) -> None:
         """Call now, or when no dialog is open and nothing is being added any more."""
@@ -246,6 +255,7 @@ class MainWindow(QWidget):
             self.fill_start_page()
             self.canvas.set_image(None)
         else:
+            self.start_page.note.clear()
             self.show_step("annotate")
         self.possible.update()
         self.applied.tell()

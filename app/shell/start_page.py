@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from ..theme import BIG_ICON, GAP, MARGIN, WIDE, app_icon, heading
+from ..widgets.banner import Banner
 from ..widgets.file_drop import FileDrop
 from ..widgets.plain import Label
 from .start_cards import ChoiceCard, Columns, RecentCard
@@ -54,6 +55,8 @@ class StartPage(QWidget):
         column = QVBoxLayout(self._column)
         column.setContentsMargins(WIDE, WIDE, WIDE, WIDE)
         column.setSpacing(MARGIN)
+        self.note = Banner()
+        column.addWidget(self.note)
         column.addStretch(1)
         column.addLayout(self._head())
         column.addSpacing(GAP)

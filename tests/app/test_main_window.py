@@ -379,6 +379,29 @@ def test_a_training_is_offered_in_every_step_only_if_it_ended_with_the_program(w
     assert offered() == []
 
 
+def test_the_start_page_tells_what_is_wrong_with_the_preferences(home, monkeypatch, qtbot):
+    path = home / "home" / "config" / "preferences.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{damaged")
+    with main_window(home / "home", monkeypatch) as window:
+        note = window.start_page.note
+        assert note.isVisible()
+        assert "preferences could not be read" in note.label.text()
+        note.close_button.click()
+        monkeypatch.setattr("app.preferences.store.atomic_write", full)
+        window.preferences.set("outline_width", 2)
+        assert not window.preferences.flush()
+        assert note.isVisible()
+        assert "cannot be saved" in note.label.text()
+        window.session.create_project(home, "Cells")
+        assert not note.label.text()
+        # What was read there is not told again.
+        texts = [banner.label.text() for banner in window.findChildren(Banner)]
+        assert not any("preferences could not be read" in text for text in texts)
+        monkeypatch.undo()
+        monkeypatch.setenv("CELLSEG1_STUDIO_HOME", str(home / "home"))
+
+
 def test_damaged_preferences_and_those_that_cannot_be_saved_are_told(home, monkeypatch, qtbot):
     path = home / "home" / "config" / "preferences.json"
     path.parent.mkdir(parents=True)
