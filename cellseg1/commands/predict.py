@@ -60,15 +60,21 @@ def _label_format(name: str) -> str:
 def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
     overrides = parse_assignments(options.set, "predict")
 
-    from cellseg1.images import PlaneChoice, parse_channels
     from cellseg1.model import load_model
-    from cellseg1.prediction.inputs import collect_inputs
-    from cellseg1.prediction.job import predict
+    from cellseg1.prediction.job import run_prediction
+    from cellseg1.prediction.plan import plan_prediction
 
-    if options.channels is not None:
-        parse_channels(options.channels)
-    PlaneChoice.parse(options.plane)
-    collect_inputs(options.inputs)  # a wrong name is reported before a backbone of gigabytes is read
+    say = say_to(options)
+    plan = plan_prediction(
+        options.inputs,
+        options.out,
+        channels=options.channels,
+        plane=options.plane,
+        suffix=options.format,
+        overlays=not options.no_overlays,
+        candidates=not options.no_candidates,
+        say=say,
+    )
     use_threads(options)
     model = load_model(
         options.model, device=options.device, overrides=overrides, backbone_weights=options.backbone_file
@@ -77,19 +83,7 @@ def _predict(options: argparse.Namespace, stop: Callable[[], bool]) -> int:
         model.set_adapter(enabled=False)
     bar = Bar(options, "image")
     try:
-        result = predict(
-            model,
-            options.inputs,
-            options.out,
-            progress=bar.predict,
-            stop=stop,
-            say=say_to(options),
-            overlays=not options.no_overlays,
-            keep_candidates=not options.no_candidates,
-            suffix=options.format,
-            channels=options.channels,
-            plane=options.plane,
-        )
+        result = run_prediction(model, plan, progress=bar.predict, stop=stop, say=say)
     finally:
         bar.close()
     values = {

@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellseg1.errors import OutputError
-from cellseg1.files import PathLike, check_writable, free_folder
-from cellseg1.images import PlaneChoice
-from cellseg1.masks.writers import WRITERS, writer_of
+from cellseg1.files import PathLike
 from cellseg1.model import Model
-from cellseg1.plugins import listed
-from cellseg1.prediction.inputs import collect_inputs
 from cellseg1.prediction.loop import segment_images
 from cellseg1.prediction.pipeline import Pipeline
+from cellseg1.prediction.plan import PredictPlan, plan_prediction
 from cellseg1.prediction.run_folder import FolderFiles, RunFolder, describe_run
 from cellseg1.prediction.tasks import ImageTask, PlaneRecord
 from cellseg1.text import safe_text
@@ -88,22 +84,35 @@ def predict(
         When no image can be segmented: a file is missing, two results would share a name, the folder cannot be
         written, or the only image is unusable.
     """
+    tell = _teller(say)
+    plan = plan_prediction(
+        inputs,
+        out,
+        channels=channels,
+        plane=plane,
+        suffix=suffix,
+        overlays=overlays,
+        candidates=keep_candidates,
+        say=tell,
+    )
+    return run_prediction(model, plan, progress=progress, stop=stop, say=say, on_plane=on_plane)
 
-    def tell(sentence: str) -> None:
-        if say is not None:
-            say(safe_text(sentence))
 
-    if writer_of(suffix) is None:
-        known = listed(writer.suffixes[0] for writer in WRITERS.all())
-        raise OutputError(f"Label images cannot be written as {suffix!r}; choose {known}.")
-    model = model.with_channels(channels)
-    chosen = PlaneChoice.parse(plane)
-    paths = collect_inputs(inputs, tell)
-    out = Path(out)
-    check_writable(free_folder(out))
-    run = RunFolder(out, lambda: describe_run(model, paths))
-    if run.folder.name != Path(os.path.abspath(out)).name:  # noqa: PTH100 - see free_folder
-        tell(f"{out} has results in it, which are kept; the new ones are in {run.folder.name}.")
+def run_prediction(
+    model: Model,
+    plan: PredictPlan,
+    *,
+    progress: Callable[[PredictProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    say: Callable[[str], None] | None = None,
+    on_plane: Callable[[PlaneRecord], None] | None = None,
+) -> PredictResult:
+    """Do what was planned; parameters and result as in `predict`."""
+    tell = _teller(say)
+    model = model.with_channels(plan.channels)
+    run = RunFolder(plan.out, lambda: describe_run(model, plan.paths))
+    if run.folder.name != Path(os.path.abspath(plan.out)).name:  # noqa: PTH100 - see free_folder
+        tell(f"{plan.out} has results in it, which are kept; the new ones are in {run.folder.name}.")
 
     def note(record: PlaneRecord) -> None:
         if record.error:
@@ -112,12 +121,12 @@ def predict(
         if on_plane is not None:
             on_plane(record)
 
-    files = FolderFiles(run.folder, suffix, overlays, keep_candidates)
-    tasks = [ImageTask(path, files, chosen) for path in paths]
+    files = FolderFiles(run.folder, plan.suffix, plan.overlays, plan.candidates)
+    tasks = [ImageTask(path, files, plan.planes) for path in plan.paths]
     pipeline = Pipeline(model, say=tell, stop=stop)
     try:
         run.write("running")
-        shown = None if progress is None else _reporter(progress, paths)
+        shown = None if progress is None else _reporter(progress, plan.paths)
         stopped = segment_images(pipeline, tasks, note, progress=shown, stop=stop, alone=len(tasks) == 1)
     except BaseException:
         # However the run ended (a full disk, a second Ctrl+C), finished work is recorded.
@@ -125,6 +134,14 @@ def predict(
         raise
     run.write("stopped" if stopped else "finished")
     return PredictResult(run.folder, tuple(run.planes), stopped)
+
+
+def _teller(say: Callable[[str], None] | None) -> Callable[[str], None]:
+    def tell(sentence: str) -> None:
+        if say is not None:
+            say(safe_text(sentence))
+
+    return tell
 
 
 def _reporter(progress: Callable[[PredictProgress], None], paths: Sequence[Path]) -> Callable[[int, float], None]:
