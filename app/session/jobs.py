@@ -41,6 +41,11 @@ class Note(TypedDict, total=False):
     pid: int
     pid_started: str
     resume_later: bool
+    title: str
+    model: str | None
+    backbone: str
+    images: dict[str, object]
+    planes: list[object]
     request: dict[str, object]
     result: dict[str, object]
     select: dict[str, object]
@@ -142,12 +147,12 @@ class Jobs(QObject):
             here = job.project is project
             job.handle.title = job.title if here else f"{job.title} ({job.project.name})"
 
-    def _follow(self, handle: JobHandle, project: Project, what: Note | None = None) -> Job:
+    def _follow(self, handle: JobHandle, project: Project, what: Note) -> Job:
         """Record a job that was launched, and follow it to its end."""
         job = Job(handle, project, handle.title)
         self._jobs.append(job)
         pid, pid_started = handle.process_identity()
-        job.note({**(what or {}), "state": "running", "pid": pid, "pid_started": pid_started})
+        job.note({**what, "state": "running", "pid": pid, "pid_started": pid_started})
         handle.item_done.connect(lambda item: self._item_done(job, item))
         handle.ended.connect(lambda _handle: self._over(job))
         self.planned.emit(job)
@@ -186,14 +191,13 @@ class Jobs(QObject):
             )
         folder = project.runs.new("train")
         request = training_request(project, folder, wish, planes, device)
-        project.runs.update(
-            folder.name,
-            title=wish.name,
-            request=plain_request(request, project.folder),
-            images={image_id: {"z": z, "t": t} for image_id, z, t in planes},
-            planes=[list(plane) for plane in planes],
-        )
-        job = self._launch_training(project, request, wish.name, folder.name, held=self.tr("Writing the masks"))
+        what: Note = {
+            "title": wish.name,
+            "request": plain_request(request, project.folder),
+            "images": {image_id: {"z": z, "t": t} for image_id, z, t in planes},
+            "planes": [list(plane) for plane in planes],
+        }
+        job = self._launch_training(project, request, what, folder.name, held=self.tr("Writing the masks"))
         # Open drawings may be edited while masks are written, so the thread gets copies; it reads the others itself.
         drawings = {plane: project.drawings.drawing_of(*plane) for plane in planes}
         self._lane.run(
@@ -218,13 +222,14 @@ class Jobs(QObject):
         run = project.runs.get(run_id)
         request = request_from_plain(run.fields["request"], project.folder, project.runs_folder / run_id)
         request = dataclasses.replace(request, device=device)
-        return self._launch_training(project, request, str(run.fields.get("title", run_id)), run_id).handle
+        return self._launch_training(project, request, {"title": str(run.fields.get("title", run_id))}, run_id).handle
 
     def _launch_training(
-        self, project: Project, request: TrainRequest, title: str, run_id: str, *, held: str = ""
+        self, project: Project, request: TrainRequest, what: Note, run_id: str, *, held: str = ""
     ) -> Job:
-        words = self.tr("Training {name}").format(name=title)
-        return self._follow(self._engines.start(request, words, run_id, held=held), project, {"resume_later": False})
+        words = self.tr("Training {name}").format(name=what["title"])
+        handle = self._engines.start(request, words, run_id, held=held)
+        return self._follow(handle, project, {**what, "resume_later": False})
 
     # ---- prediction
 
@@ -245,17 +250,15 @@ class Jobs(QObject):
         count = len({item.image_id for item in request.items})
         title = self.tr("Predicting {n} images").format(n=count) if count > 1 else self.tr("Predicting")
         settings = settings_of_model(wish.model, wish.backbone, wish.overrides)
-        project.runs.update(
-            folder.name,
-            title=title,
-            model=None if wish.model is None else wish.model.name,
-            backbone=wish.backbone,
-            images={},
+        what: Note = {
+            "title": title,
+            "model": None if wish.model is None else wish.model.name,
+            "backbone": wish.backbone,
             # The engine reports the same at the end; finished images already use these.
-            select=dataclasses.asdict(select_settings(settings)),
-        )
+            "select": dataclasses.asdict(select_settings(settings)),
+        }
         looking = self.tr("Looking for the images")
-        job = self._follow(self._engines.start(request, title, folder.name, held=looking), project)
+        job = self._follow(self._engines.start(request, title, folder.name, held=looking), project, what)
         self._lane.run(
             lambda: prepare_prediction(project, request),
             lambda prepared: self._prepared(job, prepared),

@@ -89,14 +89,16 @@ class JobBar(QAbstractButton):
         return next((entry for entry in self.entries if entry.running), self.entries[-1] if self.entries else None)
 
     def _say(self) -> tuple[str, str, str]:
-        entry = self._shown()
-        if entry is None:
+        """Return title, share while it runs, and what else there is to say; all empty without a job."""
+        running = [entry for entry in self.entries if entry.running]
+        shown = running or self.entries[-1:]
+        if not shown:
             return "", "", ""
+        entry = shown[0]
         title = entry.job.title
-        others = len(self.running()) - 1
-        if others > 0:
-            title = self.tr("{title} and {n} more").format(title=title, n=others)
-        share = f"{percent(entry.job.last_progress)} %" if entry.running else ""
+        if len(running) > 1:
+            title = self.tr("{title} and {n} more").format(title=title, n=len(running) - 1)
+        share = f"{percent(entry.job.last_progress)} %" if running else ""
         return title, share, entry.line()
 
     def _refresh(self) -> None:
@@ -113,11 +115,12 @@ class JobBar(QAbstractButton):
 
     def _widths(self) -> tuple[int, int, int]:
         """The room for title, percentage and the rest, each with the gap before it."""
-        metrics, entry = QFontMetrics(self.font()), self._shown()
-        title, _share, line = self._texts
+        metrics = QFontMetrics(self.font())
+        title, share, line = self._texts
         # Widths are rounded, but a text that is wider by a fraction is already shortened.
         name = min(metrics.horizontalAdvance(title) + 1, metrics.averageCharWidth() * 26)
-        if entry is not None and not entry.running:
+        if title and not share:
+            # The job has ended.
             return name, 0, MARGIN + min(metrics.horizontalAdvance(line) + 1, metrics.averageCharWidth() * 40)
         # While it counts there is room for the widest it may say, so that nothing jumps.
         rest = max(metrics.horizontalAdvance("00 h 00 min left"), min(metrics.horizontalAdvance(line) + 1, name))
