@@ -7,6 +7,8 @@ tissue; and objects that are no cells (debris, walls, scratches, uneven light).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from cellseg1.training.pretrain.synthetic import mosaic, noise, place, scatter, 
 Rng = np.random.Generator
 Float = NDArray[np.float32]
 Labels = NDArray[np.int32]
+Picture = NDArray[np.floating]
 
 _SHAPES = ("rods", "chains", "round", "irregular", "arms", "spindles", "mosaic", "rings", "chains", "arms")
 _LOOKS = {
@@ -124,10 +127,56 @@ def _bodies(rng: Rng, size: int, diameter: float, shape: str) -> Labels:
 # ---- looks
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """What the looks are mixed of; all (size, size) but `wall`, the width of a cell's wall, and `diameter`, in pixels.
+
+    Attributes
+    ----------
+    inside, outside
+        1 in cells; distance to the nearest cell.
+    depth, rim
+        0 at the edge of a cell to 1 in its middle; 1 at the edge, fading inwards.
+    each
+        Brightness of each cell.
+    grain, ground
+        Fine and coarse noise.
+    organs
+        See `_organs`.
+    """
+
+    inside: Float
+    outside: Float
+    depth: Float
+    rim: Float
+    each: Float
+    grain: Float
+    ground: Float
+    organs: Float
+    wall: float
+    diameter: float
+
+    @property
+    def size(self) -> int:
+        """Side of the picture in pixels."""
+        return len(self.inside)
+
+
 def _render(rng: Rng, labels: Labels, diameter: float, look: str) -> Float:
+    parts = _parts(rng, labels, diameter)
+    picture = _PAINTERS[look](rng, parts).astype(np.float32)
+    if rng.random() < 0.4:
+        picture = _no_cells(rng, picture, parts.outside, diameter)
+    if rng.random() < 0.5:
+        return np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.8)), dtype=np.float32)
+    return picture
+
+
+def _parts(rng: Rng, labels: Labels, diameter: float) -> _Parts:
+    # The order of the draws is part of what a seed means.
     size = labels.shape[0]
     inside = (labels > 0).astype(np.float32)
-    outside = cv2.distanceTransform(1 - inside.astype(np.uint8), cv2.DIST_L2, 5)
+    outside = np.asarray(cv2.distanceTransform(1 - inside.astype(np.uint8), cv2.DIST_L2, 5), dtype=np.float32)
     depth = relative_depth(labels)
     spread = rng.uniform(0.05, 0.5)
     each = rng.lognormal(0, spread, int(labels.max()) + 1).astype(np.float32)[labels]
@@ -136,57 +185,129 @@ def _render(rng: Rng, labels: Labels, diameter: float, look: str) -> Float:
     wall = rng.uniform(0.05, 0.16) * diameter
     rim = np.exp(-((depth * diameter / 2 / wall) ** 2)) * inside
     organs = _organs(rng, labels, depth, diameter)
-    if look == "fluorescence":
-        body = np.clip(depth / rng.uniform(0.2, 1.0), 0, 1) ** 0.5 * each * (1 + grain) * inside
-        haze = cv2.GaussianBlur(body, (0, 0), rng.uniform(0.3, 1.0) * diameter)
-        picture = body + rng.uniform(0, 0.6) * haze + 0.4 * ground
-    elif look == "phase":
-        halo = np.exp(-((outside / (wall * rng.uniform(0.8, 2.5))) ** 2)) * (1 - inside)
-        shade = cv2.GaussianBlur(inside, (0, 0), rng.uniform(0.2, 0.7) * diameter)
-        picture = 0.5 + ground + rng.uniform(0.15, 0.7) * halo + organs * rng.uniform(0, 0.35)
-        # Large cells fade to the ground's grey in their middle ("shade-off").
-        body = inside * rng.uniform(0.05, 0.45) * each - rng.uniform(0, 0.3) * shade * inside
-        picture = picture - body * (1 + grain) + rng.uniform(-0.45, 0.35) * rim + rng.uniform(0, 0.15) * grain
-    elif look == "relief":
-        height = (depth**0.5 + organs * rng.uniform(0, 0.6)) * each * inside + rng.uniform(0, 0.4) * grain
-        height = cv2.GaussianBlur(height, (0, 0), rng.uniform(0.6, 2.0))
-        turn = rng.uniform(0, 2 * np.pi)
-        along = np.cos(turn) * cv2.Sobel(height, cv2.CV_32F, 1, 0) + np.sin(turn) * cv2.Sobel(height, cv2.CV_32F, 0, 1)
-        picture = 0.5 + ground + along * rng.uniform(0.3, 1.0) + rng.uniform(-0.05, 0.05) * inside
-    elif look == "fringe":
-        # Bright field away from focus: alternating fringes on both sides of the edge.
-        away = np.where(inside > 0, -depth * diameter / 2, outside)
-        wave = np.cos(2 * np.pi * away / (diameter * rng.uniform(0.15, 0.5)) + rng.uniform(0, 2 * np.pi))
-        fade = np.exp(-np.abs(away) / (diameter * rng.uniform(0.08, 0.3)))
-        picture = 0.5 + ground + rng.uniform(0.2, 0.6) * wave * fade + rng.uniform(-0.15, 0.15) * inside * (1 + grain)
-        picture = picture + organs * rng.uniform(-0.2, 0.2)
-    elif look == "dome":
-        # Thickness as quantitative phase shows it: dim cells beside bright ones.
-        picture = (depth ** rng.uniform(0.4, 1.2) * each**2 + organs * rng.uniform(0, 0.5) * each) * inside
-        picture = picture * (1 + grain) + 0.3 * ground
-    elif look == "walled":
-        halo = np.exp(-((outside / wall) ** 2)) * (1 - inside)
-        picture = 0.5 + ground + rng.uniform(0.1, 0.5) * halo - rng.uniform(0.3, 0.6) * rim
-        picture = picture + rng.uniform(-0.1, 0.3) * depth * (1 + grain) + organs * rng.uniform(-0.2, 0.2)
-    elif look == "membrane":
-        edge = np.exp(-((depth * diameter / 2 / wall) ** 2)) * inside + (inside == 0) * rng.uniform(0, 0.6)
-        broken = np.clip(1 + rng.uniform(0, 1.0) * noise(rng, size, diameter / 3), 0, 2)
-        picture = edge * broken * each**0.5 + 0.3 * ground + rng.uniform(0, 0.2) * inside * (1 + organs)
-    elif look == "ring":
-        middle = np.clip((depth - rng.uniform(0.2, 0.5)) / 0.1, 0, 1)
-        picture = 0.5 + ground + inside * (1 + grain) * (-rng.uniform(0.3, 0.6) + rng.uniform(0.3, 0.7) * middle)
-    elif look == "tissue":
-        fibres = noise(rng, size, rng.uniform(3, diameter)) * rng.uniform(0.05, 0.25)
-        picture = 0.25 + fibres + ground + inside * rng.uniform(0.15, 0.6) * each * (1 + 2 * grain)
-        picture = picture + organs * rng.uniform(-0.1, 0.3) + rng.uniform(-0.05, 0.2) * rim
-    else:  # "rim"
-        picture = 0.3 + ground + rng.uniform(0.3, 0.6) * rim * each + rng.uniform(-0.1, 0.15) * (1 + grain) * inside
-    picture = picture.astype(np.float32)
-    if rng.random() < 0.4:
-        picture = _no_cells(rng, picture, np.asarray(outside, dtype=np.float32), diameter)
-    if rng.random() < 0.5:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.8))
-    return np.asarray(picture, dtype=np.float32)
+    return _Parts(
+        inside=inside,
+        outside=outside,
+        depth=depth,
+        rim=rim,
+        each=each,
+        grain=grain,
+        ground=ground,
+        organs=organs,
+        wall=wall,
+        diameter=diameter,
+    )
+
+
+def _fluorescence(rng: Rng, parts: _Parts) -> Picture:
+    """Bright bodies with haze around them."""
+    body = np.clip(parts.depth / rng.uniform(0.2, 1.0), 0, 1) ** 0.5 * parts.each * (1 + parts.grain) * parts.inside
+    haze = cv2.GaussianBlur(body, (0, 0), rng.uniform(0.3, 1.0) * parts.diameter)
+    return np.asarray(body + rng.uniform(0, 0.6) * haze + 0.4 * parts.ground)
+
+
+def _phase(rng: Rng, parts: _Parts) -> Picture:
+    """Phase contrast: dark bodies with bright halos."""
+    halo = np.exp(-((parts.outside / (parts.wall * rng.uniform(0.8, 2.5))) ** 2)) * (1 - parts.inside)
+    shade = cv2.GaussianBlur(parts.inside, (0, 0), rng.uniform(0.2, 0.7) * parts.diameter)
+    picture = 0.5 + parts.ground + rng.uniform(0.15, 0.7) * halo + parts.organs * rng.uniform(0, 0.35)
+    # Large cells fade to the ground's grey in their middle ("shade-off").
+    body = parts.inside * rng.uniform(0.05, 0.45) * parts.each - rng.uniform(0, 0.3) * shade * parts.inside
+    return np.asarray(
+        picture - body * (1 + parts.grain) + rng.uniform(-0.45, 0.35) * parts.rim + rng.uniform(0, 0.15) * parts.grain
+    )
+
+
+def _relief(rng: Rng, parts: _Parts) -> Picture:
+    """Differential interference contrast: lit from one side."""
+    bodies = (parts.depth**0.5 + parts.organs * rng.uniform(0, 0.6)) * parts.each * parts.inside
+    rough = bodies + rng.uniform(0, 0.4) * parts.grain
+    height = cv2.GaussianBlur(rough, (0, 0), rng.uniform(0.6, 2.0))
+    turn = rng.uniform(0, 2 * np.pi)
+    along = np.cos(turn) * cv2.Sobel(height, cv2.CV_32F, 1, 0) + np.sin(turn) * cv2.Sobel(height, cv2.CV_32F, 0, 1)
+    return np.asarray(0.5 + parts.ground + along * rng.uniform(0.3, 1.0) + rng.uniform(-0.05, 0.05) * parts.inside)
+
+
+def _fringe(rng: Rng, parts: _Parts) -> Picture:
+    """Bright field away from focus: alternating fringes on both sides of the edge."""
+    away = np.where(parts.inside > 0, -parts.depth * parts.diameter / 2, parts.outside)
+    wave = np.cos(2 * np.pi * away / (parts.diameter * rng.uniform(0.15, 0.5)) + rng.uniform(0, 2 * np.pi))
+    fade = np.exp(-np.abs(away) / (parts.diameter * rng.uniform(0.08, 0.3)))
+    picture = (
+        0.5
+        + parts.ground
+        + rng.uniform(0.2, 0.6) * wave * fade
+        + rng.uniform(-0.15, 0.15) * parts.inside * (1 + parts.grain)
+    )
+    return np.asarray(picture + parts.organs * rng.uniform(-0.2, 0.2))
+
+
+def _dome(rng: Rng, parts: _Parts) -> Picture:
+    """Thickness as quantitative phase shows it: dim cells beside bright ones."""
+    picture = (
+        parts.depth ** rng.uniform(0.4, 1.2) * parts.each**2 + parts.organs * rng.uniform(0, 0.5) * parts.each
+    ) * parts.inside
+    return np.asarray(picture * (1 + parts.grain) + 0.3 * parts.ground)
+
+
+def _walled(rng: Rng, parts: _Parts) -> Picture:
+    """Dark walls, light around them."""
+    halo = np.exp(-((parts.outside / parts.wall) ** 2)) * (1 - parts.inside)
+    picture = 0.5 + parts.ground + rng.uniform(0.1, 0.5) * halo - rng.uniform(0.3, 0.6) * parts.rim
+    return np.asarray(
+        picture + rng.uniform(-0.1, 0.3) * parts.depth * (1 + parts.grain) + parts.organs * rng.uniform(-0.2, 0.2)
+    )
+
+
+def _membrane(rng: Rng, parts: _Parts) -> Picture:
+    """Bright membranes, also between cells."""
+    edge = np.exp(-((parts.depth * parts.diameter / 2 / parts.wall) ** 2)) * parts.inside
+    edge = edge + (parts.inside == 0) * rng.uniform(0, 0.6)
+    broken = np.clip(1 + rng.uniform(0, 1.0) * noise(rng, parts.size, parts.diameter / 3), 0, 2)
+    return np.asarray(
+        edge * broken * parts.each**0.5 + 0.3 * parts.ground + rng.uniform(0, 0.2) * parts.inside * (1 + parts.organs)
+    )
+
+
+def _ring(rng: Rng, parts: _Parts) -> Picture:
+    """Dark rings with light middles."""
+    middle = np.clip((parts.depth - rng.uniform(0.2, 0.5)) / 0.1, 0, 1)
+    return np.asarray(
+        0.5
+        + parts.ground
+        + parts.inside * (1 + parts.grain) * (-rng.uniform(0.3, 0.6) + rng.uniform(0.3, 0.7) * middle)
+    )
+
+
+def _tissue(rng: Rng, parts: _Parts) -> Picture:
+    """Absorption of cells between fibres."""
+    fibres = noise(rng, parts.size, rng.uniform(3, parts.diameter)) * rng.uniform(0.05, 0.25)
+    picture = 0.25 + fibres + parts.ground + parts.inside * rng.uniform(0.15, 0.6) * parts.each * (1 + 2 * parts.grain)
+    return np.asarray(picture + parts.organs * rng.uniform(-0.1, 0.3) + rng.uniform(-0.05, 0.2) * parts.rim)
+
+
+def _rim(rng: Rng, parts: _Parts) -> Picture:
+    """Bright edges."""
+    return np.asarray(
+        0.3
+        + parts.ground
+        + rng.uniform(0.3, 0.6) * parts.rim * parts.each
+        + rng.uniform(-0.1, 0.15) * (1 + parts.grain) * parts.inside
+    )
+
+
+_PAINTERS = {
+    "fluorescence": _fluorescence,
+    "phase": _phase,
+    "relief": _relief,
+    "fringe": _fringe,
+    "dome": _dome,
+    "walled": _walled,
+    "membrane": _membrane,
+    "ring": _ring,
+    "tissue": _tissue,
+    "rim": _rim,
+}
 
 
 def _organs(rng: Rng, labels: Labels, depth: Float, diameter: float) -> Float:
