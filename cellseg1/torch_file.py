@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from cellseg1.errors import ModelFileError
 from cellseg1.memory import check_memory
+from cellseg1.regular import open_regular
 from cellseg1.trouble import reading
 
 
@@ -32,13 +34,10 @@ def read_torch_file(path: Path, what: str, advice: str = "copy it again") -> Any
     """
     damaged = f"{path} cannot be read as {what}: it is damaged or cut short; {advice}."
     try:
-        if path.exists() and not path.is_file():
-            raise ModelFileError(f"Cannot read {path}: it is not a file.")
-        check_memory(path.stat().st_size, str(path))
-        data = path.read_bytes()
+        with open_regular(path) as stream:
+            check_memory(os.fstat(stream.fileno()).st_size, str(path))
+            data = stream.read()
     except OSError as error:
-        if isinstance(error, ModelFileError):
-            raise
         raise ModelFileError(f"Cannot read {path}: {error.strerror or error}; check its name.") from error
     with reading(ModelFileError, damaged):
         if data[:2] == b"PK":

@@ -10,18 +10,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import stat
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 
 from cellseg1.errors import CellSeg1Error
+from cellseg1.regular import MOST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-#: Most bytes of JSON: about 250,000 images of a project.
-LARGEST_JSON = 128 << 20
 #: Most lists and objects in it; they take much more memory than their two characters.
 _MOST_CONTAINERS = 2_000_000
 
@@ -53,7 +49,7 @@ def cause_of(error: Exception) -> str:
             return str(error)[:200] or type(error).__name__
 
 
-def parse_json(data: bytes | str, most: int = LARGEST_JSON) -> dict[str, Any]:
+def parse_json(data: bytes | str, most: int = MOST_BYTES) -> dict[str, Any]:
     """Return a JSON object; ValueError for anything else, also for numbers that are not finite.
 
     Parameters
@@ -84,49 +80,3 @@ def _finite(text: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError(f"{text[:30]} is too large")
     return value
-
-
-def is_file(path: Path) -> bool:
-    """Tell whether a stored path is a regular file; False also for invalid paths."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def open_regular(path: Path, mode: str = "rb", *, buffering: int = -1) -> BinaryIO:
-    """Open an existing regular file; OSError for pipes, devices and folders, which could block for ever.
-
-    Parameters
-    ----------
-    mode
-        ``rb`` or ``r+b``.
-    """
-    flags = (os.O_RDONLY if mode == "rb" else os.O_RDWR) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    # Without this flag, opening a pipe waits for its other end.
-    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    if stat.S_ISREG(os.fstat(handle).st_mode):
-        return cast("BinaryIO", os.fdopen(handle, mode, buffering=buffering))
-    os.close(handle)
-    raise OSError(22, "it is no ordinary file", str(path))
-
-
-def read_regular(path: Path, most: int = LARGEST_JSON) -> bytes:
-    """Return the bytes of a regular file that is not larger than `most`.
-
-    Raises
-    ------
-    OSError
-        When it cannot be read, is no regular file, or is larger.
-    """
-    with open_regular(path) as stream:
-        data = read_most(stream, most)
-    if data is None:
-        raise OSError(27, f"it is larger than {most:,} bytes", str(path))
-    return data
-
-
-def read_most(stream: IO[bytes], most: int) -> bytes | None:
-    """Return the content of a stream; None when it exceeds `most` bytes."""
-    data = stream.read(most + 1)
-    return None if len(data) > most else data

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cellseg1.errors import OutputError
 from cellseg1.files import write_bytes
+from cellseg1.regular import read_regular
 
-from .foreign import read_regular
 from .processes import lives, started
 
 if TYPE_CHECKING:

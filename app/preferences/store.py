@@ -15,8 +15,9 @@ from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from cellseg1.errors import OutputError, SettingsError
 from cellseg1.files import atomic_write
+from cellseg1.regular import read_regular
 
-from ..base.foreign import boundary, parse_json, read_regular
+from ..base.foreign import boundary, parse_json
 from .fields import TABLE, Preferences
 
 SCHEMA: Final = 1

@@ -14,10 +14,10 @@ from cellseg1.errors import CellSeg1Error, ImageError, MaskError
 from cellseg1.files import free_file
 from cellseg1.images import recognise
 from cellseg1.masks import open_mask, pair_by_name, read_mask
+from cellseg1.regular import read_regular
 
 from ..annotation.operations import import_labels
 from ..base.errors import ProjectError
-from ..base.foreign import read_regular
 from ..base.names import safe_name, within
 from .content import ADDING, IMAGES, ProjectImage
 from .files.fingerprint import copy_file, fingerprint, full_hash

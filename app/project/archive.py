@@ -17,11 +17,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cellseg1.errors import CellSeg1Error
-from cellseg1.files import atomic_write, describe_os_error, flush_folder
+from cellseg1.files import atomic_write, describe_os_error, flush_folder, is_file
 from cellseg1.images import recognise
+from cellseg1.regular import open_regular, read_most, read_regular
 
 from ..base.errors import ProjectError
-from ..base.foreign import boundary, is_file, open_regular, parse_json, read_most, read_regular
+from ..base.foreign import boundary, parse_json
 from ..base.names import check_name, free_project_folder, inside, safe_name, within
 from .content import FILE, IMAGES, Content, ProjectImage
 from .copying import files_of

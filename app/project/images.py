@@ -8,12 +8,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cellseg1.files import is_file
 from cellseg1.images import read_image
 from cellseg1.images.axes import order_axes
 
 from ..annotation.steps import plain
 from ..base.errors import ProjectError
-from ..base.foreign import is_file
 from ..base.names import within
 from .content import IMAGES
 from .files.fingerprint import fingerprint, same_content

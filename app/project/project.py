@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Self
 
 from cellseg1.errors import OutputError
 from cellseg1.files import describe_os_error, flush_folder, write_bytes
+from cellseg1.regular import read_regular
 
 from ..base.errors import ProjectError
-from ..base.foreign import read_regular
 from ..base.names import OPENER, SUFFIX, check_name, name_of, project_folder_of, within
 from .adding import ImageAdding, ImportReport, sweep_copies
 from .content import FILE, Content, ProjectImage, now

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from cellseg1.errors import OutputError
+from cellseg1.files import is_file
 
 from ..base.errors import ProjectError
-from ..base.foreign import boundary, is_file
+from ..base.foreign import boundary
 from ..base.places import config_folder
 from .content import now, usable_time
 from .files.sealed import dump, read_sealed, seal, write_sealed

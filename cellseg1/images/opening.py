@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import os
-import stat
 import threading
 import traceback
 import warnings
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from cellseg1.errors import CellSeg1Error
 from cellseg1.memory import is_out_of_memory
+from cellseg1.regular import NotAFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
 _log = logging.getLogger(__name__)
 _ONE_AT_A_TIME = threading.Lock()
@@ -26,46 +25,6 @@ _ONE_AT_A_TIME = threading.Lock()
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _MISTAKES = (TypeError, AttributeError, NameError, AssertionError)
 """What a mistake of ours raises; bytes of a file can make our code raise the others too."""
-_KINDS = (
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; never block on a pipe or device.
-
-    Raises
-    ------
-    NotAFileError
-        For a pipe, a socket or a device: reading it may block or never end.
-    OSError
-        When the file does not exist or may not be read.
-    """
-    _require_regular(path.stat().st_mode)
-    # The file may have been replaced since the check; with this flag opening a pipe does not block.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    handle = os.open(path, flags)
-    try:
-        _require_regular(os.fstat(handle).st_mode)
-        return os.fdopen(handle, "rb")
-    except BaseException:
-        os.close(handle)
-        raise
-
-
-class NotAFileError(OSError):
-    """The path is a folder, a pipe, a socket or a device; the text says which."""
-
-
-def _require_regular(mode: int) -> None:
-    if stat.S_ISREG(mode):
-        return
-    if stat.S_ISDIR(mode):
-        raise NotAFileError(errno.EISDIR, "a folder")
-    raise NotAFileError(errno.EINVAL, next((name for test, name in _KINDS if test(mode)), "something else"))
 
 
 @contextlib.contextmanager
@@ -81,37 +40,51 @@ def reading(path: Path, error_type: type[CellSeg1Error], damaged: Callable[[str]
     damaged
         Makes the error for wrong content from the parser's message.
     """
+    name = str(path).replace("\0", "\\0")
     try:
         yield
     except CellSeg1Error:
         raise
     except NotAFileError as error:
-        raise error_type(f"{path} is {error.strerror} and not a file. Choose an image file.") from error
+        raise error_type(f"{name} is {error.kind} and not a file. Choose an image file.") from error
     except FileNotFoundError as error:
         if path.is_symlink():
             raise error_type(
-                f"{path} is a link to a file that is not there. Restore the file, or copy it in place of the link."
+                f"{name} is a link to a file that is not there. Restore the file, or copy it in place of the link."
             ) from error
-        raise error_type(f"{path} does not exist. Check the name and the folder.") from error
+        raise error_type(f"{name} does not exist. Check the name and the folder.") from error
     except Exception as error:
         _log.info("%r could not be read", str(path), exc_info=True)
         if is_out_of_memory(error):
-            raise error_type(f"{path} does not fit the memory of this computer. Cut it into smaller images.") from error
+            raise error_type(f"{name} does not fit the memory of this computer. Cut it into smaller images.") from error
         if isinstance(error, OSError) and error.errno is not None:
-            why = error.strerror or str(error)
-            raise error_type(f"{path} cannot be opened: {why}. Check that you may read it.") from error
+            raise error_type(f"{name} cannot be opened: {_why(error)}") from error
         if isinstance(error, ImportError):
             why = words_of(error)
             raise error_type(
-                f"{path} is stored in a way that this installation cannot decode ({why}). "
+                f"{name} is stored in a way that this installation cannot decode ({why}). "
                 "Save it as an uncompressed TIFF."
             ) from error
         if is_our_mistake(error):
             raise error_type(
-                f"{path} could not be read because of a mistake in this program ({type(error).__name__}: "
+                f"{name} could not be read because of a mistake in this program ({type(error).__name__}: "
                 f"{words_of(error)}). The file may be sound; please report this with the log."
             ) from error
         raise damaged(words_of(error)) from error
+
+
+def _why(error: OSError) -> str:
+    """Return the cause of a failed opening and what to do about it, as the end of a sentence."""
+    why = error.strerror or str(error)
+    match error.errno:
+        case errno.EACCES | errno.EPERM:
+            return f"{why}. Check that you may read it."
+        case errno.ENAMETOOLONG:
+            return "the name is too long. Give the file and its folders shorter names."
+        case errno.EINVAL:
+            return f"{why}. Check its name."
+        case _:
+            return f"{why}. Check that the disk or file server answers, and try again."
 
 
 @contextlib.contextmanager

@@ -18,8 +18,9 @@ from cellseg1.images.formats import READERS, Reader
 from cellseg1.images.formats.decoded import Decoded, Samples, Source, damaged
 from cellseg1.images.formats.reader import HEAD
 from cellseg1.images.image import Image, ImageInfo
-from cellseg1.images.opening import open_regular, reading
+from cellseg1.images.opening import reading
 from cellseg1.plugins import listed
+from cellseg1.regular import open_regular
 
 if TYPE_CHECKING:
     from typing import BinaryIO

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from cellseg1.errors import ModelFileError
 from cellseg1.lora.card import Card
+from cellseg1.regular import open_regular
 from cellseg1.text import parse_json
 from cellseg1.trouble import reading
 
@@ -43,10 +45,8 @@ def load_card(path: Path) -> Card:
 def read_header(path: Path) -> Header:
     """Read and check the header of a ``.cs1`` file (safetensors: length, JSON, tensor data); see `load_card`."""
     try:
-        if path.exists() and not path.is_file():
-            raise ModelFileError(f"Cannot read the model {path}: it is not a file.")
-        size = path.stat().st_size
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
             length = int.from_bytes(stream.read(8), "little")
             raw = stream.read(length) if 2 <= length <= _MAX_HEADER else b""
     except OSError as error:

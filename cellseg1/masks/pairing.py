@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cellseg1.errors import ImageError, PairingError
 from cellseg1.files import is_file
 from cellseg1.images.formats import readable_suffixes
-from cellseg1.images.opening import open_regular
+from cellseg1.regular import open_regular
 from cellseg1.remarks import Remark
 
 if TYPE_CHECKING:

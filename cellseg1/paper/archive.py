@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from cellseg1.errors import CellSeg1Error, OutputError
 from cellseg1.files import describe_os_error
-from cellseg1.images.opening import open_regular
 from cellseg1.paper.data_sets import is_of_a_system
+from cellseg1.regular import open_regular
 from cellseg1.trouble import reading
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from cellseg1.errors import ModelFileError
 from cellseg1.files import write_with
 from cellseg1.memory import check_memory
 from cellseg1.prediction.ranges import expand
+from cellseg1.regular import open_regular
 from cellseg1.text import parse_json
 from cellseg1.trouble import reading
 
@@ -302,13 +304,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Declared sizes are not trusted: a column takes at most the size of its packed bytes.
     """
-    if path.exists() and not path.is_file():
-        raise ValueError("not a file")
-    with zipfile.ZipFile(path) as stored:
+    with open_regular(path) as stream, zipfile.ZipFile(stream) as stored:
         entries = {entry.filename: entry for entry in stored.infolist()}
         total = sum(entry.file_size for entry in entries.values())
         packed = sum(entry.compress_size for entry in entries.values())
-        if total > packed * _MOST_PACKING + 10_000 or packed > path.stat().st_size:
+        if total > packed * _MOST_PACKING + 10_000 or packed > os.fstat(stream.fileno()).st_size:
             raise ValueError("it claims to hold more than it can")
         check_memory(2 * total, f"The file of proposals {path}")
         header = parse_json(_column(stored, entries, "header", "uint8").tobytes())

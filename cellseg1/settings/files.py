@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cellseg1.errors import SettingsError
+from cellseg1.regular import open_regular
 from cellseg1.settings.rows import Use, acts_in, clipped, find_row
 from cellseg1.settings.whole import Settings, flattened
 
@@ -22,9 +23,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     from cellseg1 import plain_yaml
 
     try:
-        if path.exists() and not path.is_file():
-            raise SettingsError(f"The settings file {path} is not a file.")
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(plain_yaml.MOST_BYTES + 1)
     except OSError as error:
         raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}. Check its name.") from error

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellseg1.errors import OutputError
 from cellseg1.files import atomic_write
-
-from ...base.foreign import open_regular
+from cellseg1.regular import open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path

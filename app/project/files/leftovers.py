@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellseg1.files import remove_unfinished
+from cellseg1.regular import read_regular
 
 from ...base.errors import ProjectError
-from ...base.foreign import boundary, parse_json, read_regular
+from ...base.foreign import boundary, parse_json
 from ...base.places import config_folder
 from .lock import Holder
 

@@ -16,7 +16,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ...base.foreign import parse_json, read_regular
+from cellseg1.regular import read_regular
+
+from ...base.foreign import parse_json
 from ...base.processes import started
 
 NAME = ".lock"

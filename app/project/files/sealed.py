@@ -11,9 +11,10 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from cellseg1.files import write_bytes
+from cellseg1.regular import open_regular, read_regular
 
 from ...base.errors import ProjectError
-from ...base.foreign import boundary, open_regular, parse_json, read_regular
+from ...base.foreign import boundary, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,8 +7,10 @@ import mmap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cellseg1.regular import open_regular
+
 from ...base.errors import ProjectError
-from ...base.foreign import boundary, open_regular, parse_json
+from ...base.foreign import boundary, parse_json
 from ..files.sealed import DamagedError, set_aside
 from .records import (
     HEAD,
