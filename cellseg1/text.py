@@ -9,11 +9,17 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from typing import Any
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: Control characters except tab and line feed, and marks of the writing direction.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def composed(text: str) -> str:
+    """Return the text with accents composed (NFC): one system stores "é" as two characters, another one as one."""
+    return unicodedata.normalize("NFC", text)
 
 
 def safe_text(text: str) -> str:

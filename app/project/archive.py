@@ -11,7 +11,6 @@ import errno
 import hashlib
 import shutil
 import stat
-import unicodedata
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,6 +19,7 @@ from cellseg1.errors import CellSeg1Error
 from cellseg1.files import atomic_write, describe_os_error, flush_folder, is_file
 from cellseg1.images import recognise
 from cellseg1.regular import open_regular, read_most, read_regular
+from cellseg1.text import composed
 
 from ..base.errors import ProjectError
 from ..base.foreign import boundary, parse_json
@@ -183,7 +183,7 @@ class _Names:
 
 def _same(name: str) -> str:
     """Return the key that two names share when some system treats them as the same file."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return composed(composed(name).casefold())
 
 
 def _without_places(path: Path, folder: Path, moved: dict[str, str]) -> bytes:

@@ -136,7 +136,7 @@ def train(
             progress=progress,
             stop=stop,
             say=say,
-            start_model=start_model,
+            start_model=None if start_model is None else as_path(start_model, "The model to train on from"),
             planes=_planes(planes, len(listed_images)),
             channels=channels,
             pieces=pieces,

@@ -12,6 +12,7 @@ import numpy as np
 
 from cellseg1.errors import ImageError, SettingsError
 from cellseg1.images.convert import MAX_CHANNELS, InputRule, has_signal, scaled_input
+from cellseg1.text import composed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -262,7 +263,7 @@ def parse_channels(wish: ChannelWish) -> tuple[Channel, ...]:
         entries = list(wish) if isinstance(wish, Iterable) else [wish]
     channels = []
     for entry in entries:
-        text = str(entry).strip()
+        text = composed(str(entry)).strip()
         if isinstance(entry, bool) or not isinstance(entry, str | int) or not text or (text[0] == "-" and _whole(text)):
             raise SettingsError(f"{entry!r} is not a channel: give its name, or its number from 0.")
         # A channel may be called "2": names are looked for first.
@@ -292,7 +293,7 @@ def _whole(text: str) -> bool:
 
 
 def _stored_channel(values: Mapping[str, Any]) -> Channel:
-    name, index = str(values.get("name", "")), values.get("index")
+    name, index = composed(str(values.get("name", ""))), values.get("index")
     if not name and index is None:
         raise ValueError("a channel has neither name nor number")
     if index is not None and int(index) < 0:
@@ -302,7 +303,7 @@ def _stored_channel(values: Mapping[str, Any]) -> Channel:
 
 def _name(image: Image, index: int) -> str:
     names = image.info.channel_names
-    return names[index].strip() if index < len(names) else ""
+    return composed(names[index]).strip() if index < len(names) else ""
 
 
 def _listed(channels: Sequence[Channel]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from cellseg1.files import is_file
 from cellseg1.images.formats import readable_suffixes
 from cellseg1.regular import open_regular
 from cellseg1.remarks import Remark
+from cellseg1.text import composed
 
 if TYPE_CHECKING:
     import os
@@ -67,8 +67,7 @@ def name_key(path: Path) -> str:
 
 
 def _folded(text: str) -> str:
-    # macOS stores "é" as two characters and Windows as one; both are the same name.
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    return composed(composed(text).casefold())
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:

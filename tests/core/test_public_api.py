@@ -160,6 +160,19 @@ def test_comparing_and_measuring(cells):
         (lambda _: cellseg1.export("a.png", "b.png"), TypeError, "A label image is a NumPy array, not str"),
         (lambda _: cellseg1.export(np.eye(5), "b.png"), ValueError, "no label image"),
         (lambda _: cellseg1.export(np.eye(5, dtype=int), 5), TypeError, "The file to write is named by a path"),
+        (lambda model: model.segment("a\0.png"), ValueError, "character that no file name can have"),
+        (lambda _: cellseg1.load("a\0.cs1"), ValueError, "NUL character"),
+        (lambda _: cellseg1.train("a\0.png", MASK), ValueError, "character that no file name can have"),
+        (lambda _: cellseg1.train(IMAGE, "a\0.png"), ValueError, "character that no file name can have"),
+        (lambda _: cellseg1.train(IMAGE, MASK, out="a\0.cs1"), ValueError, "NUL character"),
+        (lambda _: cellseg1.train(IMAGE, MASK, start_model="a\0.cs1"), ValueError, "NUL character"),
+        (lambda model: cellseg1.segment_folder(model, "a\0", "out"), ValueError, ""),
+        (lambda model: cellseg1.segment_folder(model, ["a\0.png"], "out"), ValueError, ""),
+        (lambda model: cellseg1.segment_folder(model, IMAGE, "a\0"), ValueError, "NUL character"),
+        (lambda _: cellseg1.evaluate("a\0", "b"), ValueError, "check its name"),
+        (lambda _: cellseg1.measure("a\0.png"), ValueError, "character that no file name can have"),
+        (lambda _: cellseg1.export(np.eye(5, dtype=int), "a\0.png"), ValueError, "NUL character"),
+        (lambda model: model.save("a\0.cs1"), ValueError, "NUL character"),
     ],
 )
 def test_what_cannot_be_meant_is_said_in_one_sentence(trained, tmp_path, monkeypatch, call, error, words):
@@ -170,4 +183,5 @@ def test_what_cannot_be_meant_is_said_in_one_sentence(trained, tmp_path, monkeyp
     assert words in text
     assert text.endswith((".", "?"))
     assert "\n" not in text
+    assert "embedded null" not in text
     assert list(tmp_path.iterdir()) == []

@@ -69,7 +69,7 @@ def test_nothing_but_a_regular_file_is_opened(other):
 @pytest.mark.parametrize("name", ["a\0b.png", "n" * 300 + ".png"])
 def test_a_name_that_no_file_can_have_is_said(tmp_path, name):
     for read, error in READERS:
-        with pytest.raises(error, match="name (is )?too long|character that no file name can have") as raised:
+        with pytest.raises(error, match=r"name (is )?too long|character that no file name can have") as raised:
             read(tmp_path / name)
         assert "may read" not in str(raised.value)
         assert error is not ImageError or "\0" not in str(raised.value)

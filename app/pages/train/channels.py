@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
+from cellseg1.text import composed
+
 from ...theme import GAP, TIGHT, heading
 from ...widgets.plain import Label
 
@@ -63,7 +65,8 @@ class ChannelChoice(QWidget):
     def set_wish(self, wish: object) -> None:
         """Restore the choice stored with the project."""
         known = wish if isinstance(wish, (list, tuple)) else ()
-        self._wish = tuple(one for one in known if isinstance(one, (str, int)) and not isinstance(one, bool))[:MOST]
+        usable = [one for one in known if isinstance(one, (str, int)) and not isinstance(one, bool)]
+        self._wish = tuple(composed(one) if isinstance(one, str) else one for one in usable[:MOST])
         self._fill()
 
     def refresh(self, image_ids: list[str]) -> None:
@@ -132,5 +135,5 @@ class ChannelChoice(QWidget):
 
 def channel_names(entry: ProjectImage) -> tuple[str, ...]:
     """Return one name for each channel of an image of the project, empty where it has none."""
-    names = [str(one).strip() for one in entry.channel_names or ()][: entry.n_channels]
+    names = [composed(str(one)).strip() for one in entry.channel_names or ()][: entry.n_channels]
     return tuple(names + [""] * (entry.n_channels - len(names)))

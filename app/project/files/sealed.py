@@ -99,19 +99,7 @@ def read_sealed(
     ProjectError
         When there is nothing readable, or it was written by a newer program.
     """
-    whole: dict[Path, tuple[bytes, int, dict[str, Any]]] = {}
-    for file in (path, backup_of(path)):
-        try:
-            data = read_regular(file)
-            # Both copies are usually equal, so thousands of images are not parsed twice.
-            same = next((one for one in whole.values() if one[0] == data), None)
-            whole[file] = same or (data, *unseal(data, kind))
-        except FileNotFoundError:
-            continue
-        except DamagedError as error:
-            damage.append(f"{file.name} was damaged ({error}){_kept(file, repair=repair)}.")
-        except OSError as error:
-            raise ProjectError(f"{file} cannot be read: {error.strerror or error}. Nothing was changed.") from error
+    whole = _whole_copies(path, kind, damage, repair=repair)
     if not whole:
         raise DamagedError(
             f"{path} is missing or damaged, and so is its second copy. Nothing was changed; restore it from a backup."
@@ -129,7 +117,37 @@ def read_sealed(
         old = path.with_name(f"{path.name}.schema-{found}")
         if not old.exists():
             write_bytes(old, data)
-    for version in range(found, schema):
+    return _migrated(path, content, range(found, schema), migrations)
+
+
+def _whole_copies(
+    path: Path, kind: str, damage: list[str], *, repair: bool
+) -> dict[Path, tuple[bytes, int, dict[str, Any]]]:
+    """Return bytes, schema and content of each of the two copies that is whole."""
+    whole: dict[Path, tuple[bytes, int, dict[str, Any]]] = {}
+    for file in (path, backup_of(path)):
+        try:
+            data = read_regular(file)
+            # Both copies are usually equal, so thousands of images are not parsed twice.
+            same = next((one for one in whole.values() if one[0] == data), None)
+            whole[file] = same or (data, *unseal(data, kind))
+        except FileNotFoundError:
+            continue
+        except DamagedError as error:
+            damage.append(f"{file.name} was damaged ({error}){_kept(file, repair=repair)}.")
+        except OSError as error:
+            raise ProjectError(f"{file} cannot be read: {error.strerror or error}. Nothing was changed.") from error
+    return whole
+
+
+def _migrated(
+    path: Path,
+    content: dict[str, Any],
+    versions: range,
+    migrations: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]],
+) -> dict[str, Any]:
+    """Bring a content through older formats to the present one."""
+    for version in versions:
         if version not in migrations:
             raise ProjectError(f"{path} has the unknown format {version}. Nothing was changed.")
         with boundary(lambda why: DamagedError(f"{path} is not understood ({why}). Nothing was changed."), path):

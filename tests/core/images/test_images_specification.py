@@ -71,6 +71,22 @@ def test_names_come_before_numbers() -> None:
     )
 
 
+def test_accents_of_names_may_be_stored_in_two_ways() -> None:
+    one, two = "Mémbrane", "Me\u0301mbrane"
+    assert one != two
+    for wish, name in ((one, two), (two, one)):
+        image = picture(900, 800, 700, 600, names=("a", "b", "c", name))
+        specification = PLAIN.with_channels([wish])
+        assert specification.indices_in(image) == ((3,), ())
+        settled = specification.settled(image)
+        again = InputSpecification.from_dict(settled.to_dict())
+        assert again.indices_in(picture(900, 800, 700, 600, names=("a", "b", "c", wish))) == ((3,), ())
+    stored = {**PLAIN.to_dict(), "channels": [{"name": two, "index": 3}]}
+    assert InputSpecification.from_dict(stored).channels == (Channel(one, 3),)
+    with pytest.raises(SettingsError, match="hold one twice"):
+        parse_channels([one, two])
+
+
 def test_a_channel_that_moved_is_found_by_its_name() -> None:
     training = picture(900, 800, 700, 600, names=("DAPI", "GFP", "RFP", "Cy5"))
     specification = PLAIN.with_channels("DAPI").settled(training)
