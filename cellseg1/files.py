@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from cellseg1.errors import OutputError
+from cellseg1.regular import open_regular
 
 #: Bytes left free on a disk, so that small files can still be written.
 _MARGIN_BYTES = 4_000_000
@@ -400,5 +401,5 @@ def numbered(path: Path, number: int) -> Path:
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    with open_regular(path) as stream:
+        return hashlib.file_digest(cast("io.BufferedReader", stream), "sha256").hexdigest()

@@ -16,6 +16,7 @@ from cellseg1.lora.card import SCHEMA, Card
 from cellseg1.lora.fit import check_ranks, check_tensors, put_adapter
 from cellseg1.lora.header import CARD_HASH_KEY, CARD_KEY, HASH_KEY, SCHEMA_KEY, card_hash, load_card, read_header
 from cellseg1.lora.inject import base_tensors, lora_matrices, lora_state, remove_lora, set_base_tensors
+from cellseg1.regular import open_regular
 from cellseg1.text import json_text
 from cellseg1.trouble import reading
 
@@ -117,8 +118,8 @@ def apply_model(
     _check_backbone(path, card, backbone or str(getattr(model, "name", "")), backbone_sha256)
     if config is not None:
         check_ranks(path, card.lora, config)
-    with reading(ModelFileError, f"The model {path} is damaged and cannot be read."):
-        tensors = safetensors.torch.load(path.read_bytes())
+    with reading(ModelFileError, f"The model {path} is damaged and cannot be read."), open_regular(path) as stream:
+        tensors = safetensors.torch.load(stream.read())
     if header.tensors_sha256 and _hash(tensors) != header.tensors_sha256:
         raise ModelFileError(f"The model {path} is damaged: its content does not match its checksum; copy it again.")
     bad = _not_finite(tensors)

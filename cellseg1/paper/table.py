@@ -19,6 +19,7 @@ from cellseg1.errors import CellSeg1Error, SettingsError
 from cellseg1.files import is_file, write_bytes
 from cellseg1.paper.data_sets import DATA_SETS, short_name
 from cellseg1.paper.locked import locked
+from cellseg1.regular import open_regular, read_regular
 from cellseg1.tables import csv_bytes
 from cellseg1.trouble import reading
 
@@ -269,7 +270,7 @@ _READERS: Final = {name: _reader(kind) for name, kind in _TYPES.items()}
 
 
 def _read_csv(path: Path) -> list[Mapping[str, Any]]:
-    text = path.read_bytes().decode("utf-8-sig")
+    text = read_regular(path).decode("utf-8-sig")
     table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     if _AP not in (table.fieldnames or ()):
         raise ValueError(f"no column {_AP}")
@@ -298,7 +299,7 @@ def _need_pyarrow(path: Path) -> None:
 def _read_parquet(path: Path) -> list[Mapping[str, Any]]:
     from pyarrow import parquet
 
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         table = parquet.read_table(stream, use_threads=False)
     if _AP not in table.column_names:
         raise ValueError(f"no column {_AP}")

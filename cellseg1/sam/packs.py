@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellseg1.errors import BackboneError
+from cellseg1.regular import open_regular
 from cellseg1.sam import registry
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Pack:
         for part in self.parts:
             digest, file = hashlib.sha256(), self.path.with_name(part.name)
             try:
-                with file.open("rb") as stream:
+                with open_regular(file) as stream:
                     while chunk := stream.read(_CHUNK):
                         digest.update(chunk)
                         yield chunk
@@ -107,7 +108,7 @@ def read_pack(path: Path) -> Pack:
         When it cannot be read, is damaged, or holds a backbone that this version does not know.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             content = json.loads(stream.read(_LONGEST))
         schema, name, sha256 = int(content["schema"]), str(content["backbone"]), str(content["sha256"])
         size = int(content["size_bytes"])

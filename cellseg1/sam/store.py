@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellseg1.errors import BackboneError, OutputError
 from cellseg1.files import atomic_write, write_bytes
+from cellseg1.regular import open_regular
 from cellseg1.sam import packs, registry
 from cellseg1.sam.kind import BackboneSpec
 from cellseg1.sam.registry import backbone_names, get_kind, get_spec, models_dir
@@ -137,7 +138,7 @@ def _kept(found: Path, name: str) -> Path:
 def hash_file(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return _digest(stream, path.stat().st_size, progress, None)
     except OSError as error:
         raise BackboneError(f"Cannot read {path}: {error.strerror or error}.") from error
@@ -272,7 +273,7 @@ def import_file(path: Path, name: str | None = None, progress: Callable[[int, in
         verify_file(target, spec, again=True)
         return spec.name
     check_space(size)
-    with path.open("rb") as source, atomic_write(target) as copy:
+    with open_regular(path) as source, atomic_write(target) as copy:
         if _digest(source, size, progress, copy) != spec.sha256:
             raise BackboneError(
                 f"{path} has the size of the backbone {spec.name} but not its content: it is damaged. "
@@ -327,7 +328,7 @@ def _describe_wrong(path: Path, size: int, wanted: str | None) -> str:
         if known.size_bytes == size:
             return f"{start}: by its size it is {known.name}."
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             head = stream.read(512)
     except OSError as error:
         return f"Cannot read {path}: {error.strerror or error}."

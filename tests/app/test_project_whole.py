@@ -17,6 +17,7 @@ from project_help import act, is_after, new_project, paint_cell, picture
 from app.base import places
 from app.base.errors import ProjectError
 from app.base.names import inside
+from app.pages.models.files import export_copy
 from app.project import archive, recent
 from app.project.archive import export_file, import_file
 from app.project.drawings import ProjectDrawings
@@ -71,6 +72,18 @@ def test_rename_and_move_while_open(tmp_path):
         assert is_after(project.drawings.document(ids[0]), 10)
         assert project.images.check(ids[1]) == "ok"
         assert project.damage == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pipes among files")
+def test_a_pipe_in_a_project_is_not_waited_for_when_it_is_copied(tmp_path):
+    project, _ = worked_on(tmp_path)
+    os.mkfifo(project.folder / "models" / "m.cs1")
+    with pytest.raises(ProjectError, match=r"m\.cs1 could not be copied: it is a pipe and not a file"):
+        project.duplicate(tmp_path, "Second")
+    assert not (tmp_path / "Second.cs1project").exists()
+    with pytest.raises(CellSeg1Error, match="a pipe and not a file"):
+        export_copy(project.folder / "models" / "m.cs1", tmp_path / "out.cs1")
+    project.close()
 
 
 def other_disk(monkeypatch):

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cellseg1.errors import ImageError, ModelFileError, SettingsError
+from cellseg1.errors import BackboneError, ImageError, ModelFileError, SettingsError
+from cellseg1.files import file_sha256
 from cellseg1.images import read_image
 from cellseg1.lora.header import load_card
 from cellseg1.prediction.candidates import Candidates
 from cellseg1.regular import NotAFileError, open_regular, read_regular
+from cellseg1.sam.packs import read_pack
+from cellseg1.sam.store import hash_file
 from cellseg1.settings import load_yaml
 from cellseg1.torch_file import read_torch_file
 
@@ -51,6 +54,9 @@ READERS = (
     (load_card, ModelFileError),
     (load_yaml, SettingsError),
     (lambda path: read_torch_file(path, "a model"), ModelFileError),
+    (read_pack, BackboneError),
+    (hash_file, BackboneError),
+    (file_sha256, OSError),
 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication
 
 from cellseg1.errors import OutputError
+from cellseg1.regular import open_regular
 
 from ...base.places import library_folder
 from ...project.models import ModelInfo, add_to, library_models, rename_file
@@ -57,7 +58,8 @@ def export_copy(path: Path, target: Path) -> Path:
     if target.exists() and target.samefile(path):
         return target
     try:
-        data = path.read_bytes()
+        with open_regular(path) as stream:
+            data = stream.read()
     except OSError as error:
         raise OutputError(f"The model {path.name} cannot be read: {error.strerror or error}.") from error
     write_bytes(target, data)

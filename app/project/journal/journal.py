@@ -15,6 +15,7 @@ import threading
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal, cast
 
 from cellseg1.files import flush_folder, write_with
+from cellseg1.regular import open_regular
 
 from ...annotation.steps import HistoryError
 from ..files.sealed import dump, set_aside
@@ -144,7 +145,7 @@ class Journal:
 
     def _read_range(self, start: int, size: int) -> bytes:
         if self._closed:
-            with self.path.open("rb") as closed:
+            with open_regular(self.path) as closed:
                 closed.seek(start)
                 return _read_exactly(closed, size)
         stream = self._open()
@@ -406,7 +407,7 @@ class Journal:
                 rest = self._head() + rest
             size = self._end
             # A handle of its own: copying takes long, and the next edit must not wait for it.
-            source = self.path.open("rb") if size and self.path.exists() else None
+            source = open_regular(self.path) if size and self.path.exists() else None
             if size and source is None:
                 own = self._open()
                 own.seek(0)
@@ -470,5 +471,5 @@ def _copy(source: IO[bytes], target: BinaryIO, size: int) -> None:
 
 def copy_plain(source: Path, target: BinaryIO) -> None:
     """Copy any other file of a project."""
-    with source.open("rb") as stream:
+    with open_regular(source) as stream:
         shutil.copyfileobj(stream, target, _CHUNK)
