@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from ..messages import Answer, Request
 
-#: Time in seconds for the last checkpoint after the window has gone.
-_LAST_SECONDS = 2.0
+#: Time in seconds for the last checkpoint after the window has gone: on a busy computer a step takes some.
+_LAST_SECONDS = 10.0
 _HEARTBEAT_SECONDS = 1.0
 
 
